@@ -1,0 +1,187 @@
+// Package broker is the contract between a node and the log it keeps channels in.
+//
+// Every channel is a log: publishing appends an [Entry], which gets an offset. A [Broker] stores these logs, tells the
+// node of every new entry of the channels it follows (through a [Sink], in log order), and answers reads. What a broker
+// does not do: it knows no session, no subscriber, no client protocol and no permission.
+//
+// [Memory] is the broker of a single node. An implementation proves itself with the suite in broker/brokertest.
+//
+// A Broker may be called from any goroutine, event loops included: Publish, Follow and Unfollow never block. Read,
+// Heads and State may wait for a network and are called from tasks.
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// MaxOffset is the largest offset a log can hold: JSON readers keep integers exact up to 1<<53 - 1.
+const MaxOffset = 1<<53 - 1
+
+// Op says what an entry does to its key.
+type Op uint8
+
+// The operations of a keyed log. In a stream (no key) every entry is a Set.
+const (
+	Set    Op = iota // the entry is the key's value
+	Append           // the payload is added to the key's value
+	Delete           // the key is gone
+)
+
+// Format says what the bytes of a payload are.
+type Format uint8
+
+// The formats of a payload.
+const (
+	JSON   Format = iota // exactly one JSON value in valid UTF-8, checked where it entered
+	Text                 // UTF-8
+	Binary               // anything
+)
+
+// Member names the session an entry came from.
+type Member struct {
+	Session string // the session's public name
+	User    string // "" for an anonymous user
+}
+
+// Position is a place in one history of a channel: after the entry with this offset.
+type Position struct {
+	// Epoch names the history. It changes whenever acknowledged entries may have gone.
+	Epoch  string
+	Offset uint64
+}
+
+// Entry is one element of a channel's log. An entry that has been published is never modified, so it may be shared
+// between goroutines, and its slices and maps with it.
+type Entry struct {
+	Offset uint64 // set by the broker; grows, has holes, at most MaxOffset
+	Prev   uint64 // set by the broker: the offset before it in this channel, 0 when unknown
+	Time   int64  // set by the broker: Unix milliseconds by its clock
+
+	Key     string // "" in a stream
+	Op      Op
+	Format  Format
+	Payload []byte // never modified after Publish
+
+	From   *Member // nil when the server published
+	NoEcho bool    // the session named in From does not get this entry
+
+	// Client and Seq make a publish idempotent: the log remembers, per Client, what Seq it has seen last.
+	// Seq 0 means none. Client is unique to one user and client instance.
+	Client string
+	Seq    uint64
+	// IdempotencyKey makes a publish idempotent by name; "" means none. It is unique to one user.
+	IdempotencyKey string
+
+	// Headers holds tags, trace context and what later versions add; every broker keeps them.
+	Headers map[string]string
+}
+
+// Size is what an entry counts for against bounds in bytes: its variable parts and a fixed share for the rest.
+func (e *Entry) Size() int64 {
+	n := int64(128 + len(e.Payload) + len(e.Key))
+	for k, v := range e.Headers {
+		n += int64(32 + len(k) + len(v))
+	}
+	return n
+}
+
+// Retention says how much of a channel a broker keeps. Each bound that is not 0 holds by itself; a zero Count keeps
+// no entries (offsets still grow).
+type Retention struct {
+	Count int           // entries
+	Bytes int64         // sum of Entry.Size; 0: no bound of its own
+	Age   time.Duration // since Entry.Time; 0: no bound of its own
+	// DedupWindow is how long idempotency keys and client sequence numbers are remembered; 0 means 2 minutes.
+	DedupWindow time.Duration
+	// DedupKeys bounds how many of them are remembered per channel; beyond it a publish that needs one is refused
+	// with ErrBusy, none is forgotten early. 0 means 100,000.
+	DedupKeys int
+}
+
+// Receipt is the answer to a publish.
+type Receipt struct {
+	Position
+	// Duplicate says that this publish had been applied before; Position is then that of the first one. It is the
+	// position of the channel's last entry by the same client where the first one's is no longer known.
+	Duplicate bool
+}
+
+// Query asks for entries of one channel. Exactly one of After (with HasAfter), Before, Since and Last decides where;
+// with none of them the newest Limit entries are meant.
+type Query struct {
+	After    uint64 // entries after this offset, oldest first; 0 means from the beginning
+	HasAfter bool
+	Epoch    string // with HasAfter: the epoch After belongs to; "" means the current one
+	Before   uint64 // the newest Limit entries before this offset
+	Since    int64  // entries with Time >= Since (Unix milliseconds), oldest first
+	Limit    int    // at most so many entries; 0 means 1000
+}
+
+// Page is an answer to a Query, oldest entry first.
+type Page struct {
+	Epoch   string
+	Head    uint64   // the offset of the newest entry ever appended, 0 for none
+	Entries []*Entry // to be read only
+	// Complete says that nothing after the asked position has been removed: the entries follow on it without a hole.
+	// It is false when the epoch asked for is another one, or the offset lies beyond Head.
+	Complete bool
+	More     bool // there are further entries in the asked direction
+}
+
+// Errors a broker answers with. Others are faults of the engine and mean that the outcome is unknown.
+var (
+	ErrBusy     = errors.New("broker: too many requests under way")   // a bound is reached; try again later
+	ErrClosed   = errors.New("broker: not running")                   // before Run, or after it
+	ErrConflict = errors.New("broker: not a value one can append to") // Append to a key whose value has another format
+)
+
+// Sink receives what a broker has to tell its node. Calls for one channel come one after another; calls for several
+// may come at once. A Sink does not block for long and may call Follow, Unfollow and Publish.
+type Sink interface {
+	// Deliver hands over a new entry of a followed channel, in log order.
+	Deliver(channel, epoch string, e *Entry)
+	// Gap says that entries of a followed channel may have been missed: read on from the last offset.
+	Gap(channel string)
+}
+
+// Broker keeps the logs of channels.
+type Broker interface {
+	// Run serves until ctx ends and reports to sink. No goroutine of the broker outlives it. Publish answers
+	// ErrClosed before Run has begun and after it has returned.
+	Run(ctx context.Context, sink Sink) error
+	// Publish appends e and calls done with its position, once the log holds it. Publishes to one channel are
+	// queued in the order of the calls, bounded (ErrBusy), and Publish never blocks. done may be called before
+	// Publish returns, on any goroutine, and must not block.
+	Publish(channel string, e Entry, r Retention, done func(Receipt, error))
+	// Follow asks for every entry appended from now on. Following twice is following once.
+	Follow(channels []string)
+	// Unfollow ends Follow. An entry already under way may still be delivered.
+	Unfollow(channels []string)
+	// Read answers a query. It is bounded by ctx.
+	Read(ctx context.Context, channel string, q Query) (Page, error)
+	// Heads tells the position of the newest entry of each channel, in the order asked.
+	Heads(ctx context.Context, channels []string) ([]Position, error)
+}
+
+// StateQuery asks for the compacted view of a keyed log: the latest entry of each key, in offset order.
+type StateQuery struct {
+	After uint64 // only entries after this offset
+	Limit int    // at most so many; 0 means 1000
+}
+
+// State is implemented by brokers that keep the compacted view of keyed logs. Every Append is folded into a Set at
+// the offset of the last Append; deleted keys are left out.
+type State interface {
+	// State answers with a Page whose Entries are the latest of each key, by offset.
+	State(ctx context.Context, channel string, q StateQuery) (Page, error)
+	// Keys counts the keys of a channel.
+	Keys(ctx context.Context, channel string) (int, error)
+}
+
+// Lister is implemented by brokers that can name the channels they hold.
+type Lister interface {
+	// Channels names at most limit channels after the name after, in byte order.
+	Channels(ctx context.Context, after string, limit int) ([]string, error)
+}

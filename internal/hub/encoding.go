@@ -1,0 +1,12 @@
+package hub
+
+import "hocket.dev/broker"
+
+// Encoding makes the bytes in which a group of subscribers gets an entry. Encodings are compared with ==: cursors
+// whose Encodings are equal share the bytes, which are made once per entry on the whole node.
+//
+// AppendEntry may be called from any goroutine, with the log's lock held: it does not block and touches nothing but
+// its arguments.
+type Encoding interface {
+	AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte
+}

@@ -1,0 +1,196 @@
+package wire
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The header keys of the handshake, as http.Header spells them.
+const (
+	keyKey        = "Sec-Websocket-Key"
+	keyVersion    = "Sec-Websocket-Version"
+	keyProtocol   = "Sec-Websocket-Protocol"
+	keyExtensions = "Sec-Websocket-Extensions"
+	keyAccept     = "Sec-Websocket-Accept"
+)
+
+// version is the protocol version of RFC 6455 (§4.1).
+const version = "13"
+
+// Upgrade is a well-formed opening handshake (§4.2.1). Whether its origin may
+// connect and which subprotocol is chosen is the server's decision.
+type Upgrade struct {
+	Key        string   // Sec-WebSocket-Key, for [AppendResponse]
+	Protocols  []string // subprotocols offered, the client's favourite first
+	Extensions []string // extensions offered, each with its parameters, unparsed
+	Origin     string   // of the page in a browser; "" from programs
+}
+
+// Refusal is the answer to a request that is no WebSocket handshake. It is the
+// whole response but for the body's form.
+type Refusal struct {
+	Status int // HTTP status
+	// Reason is a stable label for metrics: "not_get", "http_version", "no_host",
+	// "no_upgrade", "no_connection", "bad_version", "no_key", "bad_key" or
+	// "bad_protocol".
+	Reason  string
+	Message string              // what was wrong and what would be right, for a person
+	Header  map[string][]string // to be sent with it, canonical keys; nil for none
+}
+
+// Error returns the status and the message.
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("websocket handshake: %s (HTTP %d)", r.Message, r.Status)
+}
+
+// ParseUpgrade decides whether a request is a WebSocket handshake (§4.2.1). The keys
+// of header are canonical, as in http.Header, which can be passed as it is; host is
+// the request's Host. The request is refused with 405 when it is no GET, with 426
+// when it asks for no WebSocket or another version, with 505 when it came over
+// HTTP/2 or later, and with 400 when it is broken.
+func ParseUpgrade(method string, protoMajor, protoMinor int, host string, header map[string][]string) (Upgrade, *Refusal) {
+	if method != "GET" {
+		return Upgrade{}, &Refusal{
+			405, "not_get", "a WebSocket handshake is a GET request, not " + method,
+			map[string][]string{"Allow": {"GET"}},
+		}
+	}
+	if refusal := checkVersion(protoMajor, protoMinor); refusal != nil {
+		return Upgrade{}, refusal
+	}
+	if host == "" {
+		return Upgrade{}, &Refusal{400, "no_host", "the header Host is missing", nil}
+	}
+	if refusal := checkHeaders(header); refusal != nil {
+		return Upgrade{}, refusal
+	}
+	u := Upgrade{
+		Key:        trim(header[keyKey][0]),
+		Protocols:  listItems(header[keyProtocol]),
+		Extensions: listItems(header[keyExtensions]),
+	}
+	if origin := header["Origin"]; len(origin) > 0 {
+		u.Origin = origin[0]
+	}
+	for _, p := range u.Protocols {
+		if !isToken(p) {
+			return Upgrade{}, &Refusal{400, "bad_protocol", fmt.Sprintf("Sec-WebSocket-Protocol names %q, which is no token (RFC 6455 §4.1)", p), nil}
+		}
+	}
+	return u, nil
+}
+
+// checkVersion refuses HTTP/1.0, which knows no upgrade, and HTTP/2, where a
+// WebSocket begins with CONNECT (RFC 8441). 505 is for a major version, so not for
+// 1.0 (RFC 9110 §15.6.6).
+func checkVersion(major, minor int) *Refusal {
+	switch {
+	case major > 1:
+		return &Refusal{505, "http_version", fmt.Sprintf("a WebSocket handshake here needs HTTP/1.1, the request came over HTTP/%d", major), nil}
+	case major < 1 || minor < 1:
+		return &Refusal{400, "http_version", fmt.Sprintf("a WebSocket handshake needs HTTP/1.1, the request came over HTTP/%d.%d; "+
+			"a proxy in between may speak HTTP/1.0 to the server", major, minor), nil}
+	}
+	return nil
+}
+
+// checkHeaders applies the rules for the four headers that make a handshake.
+func checkHeaders(h header) *Refusal {
+	if !hasToken(h["Upgrade"], "websocket") {
+		return &Refusal{
+			426, "no_upgrade", "this is a WebSocket address, but the request has no header \"Upgrade: websocket\"; " +
+				"if the client is a WebSocket client, a proxy in between may have removed Upgrade",
+			map[string][]string{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}},
+		}
+	}
+	if !hasToken(h["Connection"], "upgrade") {
+		return &Refusal{400, "no_connection", "the request has no header \"Connection: Upgrade\"; " +
+			"a proxy in between may have removed or replaced it, and Upgrade with it", nil}
+	}
+	if v := h[keyVersion]; len(v) != 1 || trim(v[0]) != version {
+		return &Refusal{
+			426, "bad_version", "the header Sec-WebSocket-Version must be 13 (RFC 6455)",
+			map[string][]string{keyVersion: {version}, "Upgrade": {"websocket"}, "Connection": {"Upgrade"}},
+		}
+	}
+	keys := h[keyKey]
+	if len(keys) == 0 {
+		return &Refusal{400, "no_key", "the header Sec-WebSocket-Key is missing", nil}
+	}
+	if len(keys) > 1 || !validKey(trim(keys[0])) {
+		return &Refusal{400, "bad_key", "the header Sec-WebSocket-Key must stand once, with 16 bytes in base64", nil}
+	}
+	return nil
+}
+
+// validKey reports whether key is 16 bytes in base64 (§4.2.1, item 5).
+func validKey(key string) bool {
+	if len(key) != 24 {
+		return false
+	}
+	var nonce [18]byte
+	n, err := base64.StdEncoding.Decode(nonce[:], []byte(key))
+	return err == nil && n == 16
+}
+
+// AcceptKey returns the Sec-WebSocket-Accept for a Sec-WebSocket-Key (§4.2.2, item 5.4).
+func AcceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// AppendResponse appends the response that completes a handshake (§4.2.2) to dst and
+// returns the extended slice: status 101, the accept key, protocol unless it is "",
+// and the extra headers in alphabetical order. protocol must be one the client
+// offered. Of extra, names that are no token and the handshake's own headers are left
+// out, and line breaks in values become spaces, so no value can add a header.
+func AppendResponse(dst []byte, key, protocol string, extra map[string][]string) []byte {
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = append(dst, AcceptKey(key)...)
+	dst = append(dst, "\r\n"...)
+	if protocol != "" {
+		dst = appendLine(dst, "Sec-WebSocket-Protocol", protocol)
+	}
+	dst = appendExtra(dst, extra)
+	return append(dst, "\r\n"...)
+}
+
+// appendExtra appends the headers a caller added, in a stable order.
+func appendExtra(dst []byte, extra header) []byte {
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		if !isToken(name) || ownHeader(name) {
+			continue
+		}
+		for _, value := range extra[name] {
+			dst = appendLine(dst, name, value)
+		}
+	}
+	return dst
+}
+
+// ownHeader reports whether name belongs to the handshake itself.
+func ownHeader(name string) bool {
+	switch strings.ToLower(name) {
+	case "host", "upgrade", "connection", "content-length", "transfer-encoding":
+		return true
+	}
+	return len(name) > len("sec-websocket-") && strings.EqualFold(name[:len("sec-websocket-")], "sec-websocket-")
+}
+
+// appendLine appends one header line; what would break the line becomes a space.
+func appendLine(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		if c == '\r' || c == '\n' || c == 0 {
+			c = ' '
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, "\r\n"...)
+}

@@ -1,5 +1,7 @@
 package dialect
 
+//go:generate go run ../internal/gen/errors
+
 import (
 	"fmt"
 	"time"
@@ -15,7 +17,18 @@ type Info struct {
 	Sentence string // for people
 	HTTP     int    // the status the API answers with; 0 for a close
 	Retry    bool   // the same request may succeed later; for a close: reconnect
+	Action   Action // what a client does after a close; "" for an error
 }
+
+// Action is what a client does after a close, as spec/errors.json names it.
+type Action string
+
+// The actions after a close.
+const (
+	ActionReconnect Action = "reconnect" // connect again with the same token
+	ActionToken     Action = "token"     // get a new token, then connect again
+	ActionStop      Action = "stop"      // do not connect again
+)
 
 // Info looks c up in the catalogue. A code that is not in it has the zero Info.
 func (c Code) Info() Info { return catalogue[c] }

@@ -88,7 +88,10 @@ func (e *Entry) Size() int64 {
 }
 
 // Retention says how much of a channel a broker keeps. Each bound that is not 0 holds by itself; a zero Count keeps
-// no entries (offsets still grow).
+// no entries (offsets still grow). The retention given with the latest publish governs the channel.
+//
+// Count and Bytes bound the log alone. The latest value of each key (see [State]) stays until it is deleted, at most
+// for Age, when that is not 0, after the key's last entry.
 type Retention struct {
 	Count int           // entries
 	Bytes int64         // sum of Entry.Size; 0: no bound of its own
@@ -108,26 +111,29 @@ type Receipt struct {
 	Duplicate bool
 }
 
-// Query asks for entries of one channel. Exactly one of After (with HasAfter), Before, Since and Last decides where;
-// with none of them the newest Limit entries are meant.
+// Query asks for entries of one channel. At most one of After (with HasAfter), Before and Since decides where; with none
+// of them the newest Limit entries are meant.
 type Query struct {
-	After    uint64 // entries after this offset, oldest first; 0 means from the beginning
+	After    uint64 // the oldest Limit entries after this offset; 0 means from the beginning
 	HasAfter bool
 	Epoch    string // with HasAfter: the epoch After belongs to; "" means the current one
 	Before   uint64 // the newest Limit entries before this offset
-	Since    int64  // entries with Time >= Since (Unix milliseconds), oldest first
+	Since    int64  // the oldest Limit entries with Time >= Since (Unix milliseconds)
 	Limit    int    // at most so many entries; 0 means 1000
 }
 
 // Page is an answer to a Query, oldest entry first.
 type Page struct {
-	Epoch   string
+	Epoch   string   // "" for a channel that does not exist
 	Head    uint64   // the offset of the newest entry ever appended, 0 for none
-	Entries []*Entry // to be read only
-	// Complete says that nothing after the asked position has been removed: the entries follow on it without a hole.
-	// It is false when the epoch asked for is another one, or the offset lies beyond Head.
+	Entries []*Entry // the slice is the caller's, the entries are to be read only
+	// Complete says that nothing that was asked for has been removed.
+	//   - After: the entries follow on the position without a hole. It is false when the epoch asked for is another
+	//     one, or the offset lies beyond Head; the page then begins with the oldest entry there is.
+	//   - Since: no entry of that time or later has been removed.
+	//   - Before, and the newest: Limit entries are there, or all there ever were.
 	Complete bool
-	More     bool // there are further entries in the asked direction
+	More     bool // there are further entries: newer ones with After and Since, else older ones
 }
 
 // Errors a broker answers with. Others are faults of the engine and mean that the outcome is unknown.
@@ -138,7 +144,7 @@ var (
 )
 
 // Sink receives what a broker has to tell its node. Calls for one channel come one after another; calls for several
-// may come at once. A Sink does not block for long and may call Follow, Unfollow and Publish.
+// may come at once. A Sink does not block for long and may call the broker, for the same channel too.
 type Sink interface {
 	// Deliver hands over a new entry of a followed channel, in log order.
 	Deliver(channel, epoch string, e *Entry)
@@ -148,14 +154,17 @@ type Sink interface {
 
 // Broker keeps the logs of channels.
 type Broker interface {
-	// Run serves until ctx ends and reports to sink. No goroutine of the broker outlives it. Publish answers
-	// ErrClosed before Run has begun and after it has returned.
+	// Run serves until ctx ends and reports to sink. It returns nil then, else what went wrong. No goroutine of the
+	// broker outlives it, nor a call to sink. Publish answers ErrClosed before Run has begun and after it has
+	// returned, and so do reads.
 	Run(ctx context.Context, sink Sink) error
 	// Publish appends e and calls done with its position, once the log holds it. Publishes to one channel are
 	// queued in the order of the calls, bounded (ErrBusy), and Publish never blocks. done may be called before
-	// Publish returns, on any goroutine, and must not block.
+	// Publish returns, on any goroutine, and must not block; it may be nil. It may come before or after the entry
+	// is delivered.
 	Publish(channel string, e Entry, r Retention, done func(Receipt, error))
-	// Follow asks for every entry appended from now on. Following twice is following once.
+	// Follow asks for every entry appended from now on. Following twice is following once. An entry may be delivered
+	// after a Read or Heads that has already counted it.
 	Follow(channels []string)
 	// Unfollow ends Follow. An entry already under way may still be delivered.
 	Unfollow(channels []string)

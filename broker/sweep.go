@@ -1,0 +1,133 @@
+package broker
+
+// A place is where a walk over all channels has come to.
+type place struct {
+	shard int
+	index int
+}
+
+const (
+	sweepLeast = 4096 // channels looked at by one sweep, or all when there are fewer
+	sweepTurns = 30   // sweeps in which every channel is looked at, however many there are
+	sampled    = 16   // channels among which the one with the oldest entry is chosen
+)
+
+// walk puts channels into dst, going on from at, and returns how many. It does not go past the end of a shard. A channel
+// that changes its place meanwhile may be passed over until the next time round.
+func (b *Memory) walk(at *place, dst []*channel) int {
+	s := &b.shards[at.shard]
+	s.mu.RLock()
+	n := 0
+	if at.index < len(s.list) {
+		n = copy(dst, s.list[at.index:])
+	}
+	at.index += n
+	end := at.index >= len(s.list)
+	s.mu.RUnlock()
+	if end {
+		at.shard, at.index = (at.shard+1)%shardCount, 0
+	}
+	return n
+}
+
+// sweep frees what has expired in the next channels, and drops those that are idle.
+func (b *Memory) sweep(at *place) {
+	now := b.cfg.Now().UnixMilli()
+	total := int(b.count.Load())
+	budget := min(total, max(sweepLeast, total/sweepTurns))
+	var some [256]*channel
+	for turns := 0; budget > 0 && turns < shardCount; {
+		before := at.shard
+		n := b.walk(at, some[:min(budget, len(some))])
+		if at.shard != before {
+			turns++
+		}
+		for _, c := range some[:n] {
+			if b.sweepOne(c, now) {
+				b.drop(c, now)
+			}
+		}
+		budget -= n
+	}
+	clear(some[:])
+}
+
+// sweepOne frees what has expired in a channel and tells whether it is idle.
+func (b *Memory) sweepOne(c *channel, now int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.size()
+	c.expire(now)
+	c.log.shrink()
+	b.account(c.size().minus(before))
+	return c.idle(now)
+}
+
+// drop takes an idle channel out of its shard, unless somebody has used it meanwhile. A publish that has found it but
+// not yet locked it sees that it was dropped and looks again.
+func (b *Memory) drop(c *channel, now int64) {
+	s := b.shard(c.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dropped || !c.idle(now) {
+		return
+	}
+	c.dropped = true
+	delete(s.byName, c.name)
+	last := s.list[len(s.list)-1]
+	s.list[c.place], last.place = last, c.place
+	s.list[len(s.list)-1] = nil
+	s.list = s.list[:len(s.list)-1]
+	b.count.Add(-1)
+}
+
+// makeRoom removes the oldest entries until all channels together are a sixteenth below MaxBytes, so that not every
+// publish has to. One goroutine at a time does so; the others go on, as the bound is on bytes and not on the moment.
+func (b *Memory) makeRoom() {
+	if !b.evicting.TryLock() {
+		return
+	}
+	defer b.evicting.Unlock()
+	goal := b.cfg.MaxBytes - b.cfg.MaxBytes/16
+	for excess := b.logged.Load() + b.held.Load() - goal; excess > 0; excess = b.logged.Load() + b.held.Load() - goal {
+		c := b.oldest()
+		if c == nil {
+			return
+		}
+		c.mu.Lock()
+		before := c.size()
+		// A part of it only: the next oldest entry may be another channel's.
+		for limit := max(1, c.log.n/8); limit > 0 && c.log.n > 0 && before.logged-c.log.bytes < excess; limit-- {
+			c.log.drop()
+		}
+		b.account(c.size().minus(before))
+		c.mu.Unlock()
+	}
+}
+
+// oldest returns, among the next channels that have a log, the one with the oldest entry, nil when none has one.
+func (b *Memory) oldest() *channel {
+	var best *channel
+	var bestTime int64
+	var some [sampled]*channel
+	for seen, turns := 0, 0; seen < sampled && turns <= shardCount; {
+		before := b.evictAt.shard
+		n := b.walk(&b.evictAt, some[:sampled-seen])
+		if b.evictAt.shard != before {
+			turns++
+		}
+		for _, c := range some[:n] {
+			c.mu.Lock()
+			if c.log.n > 0 {
+				seen++
+				if t := c.log.at(0).Time; best == nil || t < bestTime {
+					best, bestTime = c, t
+				}
+			}
+			c.mu.Unlock()
+		}
+	}
+	return best
+}

@@ -74,7 +74,16 @@ func renderTS(list *catalogue) []byte {
 	for _, e := range list.Errors {
 		fmt.Fprintf(&b, "  %d: { name: %q, retry: %t, sentence: %q },\n", e.Code, e.Name, e.Retry, e.Sentence)
 	}
-	b.WriteString("};\n\n")
+	b.WriteString("};\n\n/** The errors after which the same request may succeed later. */\n")
+	b.WriteString("export const retryableCodes: ReadonlySet<number> = /* @__PURE__ */ new Set([")
+	comma := ""
+	for _, e := range list.Errors {
+		if e.Retry {
+			fmt.Fprintf(&b, "%s%d", comma, e.Code)
+			comma = ", "
+		}
+	}
+	b.WriteString("]);\n\n")
 	b.WriteString("/**\n * What a client does after a close: connect again, get a new token and connect again, or stop.\n")
 	b.WriteString(" * A code that is not listed follows its range: 4000 to 4099 reconnect, 4100 to 4199 token, 4200 to 4299 stop.\n */\n")
 	b.WriteString("export const CloseAction: Record<number, 'reconnect' | 'token' | 'stop'> = {\n")

@@ -107,6 +107,9 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1504: { name: "unavailable", retry: true, sentence: "The channel's log cannot be reached: try again later." },
 };
 
+/** The errors after which the same request may succeed later. */
+export const retryableCodes: ReadonlySet<number> = /* @__PURE__ */ new Set([1408, 1410, 1429, 1500, 1503, 1504]);
+
 /**
  * What a client does after a close: connect again, get a new token and connect again, or stop.
  * A code that is not listed follows its range: 4000 to 4099 reconnect, 4100 to 4199 token, 4200 to 4299 stop.

@@ -1,0 +1,49 @@
+// Package loop runs connections on event loops.
+//
+// A [Group] is a handful of loops, about one per core. A [Loop] is one goroutine; a [Conn] belongs to one loop for its
+// whole life, and everything that concerns it (reading, writing, timers, its owner's state) happens on that goroutine.
+// So the owner of a connection needs no locks, and an idle connection needs neither a goroutine nor a buffer.
+//
+//	group, err := loop.New(loop.Config{})
+//	...
+//	l := group.Next()
+//	s := &session{}                      // embeds a loop.Conn, implements loop.Handler
+//	err = l.Attach(&s.Conn, netConn, s)  // from here on s is touched on l alone
+//	l.Post(func() { s.greet() })         // from any goroutine
+//	...
+//	group.Close()
+//
+// # One turn
+//
+// A loop turns as long as there is something to do, and sleeps otherwise. One turn
+//
+//  1. reads each ready connection once and gives the bytes to [Handler].Read,
+//  2. runs the functions given to [Loop.Post] before this step began,
+//  3. fires timers ([Loop.After]) and alarms ([Conn.SetAlarm]) that are due,
+//  4. calls Handler.Flush of each connection that asked for it with [Conn.Wake],
+//  5. calls Handler.Closed of each connection that ended.
+//
+// Steps 1 to 4 have a budget of time each ([Config].TurnBudget); what is left over waits for the next turn, in its order. So no
+// step starves another, whatever arrives. A handler or function that runs longer than the budget delays its loop by as much:
+// what may block has to leave the loop and come back through Post.
+//
+// # Two drivers
+//
+// On Linux a loop sleeps in epoll_wait as an ordinary system call on a thread of its own, and a connection is a descriptor.
+// Elsewhere, with [Config].Portable, and for connections without a descriptor of their own (net.Pipe, *tls.Conn), a connection
+// is served by a goroutine that reads and, while there is something to send, one that writes; the loop itself stays one
+// goroutine with the same order of events. Both kinds live side by side on one loop. Everything the portable driver waits for is
+// visible to testing/synctest.
+//
+// # Goroutines
+//
+// Group's methods, [Loop.Post], [Loop.Attach], [Loop.Index] and [Loop.Stats] may be called from any goroutine. Everything else is
+// for the loop's own goroutine: from a Handler's methods, from posted functions, and from timers.
+//
+// # Panics
+//
+// A panic in a Handler closes that connection with a [*PanicError]; one in a posted function, in a timer or in Handler.Closed
+// goes to [Config].OnPanic. The loop and its other connections go on.
+//
+// The package knows nothing of what the bytes mean: no framing, no TLS, no listening.
+package loop

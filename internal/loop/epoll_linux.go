@@ -1,0 +1,249 @@
+package loop
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// epoll is the driver of connections that are descriptors: a poller, and the link of all of them.
+type epoll struct {
+	loop   *Loop
+	fd     int
+	locked bool // to its thread
+
+	events [256]unix.EpollEvent
+	at, n  int // events[at:n] are not yet served
+
+	mu      sync.Mutex
+	eventfd int // guarded by mu; -1 after stop
+}
+
+// wakeSlot is the slot in the events of the eventfd.
+const wakeSlot = -1
+
+func newPoller(l *Loop) (poller, error) {
+	if l.cfg.Portable {
+		return newParker(l), nil
+	}
+	return newEpoll(l)
+}
+
+func newEpoll(l *Loop) (*epoll, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	e := &epoll{loop: l, fd: fd}
+	e.eventfd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("eventfd2", err)
+	}
+	// Edge-triggered, each write is one event and nobody has to read the counter.
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: wakeSlot}
+	if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, e.eventfd, &ev); err != nil {
+		e.stop()
+		return nil, os.NewSyscallError("epoll_ctl", err)
+	}
+	return e, nil
+}
+
+// wait sleeps in an ordinary system call, so that the scheduler lends the processor out meanwhile. The epoll descriptor in
+// Go's own poller would work too, but starves behind goroutines that compute.
+func (e *epoll) wait(d time.Duration) {
+	if !e.locked {
+		// wait is the first thing the loop's goroutine does here. A thread of its own keeps the wake-up from being one of
+		// the scheduler's.
+		runtime.LockOSThread()
+		e.locked = true
+	}
+	if e.ready() {
+		return
+	}
+	n, err := unix.EpollWait(e.fd, e.events[:], milliseconds(d))
+	if err != nil && err != unix.EINTR {
+		panic(fmt.Sprintf("loop: epoll_wait: %v", err)) // the arguments were wrong
+	}
+	e.at, e.n = 0, max(n, 0)
+}
+
+// milliseconds rounds up, so that a timer is due when the wait for it ends. 0 stays 0 and a negative d means no limit.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	const limit = 24 * time.Hour // within the int32 that the kernel takes
+	return int((min(d, limit) + time.Millisecond - 1) / time.Millisecond)
+}
+
+func (e *epoll) wake() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.eventfd >= 0 {
+		// The counter is never read; it would take centuries to fill in steps of one.
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
+		_, _ = unix.Write(e.eventfd, one[:])
+	}
+}
+
+func (e *epoll) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	unix.Close(e.eventfd)
+	unix.Close(e.fd)
+	e.eventfd, e.fd = -1, -1
+	if e.locked {
+		runtime.UnlockOSThread()
+	}
+}
+
+func (e *epoll) ready() bool { return e.at < e.n }
+
+// read serves what wait found. If the budget ends before the batch, the rest of the batch is served before the next wait:
+// asking again would put the ones just served in front of it.
+func (e *epoll) read(start time.Duration) {
+	for e.ready() {
+		ev := &e.events[e.at]
+		e.at++
+		if ev.Fd == wakeSlot {
+			continue
+		}
+		// An event of a connection that has closed since the wait finds another generation.
+		c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad))
+		if c == nil {
+			continue
+		}
+		e.serve(c, ev.Events)
+		if e.loop.over(start) {
+			return
+		}
+	}
+}
+
+func (e *epoll) serve(c *Conn, events uint32) {
+	if events&unix.EPOLLOUT != 0 {
+		c.hasRoom()
+	}
+	const input = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	switch {
+	case c.state.has(closed) || events&input == 0:
+	case c.state.has(paused):
+		e.servePaused(c, events)
+	default:
+		e.serveInput(c, events)
+	}
+}
+
+func (e *epoll) serveInput(c *Conn, events uint32) {
+	n, errno := recv(c.fd, e.loop.buf, 0)
+	switch {
+	case n > 0:
+		c.read(e.loop.buf[:n]) // an end or error behind it is reported again
+	case errno == 0:
+		c.Close(io.EOF)
+	case errno != unix.EAGAIN:
+		c.Close(os.NewSyscallError("read", errno))
+	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0:
+		// Nothing to read and yet broken: it would be reported for ever.
+		c.Close(socketError(c.fd))
+	}
+}
+
+// servePaused sees to it that a paused connection neither outlives its peer nor is reported over and over.
+func (e *epoll) servePaused(c *Conn, events uint32) {
+	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.Close(socketError(c.fd)) // broken in both directions, and these two events cannot be switched off
+		return
+	}
+	if events&unix.EPOLLRDHUP == 0 {
+		return // found readable before it was paused
+	}
+	var b [1]byte
+	n, errno := recv(c.fd, b[:], unix.MSG_PEEK)
+	switch {
+	case n > 0:
+		c.state |= hungup
+		e.update(c)
+	case errno == 0:
+		c.Close(io.EOF)
+	case errno != unix.EAGAIN:
+		c.Close(os.NewSyscallError("read", errno))
+	}
+}
+
+// interest returns the event to register for the connection as it is now.
+func (e *epoll) interest(c *Conn) unix.EpollEvent {
+	ev := unix.EpollEvent{Fd: int32(c.slot), Pad: int32(e.loop.table.slots[c.slot].generation)}
+	if !c.state.has(paused) {
+		ev.Events |= unix.EPOLLIN
+	}
+	if !c.state.has(hungup) {
+		ev.Events |= unix.EPOLLRDHUP
+	}
+	if c.state.has(full) {
+		ev.Events |= unix.EPOLLOUT // only while full, as it is nearly always true
+	}
+	return ev
+}
+
+func (e *epoll) open(c *Conn) error {
+	ev := e.interest(c)
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, int(c.fd), &ev))
+}
+
+func (e *epoll) update(c *Conn) {
+	if !c.state.has(registered) {
+		return // open will see the state
+	}
+	ev := e.interest(c)
+	if err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_MOD, int(c.fd), &ev); err != nil {
+		c.Close(os.NewSyscallError("epoll_ctl", err))
+	}
+}
+
+func (e *epoll) write(c *Conn, b []byte) (int, error) {
+	n, errno := send(c.fd, b)
+	switch errno {
+	case 0:
+		return n, nil
+	case unix.EAGAIN:
+		return 0, nil
+	}
+	return 0, os.NewSyscallError("write", errno)
+}
+
+func (e *epoll) closeWrite(c *Conn) {
+	// It fails only when the connection is broken, and then reading says so.
+	_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+}
+
+func (e *epoll) close(c *Conn) {
+	if c.state.has(registered) {
+		// Closing alone would leave it registered if someone else had a copy of the descriptor.
+		_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil)
+	}
+	e.abandon(c)
+}
+
+func (e *epoll) abandon(c *Conn) {
+	unix.Close(int(c.fd))
+	c.fd = -1
+}
+
+func (e *epoll) adopt(c *Conn, nc net.Conn) (link, error) {
+	fd, err := takeOver(nc)
+	if fd < 0 || err != nil {
+		return nil, err
+	}
+	c.fd = int32(fd)
+	return e, nil
+}

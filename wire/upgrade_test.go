@@ -35,7 +35,7 @@ func TestParseUpgrade(t *testing.T) {
 		"Connection":               {"keep-alive", "foo, uPgRaDe"},
 		"Sec-Websocket-Key":        {" dGhlIHNhbXBsZSBub25jZQ== "},
 		"Sec-Websocket-Protocol":   {"chat,,  superchat", "third"},
-		"Sec-Websocket-Extensions": {`permessage-deflate; client_max_window_bits, x; a="b,\"c"`, "y"},
+		"Sec-Websocket-Extensions": {`permessage-deflate; client_max_window_bits, x; a="b\",c"`, "y"},
 	}))
 	if refusal != nil {
 		t.Fatal(refusal)
@@ -43,7 +43,7 @@ func TestParseUpgrade(t *testing.T) {
 	want := Upgrade{
 		Key:        "dGhlIHNhbXBsZSBub25jZQ==",
 		Protocols:  []string{"chat", "superchat", "third"},
-		Extensions: []string{"permessage-deflate; client_max_window_bits", `x; a="b,\"c"`, "y"},
+		Extensions: []string{"permessage-deflate; client_max_window_bits", `x; a="b\",c"`, "y"},
 		Origin:     "http://example.com",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

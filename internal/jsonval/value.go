@@ -1,0 +1,162 @@
+package jsonval
+
+import (
+	"bytes"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// The functions below take a checked JSON value without white space around it, as [Object.Value] returns it.
+
+// String returns the string that v is, a copy with its escapes resolved, and whether v is a string. Half of a
+// surrogate pair, which UTF-8 has no form for, becomes U+FFFD.
+func String(v []byte) (string, bool) {
+	if len(v) < 2 || v[0] != '"' {
+		return "", false
+	}
+	v = v[1 : len(v)-1]
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v), true
+	}
+	return string(appendUnescaped(make([]byte, 0, len(v)), v)), true
+}
+
+// Uint returns the whole number that v is, and whether v is one from 0 to maximum, written in digits only: 1.0 and
+// 1e3 are none.
+func Uint(v []byte, maximum uint64) (uint64, bool) {
+	if len(v) == 0 || len(v) > 19 { // 19 digits always fit into 64 bits
+		return 0, false
+	}
+	var n uint64
+	for _, c := range v {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, n <= maximum
+}
+
+// Bool returns the truth value that v is, and whether v is one.
+func Bool(v []byte) (value, ok bool) {
+	switch string(v) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
+}
+
+// IsNull says whether v is null.
+func IsNull(v []byte) bool { return string(v) == "null" }
+
+// Kind names what v is, with its article: "a string", "an object", "null".
+func Kind(v []byte) string {
+	if len(v) == 0 {
+		return "nothing"
+	}
+	switch v[0] {
+	case '"':
+		return "a string"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case 't', 'f':
+		return "a truth value"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// appendUnescaped appends the string whose checked inside is in.
+func appendUnescaped(dst, in []byte) []byte {
+	for {
+		n := bytes.IndexByte(in, '\\')
+		if n < 0 {
+			return append(dst, in...)
+		}
+		dst = append(dst, in[:n]...)
+		c := in[n+1]
+		in = in[n+2:]
+		switch c {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			r := hex4(in)
+			in = in[4:]
+			if utf16.IsSurrogate(r) {
+				low := rune(utf8.RuneError)
+				if len(in) >= 6 && in[0] == '\\' && in[1] == 'u' {
+					low = hex4(in[2:])
+				}
+				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+					in = in[6:]
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		default: // a quotation mark, a slash or a backslash
+			dst = append(dst, c)
+		}
+	}
+}
+
+// hex4 reads four checked hexadecimal digits.
+func hex4(b []byte) rune {
+	var r rune
+	for _, c := range b[:4] {
+		r = r<<4 | rune(hexValue(c))
+	}
+	return r
+}
+
+// AppendString appends s as a JSON string. What is not UTF-8 in it becomes U+FFFD; the line separators U+2028 and
+// U+2029 are escaped, so that the result is a JavaScript string too.
+func AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	done := 0 // s[:done] has been appended
+	for i := 0; i < len(s); {
+		if plain[s[i]] {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if n > 1 && r != '\u2028' && r != '\u2029' {
+			i += n
+			continue
+		}
+		dst = append(dst, s[done:i]...)
+		dst = appendEscaped(dst, r)
+		i += n
+		done = i
+	}
+	dst = append(dst, s[done:]...)
+	return append(dst, '"')
+}
+
+func appendEscaped(dst []byte, r rune) []byte {
+	switch r {
+	case '"', '\\':
+		return append(dst, '\\', byte(r))
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	case utf8.RuneError: // invalid UTF-8: a U+FFFD of the string itself is longer and stays as it is
+		return utf8.AppendRune(dst, r)
+	}
+	const digits = "0123456789abcdef"
+	return append(dst, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
+}

@@ -1,0 +1,60 @@
+package native
+
+import (
+	"net/url"
+
+	"hocket.dev/dialect"
+)
+
+// decodeQuery makes the commands that the query of a handshake contains: a Connect for user and heartbeat, then a
+// Subscribe for each channel. They have no id, so they get no reply, only an error when they fail.
+func decodeQuery(q url.Values) ([]dialect.Command, *dialect.Error) {
+	if q.Has("ticket") {
+		// A proof of identity decides: to go on without it would admit somebody else than the client says it is.
+		return nil, dialect.Errorf(dialect.NotSupported, "tickets are not supported yet: connect without ?ticket=")
+	}
+	var commands []dialect.Command
+	binary, err := queryBool(q, "binary")
+	if binary {
+		err = dialect.Errorf(dialect.NotSupported,
+			`binary messages are not supported yet: payloads that are not JSON come as base64 with "encoding":"base64"`)
+	}
+	if err != nil {
+		commands = append(commands, dialect.Command{Err: err})
+	}
+	heartbeat, err := queryBool(q, "heartbeat")
+	if err != nil {
+		commands = append(commands, dialect.Command{Err: err})
+	}
+	user := q.Get("user")
+	if len(user) > maxUser {
+		err := dialect.Errorf(dialect.InvalidMessage, "user must have at most %d bytes, not %d", maxUser, len(user))
+		return nil, err
+	}
+	if user != "" || heartbeat {
+		commands = append(commands, dialect.Command{
+			Verb:    dialect.Connect,
+			Connect: &dialect.ConnectArgs{User: user, Heartbeat: heartbeat},
+		})
+	}
+	for _, channel := range q["channel"] {
+		commands = append(commands, dialect.Command{
+			Verb:      dialect.Subscribe,
+			Channel:   channel,
+			Subscribe: &dialect.SubscribeArgs{},
+		})
+	}
+	return commands, nil
+}
+
+// queryBool reads a parameter that is 1 or 0; it is false when it is not there.
+func queryBool(q url.Values, name string) (bool, *dialect.Error) {
+	switch v := q.Get(name); v {
+	case "1":
+		return true, nil
+	case "", "0":
+		return false, nil
+	default:
+		return false, dialect.Errorf(dialect.InvalidMessage, "?%s= must be 1 or 0, not %s", name, excerptOf(v))
+	}
+}

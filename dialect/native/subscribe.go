@@ -1,0 +1,144 @@
+package native
+
+import (
+	"math"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/jsonval"
+)
+
+// maxEpoch is the most bytes an epoch may have; those of every broker are far shorter.
+const maxEpoch = 128
+
+func (e *envelope) subscribe(c *dialect.Command) *dialect.Error {
+	c.Verb = dialect.Subscribe
+	if err := e.needChannel(c); err != nil {
+		return err
+	}
+	o, err := arguments("subscribe", e.payload)
+	if err != nil {
+		return err
+	}
+	var from, presence []byte
+	for o.Next() {
+		switch string(o.Name()) {
+		case "from":
+			from = o.Value()
+		case "presence":
+			presence = o.Value()
+		}
+	}
+	a := new(dialect.SubscribeArgs)
+	c.Subscribe = a
+	if !absent(from) {
+		if err := decodeFrom(a, from); err != nil {
+			return err
+		}
+	}
+	if !absent(presence) {
+		return decodePresenceMode(a, presence)
+	}
+	return nil
+}
+
+const fromForms = `from must be "live", "state", {"last":N}, {"since_ms":N} or {"epoch":"…","offset":N}`
+
+// decodeFrom reads where a subscription begins.
+func decodeFrom(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
+	if v[0] == '{' {
+		return decodeFromObject(a, v)
+	}
+	switch s, _ := jsonval.String(v); s {
+	case "live":
+		a.Start = dialect.StartLive
+	case "state":
+		a.Start = dialect.StartState
+	default:
+		return dialect.Errorf(dialect.InvalidPosition, "%s, not %s", fromForms, excerpt(v))
+	}
+	return nil
+}
+
+func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
+	var last, since, epoch, offset []byte
+	for o := jsonval.Fields(v, maxDepth); o.Next(); {
+		switch string(o.Name()) {
+		case "last":
+			last = o.Value()
+		case "since_ms":
+			since = o.Value()
+		case "epoch":
+			epoch = o.Value()
+		case "offset":
+			offset = o.Value()
+		case "positions":
+			return dialect.Errorf(dialect.NotSupported, "from with positions is not supported yet, nor are the patterns it is for")
+		}
+	}
+	forms := 0
+	for _, given := range []bool{last != nil, since != nil, epoch != nil || offset != nil} {
+		if given {
+			forms++
+		}
+	}
+	if forms != 1 {
+		return dialect.Errorf(dialect.InvalidPosition, "%s: exactly one of them", fromForms)
+	}
+	switch {
+	case last != nil:
+		n, err := whole(dialect.InvalidPosition, "last", last, 0, math.MaxInt32)
+		a.Start, a.Last = dialect.StartLast, int(n)
+		return err
+	case since != nil:
+		n, err := whole(dialect.InvalidPosition, "since_ms", since, 0, maxOffset)
+		a.Start, a.SinceMS = dialect.StartSince, int64(n)
+		return err
+	}
+	p, err := decodePosition("from", epoch, offset)
+	a.Start, a.Epoch, a.Offset = dialect.StartPosition, p.Epoch, p.Offset
+	return err
+}
+
+// decodePosition reads the two parts of a position, of which one may be missing; name is the field it stands in.
+func decodePosition(name string, epoch, offset []byte) (p broker.Position, err *dialect.Error) {
+	if epoch == nil || offset == nil {
+		return p, dialect.Errorf(dialect.InvalidPosition, `%s must name both epoch and offset, as in {"epoch":"k3","offset":41}`, name)
+	}
+	if p.Epoch, err = text(dialect.InvalidPosition, "epoch", epoch, 1, maxEpoch); err != nil {
+		return p, err
+	}
+	p.Offset, err = whole(dialect.InvalidPosition, "offset", offset, 0, maxOffset)
+	return p, err
+}
+
+// decodePresenceMode reads what the subscription has to do with the channel's presence.
+func decodePresenceMode(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
+	if v[0] == '{' {
+		var epoch, offset []byte
+		for o := jsonval.Fields(v, maxDepth); o.Next(); {
+			switch string(o.Name()) {
+			case "epoch":
+				epoch = o.Value()
+			case "offset":
+				offset = o.Value()
+			}
+		}
+		p, err := decodePosition("presence", epoch, offset)
+		a.Presence, a.PresenceFrom, a.HasPresenceFrom = dialect.PresenceMember, p, true
+		return err
+	}
+	switch string(v) {
+	case "true":
+		a.Presence = dialect.PresenceMember
+		return nil
+	case "false":
+		return nil
+	}
+	if s, _ := jsonval.String(v); s == "watch" {
+		a.Presence = dialect.PresenceWatch
+		return nil
+	}
+	return dialect.Errorf(dialect.InvalidMessage,
+		`presence must be true, "watch" or {"epoch":"…","offset":N}, not %s`, excerpt(v))
+}

@@ -1,0 +1,55 @@
+# Everything here is a short name for a command; `make help` lists them.
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## start a server for development and print where the page is
+	go run ./cmd/hocket serve --dev
+
+.PHONY: build
+build: ## build bin/hocket
+	go build -trimpath -o bin/hocket ./cmd/hocket
+
+.PHONY: test
+test: ## install what the tests need where possible, and run everything
+	scripts/test
+
+.PHONY: test-go
+test-go: ## Go tests with the race detector
+	scripts/test go
+
+.PHONY: test-sdk
+test-sdk: ## tests of the TypeScript SDK
+	scripts/test sdk
+
+.PHONY: test-page
+test-page: ## tests of the page in Chromium
+	scripts/test page
+
+.PHONY: lint
+lint: ## gofmt, vet for three systems, staticcheck, generated files, tidy
+	scripts/test lint
+
+.PHONY: fuzz
+fuzz: ## every fuzz target; FUZZTIME=30000x says how long
+	scripts/test fuzz
+
+.PHONY: bench
+bench: ## measure against a plain gorilla/websocket server
+	cd bench && go run .
+
+.PHONY: generate
+generate: api ## make every generated file again
+	go generate ./...
+
+.PHONY: api
+api: ## write docs/api.txt, every exported name
+	go run ./internal/gen/api
+
+.PHONY: clean
+clean: ## remove what was built and installed here
+	rm -rf bin .cache sdk/js/node_modules

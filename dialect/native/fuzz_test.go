@@ -1,0 +1,158 @@
+package native
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/jsonval"
+)
+
+// FuzzDecode holds, for any message: there is one command; JSON that does not parse is one without an id, and any other
+// has the id that encoding/json finds; a payload is JSON; an error is short, and its message is a valid one.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":"subscribe","id":1,"channel":"chat:lobby","payload":{"from":{"last":50},"presence":true}}`,
+		`{"type":"subscribe","id":"a","channel":"c","payload":{"from":{"epoch":"k3","offset":41},"presence":{"epoch":"p","offset":1}}}`,
+		`{"type":"publish","id":2,"channel":"c","payload":{"text":"hello"},"idempotency_key":"c7-12","key":"k","op":"append","tags":{"a":"b"},"seq":3}`,
+		`{"type":"publish","channel":"c","payload":"AP8=","encoding":"base64","echo":false}`,
+		`{"type":"history","id":4,"channel":"c","payload":{"after":10,"limit":100}}`,
+		`{"type":"presence","id":5,"channel":"c","payload":{"limit":100,"next":"s"}}`,
+		`{"type":"call","id":6,"method":"price.get","payload":{"symbol":"BTC"}}`,
+		`{"type":"connect","id":0,"payload":{"token":"t","user":"u","info":[],"client":"c","heartbeat":true,"binary":false}}`,
+		`{"type":"ping","id":9}`, `{"id":-1}`, `[`, `{"id":3,"id":"x","type":5}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		commands := codec{}.Decode(nil, bytes.Clone(msg))
+		if len(commands) != 1 {
+			t.Fatalf("%q made %d commands", msg, len(commands))
+		}
+		c := commands[0]
+		if c.Verb == dialect.Invalid && c.Err == nil {
+			t.Fatalf("%q: neither a verb nor an error", msg)
+		}
+		if c.Err != nil && (len(c.Err.Message) > 400 || !utf8.ValidString(c.Err.Message)) {
+			t.Fatalf("%q: %d bytes of error: %q", msg, len(c.Err.Message), c.Err.Message)
+		}
+		if c.Payload != nil && c.Format == broker.JSON && jsonval.Check(c.Payload, maxDepth) != nil {
+			t.Fatalf("%q has the payload %q", msg, c.Payload)
+		}
+		isObject := json.Valid(msg) && utf8.Valid(msg) && bytes.TrimLeft(msg, " \t\r\n")[0] == '{'
+		parsed := c.Err == nil || c.Err.Code != dialect.InvalidJSON
+		if parsed != isObject {
+			t.Fatalf("%q: %v", msg, c.Err)
+		}
+		if !parsed || c.Err != nil && strings.Contains(c.Err.Message, "nested deeper") {
+			return
+		}
+		if got, want := c.ID, wantID(t, msg, c.Err); got != want {
+			t.Fatalf("%q has the id %v, want %v", msg, got, want)
+		}
+	})
+}
+
+// wantID finds the id of msg by encoding/json.
+func wantID(t *testing.T, msg []byte, err *dialect.Error) dialect.ID {
+	t.Helper()
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(msg, &fields); err != nil {
+		t.Fatal(err)
+	}
+	raw, ok := fields["id"]
+	if !ok || err != nil && err.Code == dialect.InvalidID {
+		return dialect.NoID
+	}
+	var n uint64
+	if json.Unmarshal(raw, &n) == nil {
+		return number(n)
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		t.Fatal(err)
+	}
+	return dialect.ID{Kind: dialect.IDString, Str: s}
+}
+
+// TestCutMessagesHaveNoCommand cuts a message at every byte.
+func TestCutMessagesHaveNoCommand(t *testing.T) {
+	msg := `{"type":"publish","id":2,"channel":"cä","payload":{"text":"\u00e4"},"tags":{"a":"b"},"echo":false,"seq":12}`
+	for n := range len(msg) {
+		if c := decode(t, msg[:n]); c.Err == nil || c.Err.Code != dialect.InvalidJSON || c.Verb != dialect.Invalid {
+			t.Fatalf("%s: %v, %v", msg[:n], c.Verb, c.Err)
+		}
+	}
+}
+
+// TestPublishIsReadAsWritten writes publishes with encoding/json and reads them back.
+func TestPublishIsReadAsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOfN(rapid.Rune(), 1, 16, 60)
+		want := dialect.Command{
+			Verb: dialect.Publish, Channel: text.Draw(t, "channel"), ID: dialect.ID{Kind: dialect.IDString, Str: text.Draw(t, "id")},
+			Publish: dialect.PublishArgs{
+				Key: text.Draw(t, "key"), IdempotencyKey: text.Draw(t, "idempotency_key"),
+				Seq: rapid.Uint64Range(1, maxOffset).Draw(t, "seq"), NoEcho: rapid.Bool().Draw(t, "no echo"),
+				Tags: rapid.MapOfN(text, text, 1, maxTags).Draw(t, "tags"),
+			},
+		}
+		want.Payload, _ = json.Marshal(rapid.MapOf(text, text).Draw(t, "payload"))
+		a := want.Publish
+		msg, err := json.MarshalIndent(map[string]any{
+			"type": "publish", "id": want.ID.Str, "channel": want.Channel, "key": a.Key, "idempotency_key": a.IdempotencyKey,
+			"seq": a.Seq, "echo": !a.NoEcho, "tags": a.Tags, "payload": string(want.Payload),
+		}, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Payload, _ = json.Marshal(string(want.Payload))
+		if diff := cmp.Diff([]dialect.Command{want}, codec{}.Decode(nil, msg)); diff != "" {
+			t.Fatalf("%s\n%s", msg, diff)
+		}
+	})
+}
+
+// benchmarkPublish is a publish with a payload of 128 bytes.
+var benchmarkPublish = []byte(`{"type":"publish","id":2,"channel":"chat:lobby","payload":{"text":"` + strings.Repeat("x", 117) +
+	`"},"idempotency_key":"c7-12"}`)
+
+func TestDecodeOfAPublishAllocatesItsStringsOnly(t *testing.T) {
+	commands := make([]dialect.Command, 0, 1)
+	n := testing.AllocsPerRun(100, func() { commands = codec{}.Decode(commands[:0], benchmarkPublish) })
+	if commands[0].Err != nil || n > 2 {
+		t.Errorf("%v allocations for a channel and a key, %v", n, commands[0].Err)
+	}
+}
+
+func BenchmarkDecodePublish(b *testing.B) {
+	b.Run("native", func(b *testing.B) {
+		commands := make([]dialect.Command, 0, 1)
+		b.ReportAllocs()
+		for b.Loop() {
+			commands = codec{}.Decode(commands[:0], benchmarkPublish)
+		}
+	})
+	b.Run("encoding/json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var m struct {
+				Type           string          `json:"type"`
+				ID             json.RawMessage `json:"id"`
+				Channel        string          `json:"channel"`
+				Payload        json.RawMessage `json:"payload"`
+				IdempotencyKey string          `json:"idempotency_key"`
+			}
+			if err := json.Unmarshal(benchmarkPublish, &m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,130 @@
+// Package testproc lets tests work with real processes: it starts them, waits for what they do, and ends them. Only
+// tests import it. Everything that can happen in virtual time does; Until is the one place that polls.
+//
+//	port := testproc.FreePort(t)
+//	p := testproc.Start(t, "redis-server", "--port", strconv.Itoa(port))
+//	testproc.Until(t, "redis to listen", func() bool { return strings.Contains(p.Output(), "Ready to accept") })
+package testproc
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	deadline = 10 * time.Second
+	interval = 5 * time.Millisecond
+)
+
+// Until returns once cond is true. It fails the test, saying that what did not come, after ten seconds. cond is called
+// on the test's goroutine.
+func Until(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	if !within(deadline, cond) {
+		t.Fatalf("waited %v for %s in vain", deadline, what)
+	}
+}
+
+func within(d time.Duration, cond func() bool) bool {
+	for end := time.Now().Add(d); !cond(); time.Sleep(interval) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// FreePort returns a TCP port of 127.0.0.1 that nobody listens on at the moment. A program that can choose its port
+// itself (port 0) should.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("look for a free port: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// A Process is a program that a test has started. Its methods may be called from any goroutine.
+type Process struct {
+	cmd    *exec.Cmd
+	output buffer
+	ended  chan struct{}
+}
+
+// Start starts a program. When the test ends the program is killed, and if the test has failed its output is logged.
+func Start(t testing.TB, name string, args ...string) *Process {
+	t.Helper()
+	return StartCmd(t, exec.Command(name, args...))
+}
+
+// StartCmd is Start for a command with an environment, a directory or an input of its own. Stdout and Stderr are set
+// here.
+func StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{cmd: cmd, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.output, &p.output
+	cmd.WaitDelay = time.Second // a grandchild that keeps the output open must not hold up the test
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", cmd.Path, err)
+	}
+	go func() {
+		cmd.Wait() // how it ended is in ProcessState
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("output of %s:\n%s", cmd.Path, p.Output())
+		}
+	})
+	return p
+}
+
+// Pid returns the process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Output returns what the program has written so far, to standard output and standard error.
+func (p *Process) Output() string { return p.output.String() }
+
+// Signal sends a signal. It fails if the program has ended.
+func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// Ended returns a channel that is closed when the program has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// ExitCode waits for the program to end and returns its exit code, -1 if a signal ended it.
+func (p *Process) ExitCode(t testing.TB) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(deadline):
+		t.Fatalf("%s has not ended after %v", p.cmd.Path, deadline)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// A buffer is written by the program and read by the test.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

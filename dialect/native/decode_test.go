@@ -115,6 +115,7 @@ func TestDecodeErrorsNameFieldAndRemedy(t *testing.T) {
 		{`"type":7`, dialect.InvalidMessage, `type must be a string, not 7`},
 		{`"type":"message"`, dialect.UnknownType, `the type "message" is not known: a client sends connect, subscribe, unsubscribe, publish, history, presence, call, ping or pong`},
 		{`"type":"` + long + `"`, dialect.UnknownType, `the type "` + long[:63] + `… is not known: a client sends connect, subscribe, unsubscribe, publish, history, presence, call, ping or pong`},
+		{`"type":"` + strings.Repeat("ä", 100) + `"`, dialect.UnknownType, `the type "` + strings.Repeat("ä", 31) + `… is not known: a client sends connect, subscribe, unsubscribe, publish, history, presence, call, ping or pong`},
 		{`"type":"unsubscribe"`, dialect.InvalidChannel, `channel is missing`},
 		{`"type":"history","channel":null`, dialect.InvalidChannel, `channel is missing`},
 		{`"type":"publish","channel":["a"],"payload":1`, dialect.InvalidChannel, `channel must be a string, not an array`},
@@ -219,5 +220,21 @@ func TestDecodeRefusesWrongIDs(t *testing.T) {
 		if diff := cmp.Diff(dialect.Command{Err: dialect.Errorf(dialect.InvalidID, "%s", want)}, got); diff != "" {
 			t.Errorf("%s\n%s", id, diff)
 		}
+	}
+}
+
+func TestOnlyThePayloadIsAPartOfTheMessage(t *testing.T) {
+	connect := []byte(`{"type":"connect","payload":{"info":{"a":1},"user":"ada"}}`)
+	publish := []byte(`{"type":"publish","channel":"chat","payload":[1],"key":"k"}`)
+	got := open(t).Decode(nil, connect)
+	got = open(t).Decode(got, publish)
+	clear(connect)
+	clear(publish)
+	want := []dialect.Command{
+		{Verb: dialect.Connect, Connect: &dialect.ConnectArgs{User: "ada", Info: []byte(`{"a":1}`)}},
+		{Verb: dialect.Publish, Channel: "chat", Payload: []byte{0, 0, 0}, Publish: dialect.PublishArgs{Key: "k"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -47,6 +47,7 @@ func TestQueryBecomesCommandsWithoutIDs(t *testing.T) {
 		{"channel=ticker:BTC&channel=&channel=a%20b", []dialect.Command{subscribe("ticker:BTC"), subscribe(""), subscribe("a b")}},
 		{"channel=c&user=ada&heartbeat=1", []dialect.Command{
 			{Verb: dialect.Connect, Connect: &dialect.ConnectArgs{User: "ada", Heartbeat: true}}, subscribe("c")}},
+		{"heartbeat=1", []dialect.Command{{Verb: dialect.Connect, Connect: &dialect.ConnectArgs{Heartbeat: true}}}},
 		{"binary=1&channel=c", []dialect.Command{
 			{Err: dialect.Errorf(dialect.NotSupported,
 				`binary messages are not supported yet: payloads that are not JSON come as base64 with "encoding":"base64"`)},

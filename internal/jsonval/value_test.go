@@ -24,6 +24,16 @@ func TestFieldsAreHandedOutAsTheyStand(t *testing.T) {
 	}
 }
 
+func TestAppendingToAValueLeavesTheTextAlone(t *testing.T) {
+	text := []byte(`{"a":1,"b":2}`)
+	o := Fields(text, depth)
+	o.Next()
+	_ = append(o.Value(), 'x')
+	if string(text) != `{"a":1,"b":2}` {
+		t.Errorf("the text became %s", text)
+	}
+}
+
 func TestFieldsRefusesWhatIsNoObject(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{``, `expected an object, but the text ends at byte 0`},

@@ -134,6 +134,9 @@ func checkFloors(packages []listed) []string {
 // checkImport judges one import of the package name on floor from.
 func checkImport(name string, from floor, imported string) []string {
 	if isTool(imported) {
+		if isTool(name) {
+			return nil
+		}
 		return []string{fmt.Sprintf("%s imports %s, a tool: only tests may", display(name), display(imported))}
 	}
 	to, ok := floorOf(imported)

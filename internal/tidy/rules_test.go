@@ -48,6 +48,7 @@ func TestFloorsRule(t *testing.T) {
 		{"hocket.dev/dialect/native", "hocket.dev/internal/session", []string{"dialect/native (floor 4"}},
 		{"hocket.dev/broker/brokertest", "hocket.dev/broker", nil},
 		{"hocket.dev/broker/brokertest", "testing", nil},
+		{"hocket.dev/broker/brokertest", "hocket.dev/internal/testproc", nil},
 		{"hocket.dev/broker", "testing", []string{"imports testing"}},
 		{"hocket.dev/broker", "hocket.dev/internal/testproc", []string{"a tool: only tests may"}},
 		{"hocket.dev/internal/session", "hocket.dev", []string{"internal/session (floor 4", "hocket.dev (floor 6"}},

@@ -1,0 +1,144 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"hocket.dev/broker"
+)
+
+// Lossy is a broker that, when told to, loses what it should deliver, or fails. It passes everything else on, State and
+// Lister included. Its methods may be called from any goroutine.
+type Lossy struct {
+	inner broker.Broker
+
+	mu   sync.Mutex
+	lose map[string]int
+	err  error
+}
+
+var (
+	_ broker.Broker = (*Lossy)(nil)
+	_ broker.State  = (*Lossy)(nil)
+	_ broker.Lister = (*Lossy)(nil)
+)
+
+// LoseLast returns b with faults, of which none has been asked for yet.
+func LoseLast(b broker.Broker) *Lossy { return &Lossy{inner: b, lose: make(map[string]int)} }
+
+// Lose makes the next n entries of a channel get lost on their way to the sink. The log has them.
+func (l *Lossy) Lose(channel string, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lose[channel] = n
+}
+
+// Fail makes Publish and all reads answer err and do nothing, until it is called with nil.
+func (l *Lossy) Fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+func (l *Lossy) fault() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Run runs the broker.
+func (l *Lossy) Run(ctx context.Context, sink broker.Sink) error {
+	return l.inner.Run(ctx, &lossySink{l, sink})
+}
+
+// Publish publishes, unless told to fail.
+func (l *Lossy) Publish(channel string, e broker.Entry, r broker.Retention, done func(broker.Receipt, error)) {
+	if err := l.fault(); err != nil {
+		if done != nil {
+			done(broker.Receipt{}, err)
+		}
+		return
+	}
+	l.inner.Publish(channel, e, r, done)
+}
+
+// Follow follows.
+func (l *Lossy) Follow(channels []string) { l.inner.Follow(channels) }
+
+// Unfollow ends Follow.
+func (l *Lossy) Unfollow(channels []string) { l.inner.Unfollow(channels) }
+
+// Read reads, unless told to fail.
+func (l *Lossy) Read(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	if err := l.fault(); err != nil {
+		return broker.Page{}, err
+	}
+	return l.inner.Read(ctx, channel, q)
+}
+
+// Heads tells heads, unless told to fail.
+func (l *Lossy) Heads(ctx context.Context, channels []string) ([]broker.Position, error) {
+	if err := l.fault(); err != nil {
+		return nil, err
+	}
+	return l.inner.Heads(ctx, channels)
+}
+
+// State reads a state, unless told to fail. It answers errors.ErrUnsupported when the broker keeps none.
+func (l *Lossy) State(ctx context.Context, channel string, q broker.StateQuery) (broker.Page, error) {
+	s, ok := l.inner.(broker.State)
+	if err := l.check(ok); err != nil {
+		return broker.Page{}, err
+	}
+	return s.State(ctx, channel, q)
+}
+
+// Keys counts keys, unless told to fail. It answers errors.ErrUnsupported when the broker keeps no state.
+func (l *Lossy) Keys(ctx context.Context, channel string) (int, error) {
+	s, ok := l.inner.(broker.State)
+	if err := l.check(ok); err != nil {
+		return 0, err
+	}
+	return s.Keys(ctx, channel)
+}
+
+// Channels names channels, unless told to fail. It answers errors.ErrUnsupported when the broker cannot.
+func (l *Lossy) Channels(ctx context.Context, after string, limit int) ([]string, error) {
+	s, ok := l.inner.(broker.Lister)
+	if err := l.check(ok); err != nil {
+		return nil, err
+	}
+	return s.Channels(ctx, after, limit)
+}
+
+func (l *Lossy) check(supported bool) error {
+	if err := l.fault(); err != nil {
+		return err
+	}
+	if !supported {
+		return errors.ErrUnsupported
+	}
+	return nil
+}
+
+type lossySink struct {
+	l    *Lossy
+	sink broker.Sink
+}
+
+func (s *lossySink) Deliver(channel, epoch string, e *broker.Entry) {
+	s.l.mu.Lock()
+	n := s.l.lose[channel]
+	if n > 1 {
+		s.l.lose[channel] = n - 1
+	} else {
+		delete(s.l.lose, channel)
+	}
+	s.l.mu.Unlock()
+	if n <= 0 {
+		s.sink.Deliver(channel, epoch, e)
+	}
+}
+
+func (s *lossySink) Gap(channel string) { s.sink.Gap(channel) }

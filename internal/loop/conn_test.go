@@ -2,8 +2,11 @@ package loop
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
+	"syscall"
 	"testing"
 	"unsafe"
 )
@@ -31,6 +34,316 @@ func TestEcho(t *testing.T) {
 		client.Close()
 		if err := <-e.closed; err != io.EOF {
 			t.Errorf("closed with %v, want %v", err, io.EOF)
+		}
+	})
+}
+
+func TestReadBufferMayBeModified(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		o.read = func(p []byte) {
+			for i := range p {
+				p[i] ^= 0x20
+			}
+			o.Write(p)
+			clear(p)
+		}
+		client := b.attach(t, o)
+		mustWrite(t, client, "hocket")
+		wantRead(t, client, "HOCKET")
+	})
+}
+
+func TestFullConnectionIsFlushedWhenItDrains(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		flushes := 0
+		drained := make(chan struct{})
+		o.flush = func() {
+			if flushes++; flushes == 1 {
+				if n, err := o.Write([]byte("end")); n != 3 || err != nil {
+					t.Errorf("Write in Flush took %d, %v", n, err)
+				}
+				close(drained)
+			}
+		}
+		client := b.attach(t, o)
+		piece := bytes.Repeat([]byte("0123456789abcdef"), 4096)
+		total := 0
+		b.do(func() {
+			for {
+				n, err := o.Write(piece)
+				total += n
+				if err != nil {
+					t.Errorf("Write: %v", err)
+				}
+				if n < len(piece) {
+					break
+				}
+			}
+			if n, err := o.Write(piece); n != 0 || err != nil {
+				t.Errorf("Write to a full connection took %d, %v", n, err)
+			}
+			o.Wake()
+		})
+		got := make([]byte, total)
+		if _, err := io.ReadFull(client, got); err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			if want := piece[i%len(piece)]; got[i] != want {
+				t.Fatalf("byte %d of %d is %q, want %q", i, total, got[i], want)
+			}
+		}
+		<-drained
+		wantRead(t, client, "end")
+		b.do(func() {
+			if flushes != 1 {
+				t.Errorf("%d flushes, want 1", flushes)
+			}
+		})
+	})
+}
+
+func TestWakeFlushesOncePerTurn(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		flushes, posted := 0, false
+		o.flush = func() {
+			flushes++
+			if !posted {
+				t.Error("Flush came before the end of the turn")
+			}
+			if flushes == 1 {
+				o.Wake() // means the next turn
+			}
+		}
+		b.attach(t, o)
+		var turns, between uint64
+		b.do(func() {
+			o.Wake()
+			o.Wake()
+			turns = b.Stats().Turns
+			b.Post(func() { between = b.Stats().Turns })
+			posted = true
+		})
+		b.do(func() {})
+		if flushes != 2 {
+			t.Errorf("%d flushes, want 1 for two Wakes and 1 for the Wake in Flush", flushes)
+		}
+		if between != turns+1 {
+			t.Errorf("what was posted by posted work ran %d turns later, want 1", between-turns)
+		}
+	})
+}
+
+func TestCloseInsideReadIsFinal(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		reason := errors.New("enough")
+		o := &owner{}
+		o.read = func([]byte) {
+			o.Wake()
+			o.SetAlarm(1)
+			o.Close(reason)
+			o.Close(io.ErrUnexpectedEOF)
+			o.Wake()
+			o.Pause()
+			o.Resume()
+			o.SetAlarm(1)
+			o.CloseWrite()
+			if n, err := o.Write([]byte("x")); n != 0 || err != net.ErrClosed {
+				t.Errorf("Write after Close: %d, %v", n, err)
+			}
+			o.read = func([]byte) { t.Error("Read after Close") }
+			if len(o.closed) != 0 {
+				t.Error("Closed was called from inside Close")
+			}
+		}
+		o.flush = func() { t.Error("Flush after Close") }
+		o.alarm = func() { t.Error("Alarm after Close") }
+		client := b.attach(t, o)
+		mustWrite(t, client, "x")
+		if err := <-o.closed; err != reason {
+			t.Errorf("closed with %v, want the first reason", err)
+		}
+		wantEOF(t, client)
+		b.advance(3 * sweepEvery)
+		b.do(func() {})
+		if n := b.Stats().Conns; n != 0 {
+			t.Errorf("Stats count %d connections, want 0", n)
+		}
+	})
+}
+
+func TestCloseDeliversWhatWasWritten(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		client := b.attach(t, o)
+		text := bytes.Repeat([]byte("z"), 10_000)
+		b.do(func() {
+			if n, err := o.Write(text); n != len(text) || err != nil {
+				t.Errorf("Write: %d, %v", n, err)
+			}
+			o.Close(nil)
+		})
+		got, err := io.ReadAll(client)
+		if err != nil || !bytes.Equal(got, text) {
+			t.Errorf("read %d bytes, %v; want %d", len(got), err, len(text))
+		}
+	})
+}
+
+func TestConnectionClosedByAnotherIsNotRead(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		var owners [2]owner
+		reads := 0
+		for i := range owners {
+			owners[i].read = func([]byte) {
+				reads++
+				owners[1-i].Close(nil)
+			}
+		}
+		clients := [2]net.Conn{b.attach(t, &owners[0]), b.attach(t, &owners[1])}
+		b.do(func() {
+			for _, c := range clients {
+				mustWrite(t, c, "x") // both are ready when this turn ends
+			}
+		})
+		select {
+		case <-owners[0].closed:
+		case <-owners[1].closed:
+		}
+		b.do(func() {
+			if reads != 1 {
+				t.Errorf("%d reads, want only the first", reads)
+			}
+		})
+	})
+}
+
+func TestPeerReset(t *testing.T) {
+	eachTCPDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		client := b.attach(t, o)
+		reset(t, client)
+		if err := <-o.closed; !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("closed with %v, want %v", err, syscall.ECONNRESET)
+		}
+	})
+}
+
+func TestWriteToBrokenConnectionCloses(t *testing.T) {
+	eachTCPDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		client := b.attach(t, o)
+		b.do(func() {
+			reset(t, client)
+			o.flush = func() {
+				if _, err := o.Write([]byte("x")); err == nil {
+					o.Wake() // the portable driver learns it later
+				}
+			}
+			o.Wake()
+		})
+		if err := <-o.closed; err == nil || err == io.EOF {
+			t.Errorf("closed with %v, want the error of the socket", err)
+		}
+	})
+}
+
+func reset(t *testing.T, client net.Conn) {
+	t.Helper()
+	if err := client.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Error(err)
+	}
+	client.Close()
+}
+
+func TestHalfCloseDeliversBytesFirst(t *testing.T) {
+	eachTCPDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		o.read = func(p []byte) {
+			if _, err := o.Write(p); err != nil {
+				t.Errorf("Write: %v", err)
+			}
+		}
+		client := b.attach(t, o)
+		b.do(func() { // both arrive before the loop looks
+			mustWrite(t, client, "tail")
+			client.(*net.TCPConn).CloseWrite()
+		})
+		wantRead(t, client, "tail")
+		wantEOF(t, client)
+		if err := <-o.closed; err != io.EOF {
+			t.Errorf("closed with %v, want %v", err, io.EOF)
+		}
+	})
+}
+
+func TestCloseWriteEndsOneSide(t *testing.T) {
+	eachTCPDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		got := make(chan string, 1)
+		o.read = func(p []byte) { got <- string(p) }
+		client := b.attach(t, o)
+		b.do(func() {
+			o.Write([]byte("bye"))
+			o.CloseWrite()
+		})
+		wantRead(t, client, "bye")
+		wantEOF(t, client)
+		mustWrite(t, client, "bye too")
+		if s := <-got; s != "bye too" {
+			t.Errorf("read %q after CloseWrite", s)
+		}
+		client.Close()
+		if err := <-o.closed; err != io.EOF {
+			t.Errorf("closed with %v, want %v", err, io.EOF)
+		}
+	})
+}
+
+func TestPanicCostsOneConnection(t *testing.T) {
+	fail := func() { panic(io.ErrNoProgress) }
+	for name, provoke := range map[string]func(b *bench, o *owner, client net.Conn){
+		"read": func(_ *bench, o *owner, client net.Conn) {
+			o.read = func([]byte) { fail() }
+			client.Write([]byte("x"))
+		},
+		"flush": func(_ *bench, o *owner, _ net.Conn) {
+			o.flush = fail
+			o.Wake()
+		},
+		"alarm": func(b *bench, o *owner, _ net.Conn) {
+			o.alarm = fail
+			o.SetAlarm(1)
+			b.advance(sweepEvery)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachDriver(t, func(t *testing.T, b *bench) {
+				o := &owner{}
+				client, other := b.attach(t, o), b.attachEcho(t)
+				b.do(func() { provoke(b, o, client) })
+				err := <-o.closed
+				var p *PanicError
+				if !errors.As(err, &p) || !errors.Is(err, io.ErrNoProgress) || !bytes.Contains(p.Stack, []byte("conn_test.go")) {
+					t.Errorf("closed with %v, want a PanicError with value and stack", err)
+				}
+				ping(t, other)
+			})
+		})
+	}
+}
+
+func TestAttachTwiceIsRefused(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		o := &owner{}
+		b.attach(t, o)
+		server, _ := b.pair(t)
+		defer server.Close()
+		if err := b.Attach(&o.Conn, server, o); err == nil {
+			t.Error("a Conn in use was attached again")
 		}
 	})
 }

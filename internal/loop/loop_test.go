@@ -15,34 +15,41 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A driver is one way to serve a connection. The suite runs over all of them: what holds for one holds for the others.
 type driver struct {
 	name string
-	cfg  Config
+	with Config
 	pair func(t *testing.T) (server, client net.Conn)
 	tcp  bool
 }
 
 var drivers = []driver{
 	{name: "native", pair: tcpPair, tcp: true}, // epoll on Linux
-	{name: "portable", cfg: Config{Portable: true}, pair: tcpPair, tcp: true},
+	{name: "portable", with: Config{Portable: true}, pair: tcpPair, tcp: true},
 	{name: "pipe on native", pair: pipePair},
 }
 
 func tcpPair(t *testing.T) (server, client net.Conn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	client, err = net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err = ln.Accept()
+	server, client, err := dialSelf()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
 	return server, client
+}
+
+func dialSelf() (server, client net.Conn, err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer ln.Close()
+	if client, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		return nil, nil, err
+	}
+	if server, err = ln.Accept(); err != nil {
+		client.Close()
+		return nil, nil, err
+	}
+	return server, client, nil
 }
 
 func pipePair(t *testing.T) (server, client net.Conn) {
@@ -76,7 +83,7 @@ func eachTCPDriver(t *testing.T, test func(t *testing.T, b *bench)) {
 func newBench(t *testing.T, d driver) *bench {
 	t.Helper()
 	b := &bench{driver: d}
-	cfg := d.cfg
+	cfg := d.with
 	cfg.Loops = 1
 	cfg.now = func() time.Duration { return time.Duration(b.clock.Load()) }
 	if cfg.OnPanic == nil {
@@ -163,6 +170,12 @@ func newEcho() *echo {
 		e.unsent = e.unsent[n:]
 	}
 	return e
+}
+
+// attachEcho attaches an echo, for [ping].
+func (b *bench) attachEcho(t *testing.T) net.Conn {
+	t.Helper()
+	return b.attach(t, &newEcho().owner)
 }
 
 // ping sends a byte to an echo and waits for it: the loop has then seen what was sent on this machine before.

@@ -41,10 +41,13 @@ type Slice struct {
 	GapReason      string
 	// Passed says that entries up to Cursor.Offset have been passed that are not for this owner.
 	Passed bool
+	// Shared says that Bytes are everybody's and stay as they are for as long as they are held.
+	Shared bool
+	// Time is when the first entry was published, Unix milliseconds by the broker's clock; 0 when Bytes is nil.
+	Time int64
 	// Overflow says that the rule ends the session because entries would have to be left out.
 	Overflow bool
 
-	shared bool // Bytes are frames of the cursor's view
 	ends   []int
 	offs   []uint64
 }
@@ -119,7 +122,7 @@ func (c *Cursor) takeNear(v *view, max int) Slice {
 	} else {
 		end = extend(frames, max)
 	}
-	return Slice{Bytes: first.chunk.buf[first.start:end:end], Passed: passed, shared: true}
+	return Slice{Bytes: first.chunk.buf[first.start:end:end], Passed: passed, Shared: true, Time: first.time}
 }
 
 // extend finds the end of the frames that lie in the chunk of the first one, within max bytes.
@@ -197,6 +200,7 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
 	s.buf, s.ends, s.offs = s.buf[:0], s.ends[:0], s.offs[:0]
 	passed := false
+	first := int64(0)
 	for _, e := range entries {
 		skip := e.NoEcho && e.From != nil && e.From.Session == name
 		if skip || e.Op == opGap {
@@ -210,13 +214,16 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 			passed = true
 			continue
 		}
+		if len(s.buf) == 0 {
+			first = e.Time
+		}
 		s.buf = enc.AppendEntry(s.buf, l.name, epoch, e)
 		s.ends, s.offs = append(s.ends, len(s.buf)), append(s.offs, e.Offset)
 		if len(s.buf) >= max {
 			break
 		}
 	}
-	return Slice{Bytes: s.buf, Passed: passed, ends: s.ends, offs: s.offs}
+	return Slice{Bytes: s.buf, Passed: passed, Time: first, ends: s.ends, offs: s.offs}
 }
 
 // pass moves the cursor over the next entry, which has the given offset.
@@ -229,10 +236,10 @@ func (c *Cursor) pass(offset uint64) {
 	c.next++
 }
 
-// Sent moves c over what the socket has taken: the first n bytes of sl, which c's last Take gave. It returns the rest
-// of a frame that was sent in part; the owner sends that before anything else.
-func (c *Cursor) Sent(sl Slice, n int) (rest []byte) {
-	if !sl.shared {
+// Sent moves c over what the socket has taken: the first n bytes of sl, which c's last Take gave. It returns how many
+// entries were begun, and the rest of the one that was sent in part; the owner sends that before anything else.
+func (c *Cursor) Sent(sl Slice, n int) (entries int, rest []byte) {
+	if !sl.Shared {
 		return c.sentOwn(sl, n)
 	}
 	v := &c.view.view
@@ -247,14 +254,15 @@ func (c *Cursor) Sent(sl Slice, n int) (rest []byte) {
 		c.next++
 		c.offset = f.offset
 		if sent+size > n {
-			return f.bytes()[n-sent:]
+			return i + 1, f.bytes()[n-sent:]
 		}
 		sent += size
+		entries++
 	}
-	return nil
+	return entries, nil
 }
 
-func (c *Cursor) sentOwn(sl Slice, n int) []byte {
+func (c *Cursor) sentOwn(sl Slice, n int) (entries int, rest []byte) {
 	for i, end := range sl.ends {
 		start := 0
 		if i > 0 {
@@ -264,11 +272,12 @@ func (c *Cursor) sentOwn(sl Slice, n int) []byte {
 			break
 		}
 		c.pass(sl.offs[i])
+		entries++
 		if n < end {
-			return sl.Bytes[n:end]
+			return entries, sl.Bytes[n:end]
 		}
 	}
-	return nil
+	return entries, nil
 }
 
 // Close takes c out of its log. Closing a closed cursor does nothing.

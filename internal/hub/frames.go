@@ -25,6 +25,7 @@ type frame struct {
 	chunk      *chunk // nil for a gap
 	start, end uint32
 	offset     uint64
+	time       int64  // the entry's
 	skip       string // the session that does not get it, "" for none
 	prev       uint64 // of a gap: the offset before it
 }
@@ -59,7 +60,7 @@ func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 	if s.end() != index {
 		s.clear(index)
 	}
-	f := frame{offset: e.Offset, prev: e.Prev}
+	f := frame{offset: e.Offset, prev: e.Prev, time: e.Time}
 	if e.Op != opGap {
 		f.chunk, f.start, f.end = s.encode(l, e)
 		if e.NoEcho && e.From != nil {

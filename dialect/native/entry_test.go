@@ -142,3 +142,15 @@ func BenchmarkAppendEntry(b *testing.B) {
 		encoding{}.AppendEntry(dst, "chat:lobby", "k3", e)
 	}
 }
+
+// fullEntries are entries of every op that carry all they can.
+func fullEntries() []*broker.Entry {
+	from := &broker.Member{Session: "s", User: "u"}
+	tags := map[string]string{"tag:a": "b"}
+	return []*broker.Entry{
+		{Payload: []byte("1"), Key: "k", Op: broker.Append, From: from, Headers: tags},
+		{Payload: []byte("1"), Format: broker.Binary},
+		{Op: broker.Delete, From: from},
+		{Headers: map[string]string{dialect.UpdateHeader: "1"}, From: from},
+	}
+}

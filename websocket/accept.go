@@ -1,0 +1,136 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// AcceptOptions change what [Accept] does. nil and the zero value are the same.
+type AcceptOptions struct {
+	// Subprotocols are the ones this server speaks. The first that the client offers is
+	// chosen, in the client's order; none when there is no match.
+	Subprotocols []string
+	// OriginPatterns are origins that may connect besides the server's own. A pattern is
+	// matched by path.Match, in any case, against the origin's host and port, or against
+	// scheme://host:port when it holds "://": "example.com", "*.example.com",
+	// "https://*.example.com", "localhost:*". "*" allows every origin but "null".
+	OriginPatterns []string
+	// InsecureSkipOriginCheck lets pages of every origin connect with the cookies of
+	// their visitors. It is safe only where no cookie or address proves who one is.
+	InsecureSkipOriginCheck bool
+	// Header is sent with the response, for example Set-Cookie.
+	Header http.Header
+}
+
+// Accept answers a WebSocket handshake and takes the connection over from the HTTP
+// server. By default a request with an Origin, as browsers send it, is accepted only when
+// that is the request's own Host.
+//
+// When the error is not nil the request has been answered: with the status of the
+// [*wire.Refusal] for what is no handshake, 403 for an origin, 500 when the
+// ResponseWriter cannot be taken over. Once it is nil, w and r.Body must not be used;
+// r.Context ends when the handler returns.
+func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
+	if opts == nil {
+		opts = &AcceptOptions{}
+	}
+	upgrade, refusal := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+	if refusal == nil {
+		refusal = opts.checkOrigin(upgrade.Origin, r.Host)
+	}
+	if refusal != nil {
+		maps.Copy(w.Header(), refusal.Header)
+		http.Error(w, refusal.Message, refusal.Status)
+		return nil, refusal
+	}
+	nc, pending, err := hijack(w)
+	if err != nil {
+		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
+		return nil, fmt.Errorf("websocket: accept: %w", err)
+	}
+	protocol := chooseProtocol(upgrade.Protocols, opts.Subprotocols)
+	if err := respond(nc, wire.AppendResponse(nil, upgrade.Key, protocol, opts.Header)); err != nil {
+		return nil, errors.Join(fmt.Errorf("websocket: accept: %w", err), nc.Close())
+	}
+	return newConn(nc, wire.Server, protocol, pending), nil
+}
+
+// checkOrigin decides whether a page of this origin may connect. Programs send none.
+func (o *AcceptOptions) checkOrigin(origin, host string) *wire.Refusal {
+	if origin == "" || o.InsecureSkipOriginCheck {
+		return nil
+	}
+	if u, err := url.Parse(origin); err == nil && u.Host != "" {
+		if strings.EqualFold(u.Host, host) {
+			return nil
+		}
+		for _, pattern := range o.OriginPatterns {
+			if matchOrigin(pattern, u) {
+				return nil
+			}
+		}
+	}
+	return &wire.Refusal{
+		Status: http.StatusForbidden, Reason: "origin",
+		Message: fmt.Sprintf("pages of the origin %q may not connect to %q", origin, host),
+	}
+}
+
+// matchOrigin reports whether pattern allows origin. A pattern that is malformed allows
+// nothing.
+func matchOrigin(pattern string, origin *url.URL) bool {
+	name := origin.Host
+	if strings.Contains(pattern, "://") {
+		name = origin.Scheme + "://" + origin.Host
+	}
+	ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(name))
+	return ok && err == nil
+}
+
+// chooseProtocol returns the first subprotocol offered that is spoken here.
+func chooseProtocol(offered, spoken []string) string {
+	for _, p := range offered {
+		if slices.Contains(spoken, p) {
+			return p
+		}
+	}
+	return ""
+}
+
+// hijack takes the connection over, with what was received behind the request.
+func hijack(w http.ResponseWriter) (nc net.Conn, pending []byte, err error) {
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	// The bufio.Reader is left behind: what it holds is at most its buffer.
+	pending, err = rw.Reader.Peek(rw.Reader.Buffered())
+	if err == nil {
+		err = nc.SetDeadline(time.Time{}) // the HTTP server's timeouts are not ours
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, nc.Close())
+	}
+	return nc, slices.Clone(pending), nil
+}
+
+// respond writes the response of a handshake.
+func respond(nc net.Conn, response []byte) error {
+	if err := nc.SetWriteDeadline(time.Now().Add(closeTimeout)); err != nil {
+		return err
+	}
+	if _, err := nc.Write(response); err != nil {
+		return err
+	}
+	return nc.SetWriteDeadline(time.Time{})
+}

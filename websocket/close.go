@@ -1,0 +1,79 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"hocket.dev/wire"
+)
+
+// Close ends the connection properly (RFC 6455 §7.1.2): it sends a close frame, waits
+// up to 5 s each for its turn to write, and for the peer's close frame, and closes the
+// network connection. Messages that come meanwhile are dropped, or go to a Read that is
+// running. The reason is cut to 123 bytes; [CloseNoStatus] sends neither code nor reason.
+//
+// It returns nil when the peer answered; a code that must not be sent is an error and
+// changes nothing; else the connection is closed in any case and the error says why the
+// peer did not answer.
+func (c *Conn) Close(code CloseCode, reason string) error {
+	if code != CloseNoStatus && !code.Valid() {
+		return fmt.Errorf("websocket: close: code %d must not be sent (RFC 6455 §7.4)", code)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	err := c.sendClose(ctx, code, reason)
+	cancel()
+	if err == nil {
+		err = c.awaitClose()
+	}
+	_ = c.end(errClosed) // no news when the handshake ended it
+	return err
+}
+
+// CloseNow closes the network connection without a close frame. Every call under way
+// ends. It returns nil, also when the connection was over before, so that it can be
+// deferred.
+func (c *Conn) CloseNow() error {
+	_ = c.end(errClosed) // the reason that stands is of no interest here
+	return nil
+}
+
+// sendClose writes the one close frame of this side. Whatever comes of it, the caller
+// knows why the connection ends, and ends it.
+func (c *Conn) sendClose(ctx context.Context, code CloseCode, reason string) error {
+	if err := c.acquire(ctx, c.writing, "close"); err != nil {
+		return err
+	}
+	defer c.releaseWriting()
+	if c.closeSent {
+		return errClosed
+	}
+	c.closeSent = true
+	var p [125]byte
+	if err := c.writeControl(wire.Close, wire.AppendClosePayload(p[:0], code, reason)); err != nil {
+		if over := c.reason(); over != nil {
+			return over // such as CloseNow, which made the write fail
+		}
+		return fmt.Errorf("websocket: close: %w", err)
+	}
+	return nil
+}
+
+// awaitClose reads until the peer's close frame is there, here or in a Read that is
+// running.
+func (c *Conn) awaitClose() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := c.acquire(ctx, c.reading, "close")
+	if err == nil {
+		for err == nil {
+			_, err = c.next(ctx)
+		}
+		<-c.reading
+	}
+	var answer *CloseError
+	if errors.As(err, &answer) && answer.Code != wire.CloseAbnormal {
+		return nil
+	}
+	return fmt.Errorf("websocket: close: the peer did not answer: %w", err)
+}

@@ -1,0 +1,147 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// The closing handshake begun by either side, as Close and Read see it.
+func TestCloseHandshake(t *testing.T) {
+	for _, reading := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := pair(t)
+			served := run(func() error { _, _, err := server.Read(t.Context()); return err })
+			var read func() error
+			if reading {
+				read = run(func() error { _, _, err := client.Read(t.Context()); return err })
+				synctest.Wait()
+			}
+			if err := client.Close(4001, "enough"); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			wantClosed(t, served(), 4001, "enough")
+			if reading {
+				wantClosed(t, read(), 4001, "") // the echo
+			}
+			wantClosed(t, server.Write(t.Context(), Text, nil), 4001, "enough")
+			if err := client.Close(CloseNormal, ""); err == nil {
+				t.Error("a second Close says nothing")
+			}
+		})
+	}
+}
+
+func TestBothCloseAtOnce(t *testing.T) {
+	url := serve(t, nil, func(_ context.Context, c *Conn) {
+		if err := c.Close(CloseGoingAway, ""); err != nil {
+			t.Errorf("server: %v", err)
+		}
+	})
+	c := dial(t, url, nil)
+	if err := c.Close(CloseNormal, ""); err != nil {
+		// The server may have answered before: then its close is the reason.
+		wantClosed(t, err, CloseGoingAway, "")
+	}
+}
+
+func TestCloseWithoutStatus(t *testing.T) {
+	server, client := pair(t)
+	served := run(func() error { _, _, err := server.Read(t.Context()); return err })
+	if err := client.Close(CloseNoStatus, ""); err != nil {
+		t.Error(err)
+	}
+	wantClosed(t, served(), CloseNoStatus, "")
+}
+
+func TestCloseRefusesBadCodes(t *testing.T) {
+	c := dial(t, serve(t, nil, echo), nil)
+	for _, code := range []CloseCode{0, 999, 1004, CloseAbnormal, 1015, 2999, 5000} {
+		if err := c.Close(code, ""); err == nil {
+			t.Errorf("code %d could be sent", code)
+		}
+	}
+	c.say(t, Text, "still here")
+	c.want(t, Text, "still here")
+}
+
+// Close drops what still comes, answers no ping any more, and sends nothing behind its
+// close frame (§5.5.1).
+func TestCloseDropsWhatStillComes(t *testing.T) {
+	c, peer := raw(t)
+	closed := run(func() error { return c.Close(CloseNormal, "bye") })
+	wantBytes(t, peer, "\x88\x05\x03\xe8bye")
+	if err := c.Write(t.Context(), Text, []byte("late")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Write behind Close: %v, want net.ErrClosed", err)
+	}
+	sendBytes(t, peer, masked(wire.Text, "late")...)
+	sendBytes(t, peer, masked(wire.Ping, "late")...)
+	sendBytes(t, peer, masked(wire.Close, "\x03\xe8")...)
+	if err := closed(); err != nil {
+		t.Error(err)
+	}
+	if n, err := peer.Read(make([]byte, 10)); n != 0 || err == nil {
+		t.Errorf("%d bytes behind the close frame, %v", n, err)
+	}
+}
+
+func TestCloseGivesUpOnASilentPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := raw(t)
+		start := time.Now()
+		closed := run(func() error { return c.Close(CloseNormal, "") })
+		wantBytes(t, peer, "\x88\x02\x03\xe8")
+		if err := closed(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want the deadline", err)
+		}
+		if took := time.Since(start); took != closeTimeout {
+			t.Errorf("after %v, want %v", took, closeTimeout)
+		}
+		if _, _, err := c.Read(t.Context()); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Read after Close: %v, want net.ErrClosed", err)
+		}
+	})
+}
+
+// A peer that reads nothing cannot hold Close, or the answer to its own close.
+func TestCloseGivesUpOnAPeerThatReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := raw(t)
+		if err := c.Close(CloseNormal, ""); err == nil {
+			t.Error("Close into nowhere succeeded")
+		}
+		c, peer := raw(t)
+		read := run(func() error { _, _, err := c.Read(t.Context()); return err })
+		sendBytes(t, peer, masked(wire.Close, "\x03\xe8")...)
+		wantClosed(t, read(), CloseNormal, "")
+	})
+}
+
+func TestCloseNowEndsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := raw(t)
+		calls := []func() error{
+			run(func() error { _, _, err := c.Read(t.Context()); return err }),
+			run(func() error { return c.Write(t.Context(), Text, []byte("a")) }),
+			run(func() error { return c.Write(t.Context(), Text, []byte("b")) }),
+			run(func() error { return c.Ping(t.Context()) }),
+			run(func() error { return c.Close(CloseNormal, "") }),
+		}
+		synctest.Wait()
+		for range 2 {
+			if err := c.CloseNow(); err != nil {
+				t.Error(err)
+			}
+		}
+		for i, wait := range calls {
+			if err := wait(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("call %d: %v, want net.ErrClosed", i, err)
+			}
+		}
+	})
+}

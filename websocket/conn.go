@@ -1,0 +1,163 @@
+package websocket
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// DefaultReadLimit is how many bytes a received message may have unless
+// [Conn.SetReadLimit] says otherwise: 1 MiB.
+const DefaultReadLimit = 1 << 20
+
+const (
+	// closeTimeout is how long Close waits for the peer's close frame, and how long a
+	// pong or close frame may take to be written.
+	closeTimeout = 5 * time.Second
+	// lingerTimeout is how long a connection that broke a rule is read on, so that the
+	// close frame with the reason is not lost to a reset.
+	lingerTimeout = time.Second
+	// readBufferBytes holds most messages whole; longer ones are gathered.
+	readBufferBytes = 4096
+)
+
+// MessageType tells text from binary messages.
+type MessageType uint8
+
+// The two types of messages (RFC 6455 §5.6).
+const (
+	Text   MessageType = 1 // valid UTF-8
+	Binary MessageType = 2 // arbitrary bytes
+)
+
+// String returns "text" or "binary".
+func (t MessageType) String() string { return wire.Opcode(t).String() }
+
+// Conn is a WebSocket connection, from [Accept] or [Dial]. One goroutine at a time
+// may call Read; all other methods may be called from any goroutine. A Conn that is no
+// longer needed must be closed with Close or CloseNow.
+type Conn struct {
+	// Set once.
+	nc          net.Conn
+	role        wire.Role
+	subprotocol string
+	closed      chan struct{} // closed when err is set
+
+	// Held while reading (capacity 1), then the reader's. Channels instead of mutexes,
+	// so that waiting for one ends with a context.
+	reading chan struct{}
+	decoder wire.Decoder
+	whole   wire.Assembler
+	buf     []byte // made by the first read
+	pending []byte // received and not yet decoded
+
+	// Held while writing (capacity 1), then the writer's.
+	writing   chan struct{}
+	closeSent bool // §5.5.1: no frame follows a close frame
+
+	limits wire.Limits // the decoder's
+
+	mu    sync.Mutex
+	err   error                    // why the connection is over
+	pong  []byte                   // payload of the newest ping not yet answered, nil for none
+	pings map[uint64]chan struct{} // waiting calls of Ping by what they sent
+	last  uint64                   // number of the last ping
+}
+
+// newConn makes a Conn of a connection whose handshake is done. pending is what was
+// received behind the handshake.
+func newConn(nc net.Conn, role wire.Role, subprotocol string, pending []byte) *Conn {
+	c := &Conn{
+		nc: nc, role: role, subprotocol: subprotocol, pending: pending,
+		closed:  make(chan struct{}),
+		reading: make(chan struct{}, 1),
+		writing: make(chan struct{}, 1),
+		limits:  wire.Limits{MessageBytes: DefaultReadLimit},
+	}
+	c.decoder = wire.NewDecoder(role, &c.limits)
+	return c
+}
+
+// Subprotocol returns the subprotocol both sides agreed on, "" for none.
+func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// SetReadLimit sets how many bytes a received message may have; 0 or less is no limit.
+// A message over it ends the connection with [CloseTooBig] as soon as a frame announces
+// it. Call it before the first Read or between two, not during one.
+func (c *Conn) SetReadLimit(bytes int64) { c.limits.MessageBytes = max(bytes, 0) }
+
+// over sets why the connection ended, if nobody did before, and returns the reason
+// that stands. It leaves the network connection to its caller.
+func (c *Conn) over(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+		close(c.closed)
+	}
+	return c.err
+}
+
+// end is over, and closes the network connection.
+func (c *Conn) end(err error) error {
+	err = c.over(err)
+	_ = c.nc.Close() // nothing is owed to this connection any more
+	return err
+}
+
+// reason returns why the connection ended, nil while it has not.
+func (c *Conn) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// acquire takes one of the two locks, or gives up with ctx or the connection.
+func (c *Conn) acquire(ctx context.Context, lock chan struct{}, doing string) error {
+	if err := c.reason(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return canceled(ctx, doing)
+	}
+	select {
+	case lock <- struct{}{}:
+		if err := c.reason(); err != nil { // it may be free because of that
+			<-lock
+			return err
+		}
+		return nil
+	case <-c.closed:
+		return c.reason()
+	case <-ctx.Done():
+		return canceled(ctx, doing)
+	}
+}
+
+func canceled(ctx context.Context, doing string) error {
+	return fmt.Errorf("websocket: %s: %w", doing, context.Cause(ctx))
+}
+
+// interrupt makes a network call that is under way end when ctx does, by a deadline in
+// the past. The returned function must be called after it; then the deadline is gone
+// and nothing of ctx is left running.
+func interrupt(ctx context.Context, setDeadline func(time.Time) error) (release func()) {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(fired)
+		_ = setDeadline(time.Unix(1, 0)) // fails only on a closed connection
+	})
+	return func() {
+		if !stop() {
+			<-fired
+			_ = setDeadline(time.Time{})
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package websocket
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"hocket.dev/wire"
+)
+
+const (
+	maxResponseBytes = 64 << 10 // of the response's header, against a server that never ends it
+	maxRefusalBytes  = 1 << 10  // of the body of a response that refuses
+)
+
+// DialOptions change what [Dial] does. nil and the zero value are the same.
+type DialOptions struct {
+	// Subprotocols are offered to the server, the favourite first.
+	Subprotocols []string
+	// Header is sent with the request, for example Authorization, Cookie or Origin. Host
+	// and the handshake's own headers are not taken from it.
+	Header http.Header
+	// TLS is used for wss; nil means the system's roots and the name in the URL.
+	TLS *tls.Config
+	// NetDial opens the network connection; nil is that of a net.Dialer. Here a program
+	// chooses its own address, a Unix socket or a proxy. It is used instead of an
+	// http.Client, so that deadlines reach the connection; for the same reason redirects
+	// and proxies of the environment are not followed.
+	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Dial connects to a WebSocket server. The URL's scheme is ws or wss, or http or https
+// with the same meaning; a user in it is sent as basic authorization. ctx bounds the
+// handshake, not the connection.
+//
+// The response is the server's answer, nil when there was none. When the server
+// refused, the error says how, and the body holds its first KiB; it need not be closed.
+func Dial(ctx context.Context, rawURL string, opts *DialOptions) (*Conn, *http.Response, error) {
+	if opts == nil {
+		opts = &DialOptions{}
+	}
+	target, err := parseTarget(rawURL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("websocket: dial: %w", err)
+	}
+	nc, err := target.connect(ctx, opts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("websocket: dial %s: %w", target.address, err)
+	}
+	c, response, err := target.handshake(ctx, nc, opts)
+	if err != nil {
+		_ = nc.Close() // the handshake's error is the one to report
+		return nil, response, fmt.Errorf("websocket: dial %s: %w", target.address, err)
+	}
+	return c, response, nil
+}
+
+// target is where a URL leads.
+type target struct {
+	url     *url.URL
+	secure  bool
+	address string // host:port
+}
+
+func parseTarget(rawURL string) (target, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{url: u}
+	port := "80"
+	switch u.Scheme {
+	case "ws", "http":
+	case "wss", "https":
+		t.secure, port = true, "443"
+	default:
+		return target{}, fmt.Errorf("the URL's scheme is %q, want ws or wss", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return target{}, fmt.Errorf("the URL %q names no host", u.Redacted())
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	t.address = net.JoinHostPort(u.Hostname(), port)
+	return t, nil
+}
+
+// connect opens the connection and, for wss, TLS on it.
+func (t target) connect(ctx context.Context, opts *DialOptions) (net.Conn, error) {
+	dial := opts.NetDial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	nc, err := dial(ctx, "tcp", t.address)
+	if err != nil || !t.secure {
+		return nc, err
+	}
+	config := opts.TLS.Clone()
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if config.ServerName == "" {
+		config.ServerName = t.url.Hostname()
+	}
+	config.NextProtos = []string{"http/1.1"} // §4.1 needs HTTP/1.1, so nothing else is offered
+	secured := tls.Client(nc, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, nc.Close())
+	}
+	return secured, nil
+}
+
+// handshake sends the request and judges the response.
+func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions) (*Conn, *http.Response, error) {
+	release := interrupt(ctx, nc.SetDeadline)
+	defer release()
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	key := wire.EncodeKey(nonce)
+	if _, err := nc.Write(t.request(key, opts)); err != nil {
+		return nil, nil, blame(ctx, err)
+	}
+	limited := &io.LimitedReader{R: nc, N: maxResponseBytes}
+	br := bufio.NewReader(limited)
+	response, err := http.ReadResponse(br, &http.Request{Method: http.MethodGet, URL: t.url})
+	if err != nil {
+		return nil, nil, blame(ctx, err)
+	}
+	protocol, err := wire.CheckResponse(response.StatusCode, response.Header, key, opts.Subprotocols)
+	if err != nil {
+		keepBody(response)
+		return nil, response, err
+	}
+	response.Body = http.NoBody // what follows are frames
+	pending, _ := br.Peek(br.Buffered())
+	return newConn(nc, wire.Client, protocol, slices.Clone(pending)), response, nil
+}
+
+// request returns the bytes of the handshake request.
+func (t target) request(key string, opts *DialOptions) []byte {
+	header := opts.Header
+	if user := t.url.User; user != nil && header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		header = header.Clone()
+		if header == nil {
+			header = http.Header{}
+		}
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
+	}
+	return wire.AppendRequest(nil, wire.Request{
+		Host: t.url.Host, Target: t.url.RequestURI(), Key: key,
+		Protocols: opts.Subprotocols, Header: header,
+	})
+}
+
+// keepBody replaces the body of a refusal, which ends with the connection, by its
+// beginning.
+func keepBody(response *http.Response) {
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusalBytes)) // as much as there is
+	response.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+// blame names ctx instead of the deadline it set.
+func blame(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

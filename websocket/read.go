@@ -1,0 +1,143 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// Read returns the next message. It blocks until one is there whole, and meanwhile
+// answers pings and delivers pongs. The message belongs to the caller.
+//
+// When ctx ends, Read returns its cause and the connection goes on: a later Read loses
+// nothing. All other errors are final: a [*CloseError] when the peer closed or the
+// connection was lost; a [*wire.Error], with [ErrTooBig] where it applies, when the peer
+// broke a rule and has been told so; net.ErrClosed after Close or CloseNow.
+func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
+	if err := c.acquire(ctx, c.reading, "read"); err != nil {
+		return 0, nil, err
+	}
+	defer func() { <-c.reading }()
+	for {
+		ev, err := c.next(ctx)
+		if err != nil {
+			return 0, nil, err
+		}
+		if msg, done := c.whole.Add(ev); done {
+			if ev.First {
+				msg = bytes.Clone(msg) // it lies in the read buffer
+			}
+			return MessageType(ev.Op), msg, nil
+		}
+	}
+}
+
+// next returns the next piece of a message. Control frames are handled here.
+func (c *Conn) next(ctx context.Context) (wire.Event, error) {
+	for {
+		if err := c.reason(); err != nil {
+			return wire.Event{}, err
+		}
+		if len(c.pending) == 0 {
+			if err := c.fill(ctx); err != nil {
+				return wire.Event{}, err
+			}
+		}
+		ev, n, err := c.decoder.Next(c.pending)
+		c.pending = c.pending[n:]
+		if err != nil {
+			return wire.Event{}, c.fail(err)
+		}
+		switch ev.Kind {
+		case wire.KindData:
+			return ev, nil
+		case wire.KindPing:
+			c.answerPing(ev.Payload)
+		case wire.KindPong:
+			c.deliverPong(ev.Payload)
+		case wire.KindClose:
+			return wire.Event{}, c.answerClose(ev)
+		}
+	}
+}
+
+// fill reads from the network.
+func (c *Conn) fill(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return canceled(ctx, "read")
+	}
+	if c.buf == nil {
+		c.buf = make([]byte, readBufferBytes)
+	}
+	release := interrupt(ctx, c.nc.SetReadDeadline)
+	n, err := c.nc.Read(c.buf)
+	release()
+	switch {
+	case n > 0:
+		c.pending = c.buf[:n] // an error that came with it comes again
+		return nil
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return canceled(ctx, "read")
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF // §7.1.4: a clean end has a close frame
+	}
+	return c.end(&CloseError{Code: wire.CloseAbnormal, Err: err})
+}
+
+// fail tells the peer which rule it broke and ends the connection (§7.1.7).
+func (c *Conn) fail(broken error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	var rule *wire.Error
+	if errors.As(broken, &rule) {
+		_ = c.sendClose(ctx, rule.Code, rule.Rule) // the peer's breach is the error to report
+	}
+	err := c.over(readError(broken))
+	c.linger()
+	return c.end(err)
+}
+
+// linger reads what the peer has sent until it sees our end and closes, too. Closing at
+// once, with bytes unread, would reset the connection, and a reset may overtake the
+// close frame.
+func (c *Conn) linger() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	if c.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
+		_, _ = io.Copy(io.Discard, c.nc) // ends by EOF, deadline or CloseNow: all the same
+	}
+}
+
+// answerClose completes the closing handshake that the peer began, or ends the one
+// that Close began.
+func (c *Conn) answerClose(ev wire.Event) error {
+	received := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = c.sendClose(ctx, ev.Code, "") // §5.5.1: echo the code received; a peer that is gone needs none
+	return c.end(received)
+}
+
+// deliverPong wakes the call of Ping that a pong answers. Others are heartbeats (§5.5.3).
+func (c *Conn) deliverPong(payload []byte) {
+	if len(payload) != 8 {
+		return
+	}
+	id := binary.BigEndian.Uint64(payload)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if waiting, ok := c.pings[id]; ok {
+		close(waiting)
+		delete(c.pings, id)
+	}
+}

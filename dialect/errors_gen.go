@@ -24,6 +24,10 @@ const (
 	InvalidKey Code = 1108
 	// TooLarge is the error too_large. The message or its payload is larger than the limit.
 	TooLarge Code = 1109
+	// BadHandshake is the error bad_handshake. The request is not a handshake this server can answer.
+	BadHandshake Code = 1110
+	// OriginNotAllowed is the error origin_not_allowed. Pages of this origin may not connect.
+	OriginNotAllowed Code = 1111
 	// Unauthenticated is the error unauthenticated. The session has not proved who it is.
 	Unauthenticated Code = 1401
 	// UserMismatch is the error user_mismatch. A session keeps its user: a later connect cannot name another one.
@@ -54,6 +58,8 @@ const (
 	Busy Code = 1503
 	// Unavailable is the error unavailable. The channel's log cannot be reached: try again later.
 	Unavailable Code = 1504
+	// Draining is the error draining. The server shuts down or takes no new sessions: connect again later.
+	Draining Code = 1505
 )
 
 // The codes a connection is closed with, beside those of RFC 6455 §7.4.
@@ -91,6 +97,8 @@ var catalogue = map[Code]Info{
 	InvalidPosition:      {Name: "invalid_position", Sentence: "The position to start from is malformed: the epoch is a string, the offset a whole number from 0 to 2^53-1.", HTTP: 400},
 	InvalidKey:           {Name: "invalid_key", Sentence: "The key, idempotency key or client id is too long or malformed.", HTTP: 400},
 	TooLarge:             {Name: "too_large", Sentence: "The message or its payload is larger than the limit.", HTTP: 413},
+	BadHandshake:         {Name: "bad_handshake", Sentence: "The request is not a handshake this server can answer.", HTTP: 400},
+	OriginNotAllowed:     {Name: "origin_not_allowed", Sentence: "Pages of this origin may not connect.", HTTP: 403},
 	Unauthenticated:      {Name: "unauthenticated", Sentence: "The session has not proved who it is.", HTTP: 401},
 	UserMismatch:         {Name: "user_mismatch", Sentence: "A session keeps its user: a later connect cannot name another one.", HTTP: 403},
 	PermissionDenied:     {Name: "permission_denied", Sentence: "The session may not do this.", HTTP: 403},
@@ -106,6 +114,7 @@ var catalogue = map[Code]Info{
 	NotSupported:         {Name: "not_supported", Sentence: "This server does not support this yet.", HTTP: 501},
 	Busy:                 {Name: "busy", Sentence: "The server has too much to do: wait retry_after_ms.", HTTP: 503, Retry: true},
 	Unavailable:          {Name: "unavailable", Sentence: "The channel's log cannot be reached: try again later.", HTTP: 503, Retry: true},
+	Draining:             {Name: "draining", Sentence: "The server shuts down or takes no new sessions: connect again later.", HTTP: 503, Retry: true},
 	CloseDraining:        {Name: "draining", Sentence: "The server shuts down: reconnect.", Retry: true, Action: ActionReconnect},
 	CloseSlowConsumer:    {Name: "slow_consumer", Sentence: "The connection did not take its messages fast enough: reconnect and recover.", Retry: true, Action: ActionReconnect},
 	ClosePingTimeout:     {Name: "ping_timeout", Sentence: "The client did not answer a ping in time: reconnect.", Retry: true, Action: ActionReconnect},

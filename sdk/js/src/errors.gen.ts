@@ -22,6 +22,10 @@ export const ErrorCode = {
   invalid_key: 1108,
   /** The message or its payload is larger than the limit. */
   too_large: 1109,
+  /** The request is not a handshake this server can answer. */
+  bad_handshake: 1110,
+  /** Pages of this origin may not connect. */
+  origin_not_allowed: 1111,
   /** The session has not proved who it is. */
   unauthenticated: 1401,
   /** A session keeps its user: a later connect cannot name another one. */
@@ -52,6 +56,8 @@ export const ErrorCode = {
   busy: 1503,
   /** The channel's log cannot be reached: try again later. */
   unavailable: 1504,
+  /** The server shuts down or takes no new sessions: connect again later. */
+  draining: 1505,
 } as const;
 
 /** The codes a connection is closed with, by name, beside those of RFC 6455. */
@@ -90,6 +96,8 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1107: { name: "invalid_position", retry: false, sentence: "The position to start from is malformed: the epoch is a string, the offset a whole number from 0 to 2^53-1." },
   1108: { name: "invalid_key", retry: false, sentence: "The key, idempotency key or client id is too long or malformed." },
   1109: { name: "too_large", retry: false, sentence: "The message or its payload is larger than the limit." },
+  1110: { name: "bad_handshake", retry: false, sentence: "The request is not a handshake this server can answer." },
+  1111: { name: "origin_not_allowed", retry: false, sentence: "Pages of this origin may not connect." },
   1401: { name: "unauthenticated", retry: false, sentence: "The session has not proved who it is." },
   1402: { name: "user_mismatch", retry: false, sentence: "A session keeps its user: a later connect cannot name another one." },
   1403: { name: "permission_denied", retry: false, sentence: "The session may not do this." },
@@ -105,10 +113,11 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1501: { name: "not_supported", retry: false, sentence: "This server does not support this yet." },
   1503: { name: "busy", retry: true, sentence: "The server has too much to do: wait retry_after_ms." },
   1504: { name: "unavailable", retry: true, sentence: "The channel's log cannot be reached: try again later." },
+  1505: { name: "draining", retry: true, sentence: "The server shuts down or takes no new sessions: connect again later." },
 };
 
 /** The errors after which the same request may succeed later. */
-export const retryableCodes: ReadonlySet<number> = /* @__PURE__ */ new Set([1408, 1410, 1429, 1500, 1503, 1504]);
+export const retryableCodes: ReadonlySet<number> = /* @__PURE__ */ new Set([1408, 1410, 1429, 1500, 1503, 1504, 1505]);
 
 /**
  * What a client does after a close: connect again, get a new token and connect again, or stop.

@@ -1,0 +1,129 @@
+package hocket
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/rule"
+	"hocket.dev/internal/session"
+)
+
+// Rule holds the settings of the channels that its pattern matches.
+type Rule = rule.Rule
+
+// History says how much of a channel is kept.
+type History = rule.History
+
+// Who may publish to a channel.
+const (
+	Clients  = rule.Clients // clients and the server
+	ByServer = rule.Server  // the server alone
+)
+
+// What happens to a subscriber whom the channel's window has left behind.
+const (
+	OverflowGap        = rule.OverflowGap        // it is told which offsets it missed and goes on
+	OverflowDisconnect = rule.OverflowDisconnect // its connection is closed with 4001
+)
+
+// Limits bound what one session may hold and ask; zero values mean the defaults.
+type Limits = session.Limits
+
+// Call is a client's call of a method.
+type Call = session.Call
+
+// Error is an error with a stable code, as clients see it. An application's own codes begin at 10000.
+type Error = dialect.Error
+
+// Config says what a node does. Its zero value works: it keeps no history and admits nobody.
+type Config struct {
+	// Node is the node's name, as clients are told. "" means a random one.
+	Node string
+	// Anonymous admits clients without proof of identity and lets them name themselves.
+	Anonymous bool
+	// Origins are the origins of pages that may connect, such as "https://app.example.com", beside those of the node's
+	// own address. "*" admits all.
+	Origins []string
+	// APIKeys open the HTTP API for back ends. Without any it is closed, unless OpenAPI is set.
+	APIKeys []string
+	// OpenAPI opens the HTTP API to everybody who reaches it: for development on loopback.
+	OpenAPI bool
+
+	// Channels are the rules of channels; the first one that matches decides.
+	Channels []Rule
+	// Fallback is the rule of channels that none matches.
+	Fallback Rule
+
+	// PingEvery is the time between pings to a client, whole seconds up to 4 minutes; 0 means 25 s.
+	PingEvery time.Duration
+	// PongTimeout is how long a client has to answer a ping, whole seconds up to 4 minutes; 0 means 10 s. A client
+	// that vanishes is closed, and all it held freed, after PingEvery and PongTimeout at the latest.
+	PongTimeout time.Duration
+	// Drain is the time over which Close asks clients to come back elsewhere; 0 means 1 s.
+	Drain time.Duration
+
+	Limits Limits
+	// WindowBytes bounds the windows of followed channels on this node; 0 means 256 MiB. Beyond it the largest windows
+	// are shortened: who lags or comes back from further behind is served by the broker, or told what it missed.
+	WindowBytes int64
+	// Tasks bounds how many reads of the broker and calls of methods are under way at once; 0 means 1024. Beyond it
+	// requests are answered with "busy".
+	Tasks int
+
+	// Broker keeps the logs. nil means a broker.Memory.
+	Broker broker.Broker
+	// Log is told of connects, disconnects and failures. nil means slog.Default.
+	Log *slog.Logger
+
+	// Loops is the number of event loops; 0 means max(1, GOMAXPROCS-1).
+	Loops int
+	// Portable uses the driver with a goroutine per connection on Linux too: for tests in virtual time.
+	Portable bool
+}
+
+const maxTicks = 4 * time.Minute
+
+func (c *Config) setDefaults() error {
+	if c.Node == "" {
+		c.Node = randomName()
+	}
+	if c.PingEvery == 0 {
+		c.PingEvery = 25 * time.Second
+	}
+	if c.PongTimeout == 0 {
+		c.PongTimeout = 10 * time.Second
+	}
+	if c.Drain == 0 {
+		c.Drain = time.Second
+	}
+	if c.Broker == nil {
+		c.Broker = broker.NewMemory(broker.MemoryConfig{})
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	for name, d := range map[string]time.Duration{"PingEvery": c.PingEvery, "PongTimeout": c.PongTimeout} {
+		if d < time.Second || d > maxTicks || d%time.Second != 0 {
+			return fmt.Errorf("hocket: %s must be whole seconds from 1s to %v, not %v", name, maxTicks, d)
+		}
+	}
+	for _, key := range c.APIKeys {
+		if key == "" {
+			return errors.New("hocket: an API key is empty")
+		}
+	}
+	return nil
+}
+
+func randomName() string {
+	var b [5]byte
+	rand.Read(b[:])
+	return "n-" + strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}

@@ -1,0 +1,232 @@
+// Package hocket is a real-time server as a library: channels, presence, history and calls over WebSocket.
+//
+// Every channel is a log, every subscriber a cursor. A [Server] is an http.Handler:
+//
+//	srv, err := hocket.New(hocket.Config{Anonymous: true})
+//	...
+//	defer srv.Close(context.Background())
+//	srv.Handle("price.get", func(ctx context.Context, c hocket.Call) (any, error) { return 42, nil })
+//	http.ListenAndServe("localhost:8000", srv)
+//
+// and a back end publishes from any goroutine:
+//
+//	srv.Publish(ctx, "ticker:BTC", map[string]any{"price": 64000})
+//
+// This package wires the floors below and decides nothing; ARCHITECTURE.md has the map.
+package hocket
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/dialect/native"
+	"hocket.dev/internal/hub"
+	"hocket.dev/internal/loop"
+	"hocket.dev/internal/rule"
+	"hocket.dev/internal/session"
+	"hocket.dev/internal/transport/websocket"
+)
+
+// Version is the version of this release.
+const Version = "0.1.0-dev"
+
+// Server is one node. Its methods may be called from any goroutine.
+type Server struct {
+	cfg       Config
+	rules     *rule.Set
+	broker    broker.Broker
+	hub       *hub.Hub
+	loops     *loop.Group
+	node      *session.Node
+	websocket *websocket.Transport
+	mux       *http.ServeMux
+	tasks     *tasks
+
+	methods   sync.RWMutex
+	byName    map[string]session.Method
+	stop      context.CancelFunc
+	running   sync.WaitGroup // the broker and the clock
+	closing   sync.Once
+	draining  atomic.Bool
+	brokerErr atomic.Pointer[error] // why the broker has ended
+	began     time.Time
+}
+
+// New starts a node. It returns when the broker answers, at the latest after 10 seconds, and the node runs until Close.
+// The error says what is wrong with cfg, or why the node cannot start.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	rules, err := rule.Compile(cfg.Channels, cfg.Fallback)
+	if err != nil {
+		return nil, fmt.Errorf("hocket: channels: %w", err)
+	}
+	loops, err := loop.New(loop.Config{Loops: cfg.Loops, Portable: cfg.Portable, OnPanic: func(v any, stack []byte) {
+		cfg.Log.Error("a function on a loop panicked", "panic", v, "stack", string(stack))
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("hocket: start loops: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{
+		cfg: cfg, rules: rules, broker: cfg.Broker, loops: loops, stop: stop,
+		tasks:  newTasks(ctx, cfg.Tasks),
+		byName: make(map[string]session.Method), mux: http.NewServeMux(), began: time.Now(),
+	}
+	s.wire()
+	s.start(ctx)
+	if err := s.awaitBroker(ctx); err != nil {
+		s.Close(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+// wire puts the floors together.
+func (s *Server) wire() {
+	hubLoops := make([]hub.Loop, s.loops.Len())
+	sessionLoops := make([]session.Loop, s.loops.Len())
+	for i := range hubLoops {
+		l := s.loops.Loop(i)
+		hubLoops[i], sessionLoops[i] = l, sessionLoop{l}
+	}
+	s.hub = hub.New(hub.Config{
+		Broker: s.broker, Loops: hubLoops, Task: s.tasks.run, BudgetBytes: s.cfg.WindowBytes,
+	})
+	s.node = session.NewNode(session.Config{
+		Name: s.cfg.Node, Broker: s.broker, Hub: s.hub, Rules: s.rules, Method: s.method,
+		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
+		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
+	})
+	s.websocket = websocket.New(websocket.Config{
+		Node: s.node, Loops: s.loops, Dialects: []dialect.Dialect{native.New()},
+		AllowOrigin: s.allowOrigin, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
+	})
+	s.routes()
+}
+
+// sessionLoop gives a loop's timers the form that sessions use.
+type sessionLoop struct{ *loop.Loop }
+
+// After implements session.Loop.
+func (l sessionLoop) After(d time.Duration, fn func()) { l.Loop.After(d, fn) }
+
+// start runs the broker and the clock until ctx ends.
+func (s *Server) start(ctx context.Context) {
+	s.running.Add(2)
+	go func() {
+		defer s.running.Done()
+		if err := s.broker.Run(ctx, s.hub); err != nil && ctx.Err() == nil {
+			s.brokerErr.Store(&err)
+			s.cfg.Log.Error("the broker has ended", "error", err)
+		}
+	}()
+	go func() {
+		defer s.running.Done()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		s.hub.Tick(time.Now())
+		for {
+			select {
+			case now := <-tick.C:
+				s.hub.Tick(now)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
+// awaitBroker returns when the broker answers.
+func (s *Server) awaitBroker(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		_, err := s.broker.Heads(ctx, nil)
+		if err == nil {
+			return nil
+		}
+		if failed := s.brokerErr.Load(); failed != nil {
+			return fmt.Errorf("hocket: start broker: %w", *failed)
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("hocket: start broker: %w", err)
+		}
+	}
+}
+
+// Handle registers a method that clients may call by name. fn runs on a goroutine of its own until ctx ends, which is
+// when the caller has gone or has waited long enough; its result is sent as JSON. An *Error is told to the caller as it
+// is, any other error as "internal". A panic closes the caller's session. Registering a name again replaces the method,
+// nil removes it.
+func (s *Server) Handle(name string, fn func(ctx context.Context, c Call) (any, error)) {
+	s.methods.Lock()
+	defer s.methods.Unlock()
+	if fn == nil {
+		delete(s.byName, name)
+		return
+	}
+	s.byName[name] = func(ctx context.Context, c session.Call) ([]byte, error) {
+		v, err := fn(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return marshal(v)
+	}
+}
+
+func (s *Server) method(name string) session.Method {
+	s.methods.RLock()
+	defer s.methods.RUnlock()
+	return s.byName[name]
+}
+
+// Close ends the node: handshakes are refused, clients are told to come back, and everything the node has started ends.
+// It waits for clients to go for Config.Drain, or until ctx ends. Closing again waits for the same end.
+func (s *Server) Close(ctx context.Context) error {
+	s.closing.Do(func() {
+		s.draining.Store(true)
+		s.websocket.Drain()
+		s.node.DrainSessions()
+		s.awaitSessions(ctx)
+		s.hub.Close()
+		s.loops.Close() // the leaves of the last members are published here
+		s.stop()
+		s.tasks.wait()
+	})
+	s.running.Wait()
+	return nil
+}
+
+// awaitSessions waits until all sessions have gone, or the time for that is over.
+func (s *Server) awaitSessions(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Drain)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.Sessions() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Sessions counts the sessions of this node.
+func (s *Server) Sessions() int {
+	n := int64(0)
+	for i := range s.loops.Len() {
+		n += s.node.Shard(i).Counters.Sessions.Load()
+	}
+	return int(n)
+}

@@ -1,0 +1,98 @@
+package session
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"hocket.dev/dialect"
+)
+
+// maxUser is how long a user's id may be, in bytes.
+const maxUser = 128
+
+// greeting says who the session is and what the server can.
+func (s *Session) greeting() *dialect.Connected {
+	cfg := &s.shard.node.cfg
+	return &dialect.Connected{
+		Session: s.name, User: s.who.user, Node: cfg.Name,
+		PingMS:       cfg.PingEvery.Milliseconds(),
+		Features:     s.shard.node.Features(),
+		MessageBytes: cfg.Limits.MessageBytes,
+	}
+}
+
+// connect answers a connect request. What it asks for in vain costs the request, not the session; a proof that cannot be
+// checked refuses the session.
+func (s *Session) connect(c *dialect.Command) {
+	args := c.Connect
+	switch {
+	case args.Token != "":
+		s.refuse(c.ID, dialect.Errorf(dialect.NotSupported, "this server checks no tokens yet"))
+		return
+	case !s.admitted:
+		s.refuse(c.ID, dialect.Errorf(dialect.Unauthenticated, "this server admits only clients that prove who they are"))
+		return
+	}
+	if err := s.identify(args); err != nil {
+		s.fail(c.ID, "", err)
+		return
+	}
+	if c.ID.Kind != dialect.IDNone {
+		s.say(c.ID, s.greeting())
+	}
+}
+
+// identify takes over who the client says it is. A session keeps its user: one that has none may be given a name as
+// long as it has done nothing that others could have seen without it.
+func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
+	limit := s.shard.node.cfg.Limits.InfoBytes
+	switch {
+	case args.Binary:
+		return dialect.Errorf(dialect.NotSupported, "binary payloads are not supported yet")
+	case len(args.Info) > limit:
+		return dialect.Errorf(dialect.TooLarge, "info may have at most %d bytes", limit)
+	}
+	who := *s.who
+	if args.User != "" && args.User != who.user {
+		if who.user != "" || s.connected || len(s.subs) > 0 {
+			return dialect.Errorf(dialect.UserMismatch, "this session is %q and stays so", who.user)
+		}
+		if err := checkUser(args.User); err != nil {
+			return err
+		}
+		who.user = args.User
+	}
+	if args.Info != nil {
+		who.info = args.Info
+	}
+	if args.Client != "" {
+		who.client = args.Client
+	}
+	s.who = &who
+	s.heartbeat = s.heartbeat || args.Heartbeat
+	s.connected = true
+	return nil
+}
+
+// checkUser holds what patterns rely on: a user's id is one literal segment.
+func checkUser(user string) *dialect.Error {
+	bad := func(r rune) bool {
+		return r == ':' || r == '*' || r == '>' || r == utf8.RuneError || unicode.IsControl(r)
+	}
+	switch {
+	case len(user) > maxUser:
+		return dialect.Errorf(dialect.InvalidMessage, "user may have at most %d bytes", maxUser)
+	case !utf8.ValidString(user) || strings.ContainsFunc(user, bad):
+		return dialect.Errorf(dialect.InvalidMessage, "user may not hold ':', '*', '>' or control characters")
+	}
+	return nil
+}
+
+var verbs = [...]string{
+	dialect.Connect: "connect", dialect.Subscribe: "subscribe", dialect.Unsubscribe: "unsubscribe",
+	dialect.Publish: "publish", dialect.History: "history", dialect.Presence: "presence", dialect.Call: "call",
+	dialect.Ping: "ping", dialect.Pong: "pong",
+}
+
+func verb(v dialect.Verb) string { return verbs[v] }

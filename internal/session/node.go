@@ -1,0 +1,173 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
+	"hocket.dev/internal/rule"
+)
+
+// Limits bound what one session may hold and ask. The zero value of each means the default beside it.
+type Limits struct {
+	MessageBytes   int64         // of one message from a client; 64 KiB. Beyond it the message is an error
+	Subscriptions  int           // of one session; 1000
+	OpenRequests   int           // requests of one session that wait for an answer; 64
+	OutboxBytes    int           // replies and events waiting to be sent; 256 KiB. Beyond half of it the session is not read, beyond all of it closed
+	HistoryEntries int           // of one page; 1000
+	HistoryBytes   int64         // of the entries of one page; 1 MiB
+	InfoBytes      int           // of what a member tells about itself; 4 KiB
+	CallTimeout    time.Duration // 10 s
+	ProofTimeout   time.Duration // until a session has to prove who it is; 10 s
+}
+
+func (l *Limits) setDefaults() {
+	set(&l.MessageBytes, 64<<10)
+	set(&l.Subscriptions, 1000)
+	set(&l.OpenRequests, 64)
+	set(&l.OutboxBytes, 256<<10)
+	set(&l.HistoryEntries, 1000)
+	set(&l.HistoryBytes, 1<<20)
+	set(&l.InfoBytes, 4<<10)
+	set(&l.CallTimeout, 10*time.Second)
+	set(&l.ProofTimeout, 10*time.Second)
+}
+
+func set[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Call is a client's call of a method.
+type Call struct {
+	Method  string
+	Session string // the caller's public name
+	User    string
+	Payload []byte // a JSON value, nil for none; the method's to keep
+}
+
+// Method answers calls. It runs as a task and may block until ctx ends, which is when the session does or the time is
+// up. Its answer is a JSON value, nil for null. A *dialect.Error is told to the client as it is, any other error as
+// "internal". A panic closes the session.
+type Method func(ctx context.Context, c Call) ([]byte, error)
+
+// Loop is what a session needs of the loop it lives on.
+type Loop interface {
+	// Post runs fn on the loop, after what was posted before. It never blocks and answers false when the loop is gone.
+	Post(fn func()) bool
+	// After runs fn on the loop when d has passed. It is called on the loop.
+	After(d time.Duration, fn func())
+}
+
+// Config says what the sessions of a node work with.
+type Config struct {
+	Name   string // of the node
+	Broker broker.Broker
+	Hub    *hub.Hub
+	Rules  *rule.Set
+	Method func(name string) Method // nil where there is none by that name; called on loops
+	// Anonymous admits clients without proof and lets them name themselves.
+	Anonymous bool
+	Task      func(fn func(ctx context.Context)) bool // runs fn elsewhere; false: too many tasks are under way
+	Now       func() time.Time
+	Log       *slog.Logger
+	Limits    Limits
+	PingEvery time.Duration // told to clients
+	// Drain is the time over which Node.Drain asks clients to come back.
+	Drain time.Duration
+	Loops []Loop // in the order of the hub's
+}
+
+// Node is what the sessions of one node share.
+type Node struct {
+	cfg    Config
+	shards []*Shard
+}
+
+// NewNode makes a Node.
+func NewNode(cfg Config) *Node {
+	cfg.Limits.setDefaults()
+	n := &Node{cfg: cfg}
+	for i, l := range cfg.Loops {
+		n.shards = append(n.shards, &Shard{
+			node: n, index: i, loop: l,
+			sessions: make(map[string]*Session),
+		})
+	}
+	return n
+}
+
+// Shard returns what the sessions of loop i share.
+func (n *Node) Shard(i int) *Shard { return n.shards[i] }
+
+// Limits are the limits in force.
+func (n *Node) Limits() Limits { return n.cfg.Limits }
+
+// Features names what this server can do, as clients are told.
+func (n *Node) Features() []string {
+	return []string{"recover", "history", "presence", "state", "call", "idempotency", "echo", "heartbeat"}
+}
+
+// Send brings an event to a session, or to all sessions of a user, whichever is not "". It waits until every loop has
+// looked and answers how many sessions got it.
+func (n *Node) Send(ctx context.Context, session, user string, payload []byte, format broker.Format) (int, error) {
+	counts := make(chan int, len(n.shards))
+	asked := 0
+	for _, sh := range n.shards {
+		if sh.loop.Post(func() { counts <- sh.send(session, user, payload, format) }) {
+			asked++
+		}
+	}
+	total := 0
+	for range asked {
+		select {
+		case c := <-counts:
+			total += c
+		case <-ctx.Done():
+			return total, ctx.Err()
+		}
+	}
+	return total, nil
+}
+
+// DrainSessions tells every session to connect again, one after another over Config.Drain, and closes it. It returns at
+// once.
+func (n *Node) DrainSessions() {
+	for _, sh := range n.shards {
+		sh.loop.Post(sh.drain)
+	}
+}
+
+// presenceKeep is how presence logs are kept: a member stays in the state until it leaves, and the log reaches back far
+// enough to resume.
+var presenceKeep = rule.History{Count: 1000}
+
+func retention(h rule.History) broker.Retention {
+	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age}
+}
+
+// asError turns what a broker or the hub answered into what a client is told.
+func asError(err error, channel string) *dialect.Error {
+	switch err {
+	case nil:
+		return nil
+	case broker.ErrBusy, hub.ErrBusy:
+		e := dialect.Busy.Err()
+		e.RetryAfter = time.Second
+		return e
+	case hub.ErrNoState:
+		return dialect.Errorf(dialect.NotSupported, "this server keeps no state of %s", channel)
+	case hub.ErrEpochChanged:
+		return dialect.EpochChanged.Err()
+	case broker.ErrConflict:
+		return dialect.Errorf(dialect.Conflict, "the payload cannot be appended to the value of this key")
+	}
+	e := dialect.Errorf(dialect.Unavailable, "the log of %s cannot be reached: try again later", channel)
+	e.RetryAfter = time.Second
+	return e
+}

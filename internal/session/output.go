@@ -1,0 +1,248 @@
+package session
+
+import (
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
+)
+
+// pinBytes is how long an unfinished frame may be to be copied. A longer one keeps its chunk alive, for pinFor at most.
+const (
+	pinBytes = 4 << 10
+	pinFor   = 10 * time.Second
+)
+
+// follower is a cursor of a session.
+type follower struct {
+	hub.Cursor
+	session *Session
+	sub     *subscription
+	next    *follower // in session.due
+	queued  bool      // in session.due
+	owes    bool      // the client is to be told the position
+	listed  bool      // in shard.owing
+}
+
+// followers is a queue of those that have something to send.
+type followers struct{ first, last *follower }
+
+func (q *followers) push(f *follower) {
+	f.queued, f.next = true, nil
+	if q.last == nil {
+		q.first = f
+	} else {
+		q.last.next = f
+	}
+	q.last = f
+}
+
+func (q *followers) pop() *follower {
+	f := q.first
+	if f != nil {
+		q.first = f.next
+		if q.first == nil {
+			q.last = nil
+		}
+		f.queued, f.next = false, nil
+	}
+	return f
+}
+
+// Due implements hub.Owner.
+func (f *follower) Due(*hub.Cursor) {
+	if !f.queued {
+		f.session.due.push(f)
+	}
+	f.session.line.Wake()
+}
+
+// Name implements hub.Owner.
+func (f *follower) Name() string { return f.session.name }
+
+// framed is an encoding in a transport's frames. It is compared by its parts.
+type framed struct {
+	encoding hub.Encoding
+	framing  Framing
+}
+
+// AppendEntry implements hub.Encoding.
+func (e framed) AppendEntry(dst []byte, channel, epoch string, entry *broker.Entry) []byte {
+	start := len(dst)
+	dst = e.framing.Begin(dst)
+	dst = e.encoding.AppendEntry(dst, channel, epoch, entry)
+	return e.framing.End(dst, start)
+}
+
+// say puts a message into the outbox.
+func (s *Session) say(id dialect.ID, r dialect.Reply) {
+	if s.closing || s.closed {
+		return
+	}
+	if s.out == nil {
+		s.out = s.shard.outbox()
+	}
+	start := len(s.out)
+	s.out = s.framing.Begin(s.out)
+	s.out = s.codec.AppendReply(s.out, id, r)
+	s.out = s.framing.End(s.out, start)
+	s.shard.Counters.MessagesOut.Add(1)
+	s.line.Wake()
+	limits := &s.shard.node.cfg.Limits
+	if waiting := len(s.out) - s.at; waiting > limits.OutboxBytes && int64(waiting) > limits.HistoryBytes*2 {
+		s.close(dialect.CloseSlowConsumer, "")
+	}
+}
+
+// fail answers a request with an error.
+func (s *Session) fail(id dialect.ID, channel string, err *dialect.Error) {
+	s.shard.Counters.Errors.Add(1)
+	s.say(id, &dialect.Failed{Channel: channel, Err: err})
+}
+
+func (s *Session) busy(id dialect.ID, channel string) {
+	err := dialect.Errorf(dialect.Busy, "too many requests are open: wait for their answers")
+	err.RetryAfter = 100 * time.Millisecond
+	s.fail(id, channel, err)
+}
+
+// part is a piece of what was pulled.
+type part struct {
+	f     *follower // nil for the rest or the outbox
+	slice hub.Slice
+	n     int
+}
+
+// Pull gives what is to be sent next: the rest of an unfinished frame, then the outbox, then what the cursors are due,
+// one channel after another. It is empty when nothing is due. The bytes are valid until Sent, which has to follow before
+// anything else happens on the loop.
+func (s *Session) Pull() []byte {
+	sh := s.shard
+	sh.parts = sh.parts[:0]
+	if s.closed {
+		return nil
+	}
+	if s.rest == nil && s.at == len(s.out) {
+		if b, alone := s.pullOne(); alone {
+			return b
+		}
+	}
+	b := append(sh.buf[:0], s.rest...)
+	sh.parts = append(sh.parts, part{n: len(s.rest)})
+	b = append(b, s.out[s.at:]...)
+	sh.parts = append(sh.parts, part{n: len(s.out) - s.at})
+	for len(b) < gatherBytes && len(sh.parts) < gatherParts {
+		p, ok := s.take(gatherBytes - len(b))
+		if !ok {
+			break
+		}
+		b = append(b, p.slice.Bytes...)
+		sh.parts = append(sh.parts, p)
+	}
+	if cap(b) <= 4*gatherBytes {
+		sh.buf = b
+	}
+	return b
+}
+
+// pullOne gives the bytes of the only follower that is due as they lie, without a copy.
+func (s *Session) pullOne() (b []byte, alone bool) {
+	if s.due.first == nil || s.closing {
+		return nil, true
+	}
+	if s.due.first.next != nil {
+		return nil, false
+	}
+	p, ok := s.take(gatherBytes)
+	if !ok {
+		return nil, s.at == len(s.out) // a gap may have been told
+	}
+	s.shard.parts = append(s.shard.parts, part{}, part{}, p)
+	return p.slice.Bytes, true
+}
+
+// take takes what the next follower is due. ok is false when there is nothing to send from followers now.
+func (s *Session) take(room int) (p part, ok bool) {
+	for {
+		f := s.due.pop()
+		if f == nil || s.closing {
+			return part{}, false
+		}
+		slice := f.Take(&s.shard.scratch[len(s.shard.parts)%gatherParts], room)
+		if slice.Passed && f == &f.sub.main {
+			s.shard.owe(f)
+		}
+		switch {
+		case slice.Overflow:
+			s.close(dialect.CloseSlowConsumer, "")
+			return part{}, false
+		case slice.GapTo != 0:
+			s.due.push(f)
+			s.say(dialect.NoID, &dialect.GapNotice{Channel: f.Channel(), From: slice.GapFrom, To: slice.GapTo, Reason: slice.GapReason})
+			return part{}, false // the notice goes first
+		case len(slice.Bytes) > 0:
+			s.due.push(f)
+			return part{f: f, slice: slice, n: len(slice.Bytes)}, true
+		}
+	}
+}
+
+// Sent says how many bytes of what Pull gave the transport has taken.
+func (s *Session) Sent(n int) {
+	if s.closed {
+		return
+	}
+	sh := s.shard
+	sh.Counters.BytesOut.Add(uint64(n))
+	for i := range sh.parts {
+		p := &sh.parts[i]
+		m := min(n, p.n)
+		n -= m
+		switch {
+		case m == 0:
+		case i == 0:
+			if s.rest = s.rest[m:]; len(s.rest) == 0 {
+				s.rest, s.restSince = nil, 0
+			}
+		case i == 1:
+			s.at += m
+		default:
+			s.sentTo(p, m)
+		}
+		p.slice, p.f = hub.Slice{}, nil
+	}
+	if s.out != nil && s.at == len(s.out) {
+		sh.giveBack(s.out)
+		s.out, s.at = nil, 0
+		if s.paused {
+			s.paused = false
+			s.line.SetReading(true)
+		}
+	}
+}
+
+// sentTo moves a follower on and keeps what is left of its last frame.
+func (s *Session) sentTo(p *part, m int) {
+	entries, rest := p.f.Sent(p.slice, m)
+	p.f.owes = false // the message says more than a position would
+	s.shard.Counters.Deliveries.Add(uint64(entries))
+	if len(rest) == 0 {
+		return
+	}
+	if len(rest) < pinBytes || !p.slice.Shared {
+		rest = append([]byte(nil), rest...)
+	} else {
+		s.restSince = s.shard.node.cfg.Now().UnixMilli()
+	}
+	s.rest = rest
+}
+
+// Pinned says that the rest of a frame keeps its chunk alive.
+func (s *Session) Pinned() bool { return s.restSince != 0 }
+
+// Stuck says that the client has not taken the end of a frame for too long: the transport closes it as a slow consumer.
+func (s *Session) Stuck() bool {
+	return s.restSince != 0 &&
+		s.shard.node.cfg.Now().UnixMilli()-s.restSince > pinFor.Milliseconds()
+}

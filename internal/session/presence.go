@@ -1,0 +1,188 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
+)
+
+// Presence is a log that the server writes: key is the session, the payload its info.
+
+// leaveRetry is how long a leave that the broker did not take waits before it is tried again, and leaveTries how often.
+const (
+	leaveRetry = time.Second
+	leaveTries = 60
+)
+
+// present makes the presence entry of the session.
+func (s *Session) present(op broker.Op) broker.Entry {
+	e := broker.Entry{
+		Key: s.name, Op: op, Format: broker.JSON,
+		From: &broker.Member{Session: s.name, User: s.who.user}, NoEcho: true,
+	}
+	if op == broker.Set {
+		e.Payload = s.who.info
+		if e.Payload == nil {
+			e.Payload = []byte("null")
+		}
+	}
+	return e
+}
+
+// enter makes the session a member, where it wants to be one, and counts the members.
+func (s *Session) enter(sub *subscription) {
+	if sub.args.Presence == dialect.PresenceWatch {
+		s.count(sub)
+		return
+	}
+	sub.member = true
+	s.append(dialect.PresencePrefix+sub.channel, s.present(broker.Set), presenceKeep, func(r broker.Receipt, err error) {
+		switch {
+		case s.find(sub.channel) != sub: // unsubscribed meanwhile: the leave has been written
+		case err != nil:
+			sub.member = false
+			s.unfollowed(sub, asError(err, sub.channel))
+		default:
+			sub.reply.PresenceEpoch, sub.reply.PresenceOffset = r.Epoch, r.Offset
+			s.count(sub)
+		}
+	})
+}
+
+// count asks for the number of members, and for the log's position where no join has told it.
+func (s *Session) count(sub *subscription) {
+	state, ok := s.shard.node.cfg.Broker.(broker.State)
+	if !ok {
+		s.unfollowed(sub, asError(hub.ErrNoState, sub.channel))
+		return
+	}
+	var page broker.Page
+	var n int
+	var err error
+	log := dialect.PresencePrefix + sub.channel
+	ok = s.task(func(ctx context.Context) {
+		if sub.reply.PresenceEpoch == "" {
+			page, err = state.State(ctx, log, broker.StateQuery{Limit: 1})
+		}
+		if err == nil {
+			n, err = state.Keys(ctx, log)
+		}
+	}, func() {
+		switch {
+		case s.find(sub.channel) != sub:
+		case err != nil:
+			s.unfollowed(sub, asError(err, sub.channel))
+		default:
+			if sub.reply.PresenceEpoch == "" {
+				sub.reply.PresenceEpoch, sub.reply.PresenceOffset = page.Epoch, page.Head
+			}
+			sub.reply.Count, sub.reply.HasCount = n, true
+			s.follow(sub)
+		}
+	})
+	if !ok {
+		s.unfollowed(sub, asError(hub.ErrBusy, sub.channel))
+	}
+}
+
+// watch places the cursor on the presence log: after the position told in the reply, or the one the client resumes at.
+func (s *Session) watch(sub *subscription) {
+	at := broker.Position{Epoch: sub.reply.PresenceEpoch, Offset: sub.reply.PresenceOffset}
+	if sub.args.HasPresenceFrom {
+		at = sub.args.PresenceFrom
+	}
+	f := &follower{session: s, sub: sub}
+	sub.members = f
+	s.shard.node.cfg.Hub.Subscribe(hub.Request{
+		Channel: dialect.PresencePrefix + sub.channel, Loop: s.shard.index, Owner: f,
+		Encoding: framed{s.codec.Encoding(), s.framing},
+		Start:    hub.Start{Kind: hub.Position, Position: at},
+		History:  presenceKeep,
+	}, &f.Cursor, func(_ hub.Placed, err error) {
+		if err != nil && sub.members == f {
+			f.Ended(nil, err)
+		}
+	})
+}
+
+// leave writes that the session is gone from a channel.
+func (s *Session) leave(channel string) {
+	s.shard.leave(dialect.PresencePrefix+channel, s.present(broker.Delete), 1)
+}
+
+// leave tries until the broker has taken the entry: a leave that is lost leaves a ghost behind.
+func (sh *Shard) leave(log string, e broker.Entry, try int) {
+	sh.node.cfg.Broker.Publish(log, e, retention(presenceKeep), func(_ broker.Receipt, err error) {
+		if err == nil || err == broker.ErrClosed {
+			return
+		}
+		sh.loop.Post(func() {
+			if try == leaveTries {
+				sh.node.cfg.Log.Error("a member could not be removed", slog.String("log", log), slog.Any("error", err))
+				return
+			}
+			sh.loop.After(leaveRetry, func() { sh.leave(log, e, try+1) })
+		})
+	})
+}
+
+// presence answers with a page of members, by their place in the presence log.
+func (s *Session) presence(c *dialect.Command) {
+	cfg := &s.shard.node.cfg
+	state, ok := cfg.Broker.(broker.State)
+	if r := cfg.Rules.For(c.Channel); !r.Presence || !ok {
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", c.Channel))
+		return
+	}
+	epoch, after, valid := parseNext(c.Presence.Next)
+	if !valid {
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "next is not the one of a page before"))
+		return
+	}
+	limit := c.Presence.Limit
+	if limit == 0 || limit > cfg.Limits.HistoryEntries {
+		limit = min(100, cfg.Limits.HistoryEntries)
+		if c.Presence.Limit > 0 {
+			limit = cfg.Limits.HistoryEntries
+		}
+	}
+	var page broker.Page
+	var n int
+	var err error
+	log, id := dialect.PresencePrefix+c.Channel, c.ID
+	channel := c.Channel
+	s.query(id, channel, func(ctx context.Context) {
+		if page, err = state.State(ctx, log, broker.StateQuery{After: after, Limit: limit}); err == nil {
+			n, err = state.Keys(ctx, log)
+		}
+	}, func() {
+		if err == nil && epoch != "" && epoch != page.Epoch {
+			s.fail(id, channel, dialect.Errorf(dialect.EpochChanged, "the presence of %s began anew: ask for the first page", channel))
+			return
+		}
+		if err != nil {
+			s.fail(id, channel, asError(err, channel))
+			return
+		}
+		r := &dialect.PresencePage{Channel: channel, Epoch: page.Epoch, Offset: page.Head, Count: n, Members: page.Entries}
+		if page.More && len(page.Entries) > 0 {
+			r.Next = page.Epoch + "." + strconv.FormatUint(page.Entries[len(page.Entries)-1].Offset, 10)
+		}
+		s.say(id, r)
+	})
+}
+
+func parseNext(next string) (epoch string, after uint64, ok bool) {
+	if next == "" {
+		return "", 0, true
+	}
+	epoch, offset, found := strings.Cut(next, ".")
+	after, err := strconv.ParseUint(offset, 10, 53)
+	return epoch, after, found && err == nil
+}

@@ -1,0 +1,169 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
+)
+
+// query runs a read that answers the request id.
+func (s *Session) query(id dialect.ID, channel string, work func(ctx context.Context), done func()) {
+	s.begin(id)
+	timeout := s.shard.node.cfg.Limits.CallTimeout
+	ok := s.task(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		work(ctx)
+	}, func() {
+		s.end(id)
+		done()
+	})
+	if !ok {
+		s.end(id)
+		s.fail(id, channel, asError(hub.ErrBusy, channel))
+	}
+}
+
+// history answers with a page of the log.
+func (s *Session) history(c *dialect.Command) {
+	cfg := &s.shard.node.cfg
+	a := c.History
+	limit := min(a.Limit, cfg.Limits.HistoryEntries)
+	if limit <= 0 {
+		limit = min(100, cfg.Limits.HistoryEntries)
+	}
+	q := broker.Query{After: a.After, HasAfter: a.HasAfter, Limit: limit}
+	id, channel := c.ID, c.Channel
+	if a.HasBefore {
+		if q.Before = a.Before; q.Before == 0 { // nothing lies before the beginning; 0 in a Query means no bound
+			q.Before = 1
+		}
+	}
+	var page broker.Page
+	var err error
+	s.query(id, channel, func(ctx context.Context) {
+		page, err = cfg.Broker.Read(ctx, channel, q)
+	}, func() {
+		if err != nil {
+			s.fail(id, channel, asError(err, channel))
+			return
+		}
+		cutPage(&page, cfg.Limits.HistoryBytes, a.HasAfter)
+		s.say(id, &dialect.HistoryPage{Channel: channel, Page: page})
+	})
+}
+
+// cutPage keeps a page within bytes, and at least one entry: the oldest ones when it goes forward, else the newest.
+func cutPage(p *broker.Page, bytes int64, forward bool) {
+	var size int64
+	for i := range p.Entries {
+		e := p.Entries[i]
+		if !forward {
+			e = p.Entries[len(p.Entries)-1-i]
+		}
+		if size += e.Size(); size > bytes && i > 0 {
+			p.More = true
+			if forward {
+				p.Entries = p.Entries[:i]
+			} else {
+				p.Entries = p.Entries[len(p.Entries)-i:]
+			}
+			return
+		}
+	}
+}
+
+// calling is a call under way.
+type calling struct {
+	id      dialect.ID
+	payload []byte
+	err     error
+	panic   any
+}
+
+// call runs a method as a task.
+func (s *Session) call(c *dialect.Command) {
+	cfg := &s.shard.node.cfg
+	method := cfg.Method(c.Method)
+	if method == nil {
+		s.fail(c.ID, "", dialect.Errorf(dialect.NotFound, "there is no method %q", c.Method))
+		return
+	}
+	in := Call{Method: c.Method, Session: s.name, User: s.who.user, Payload: append([]byte(nil), c.Payload...)}
+	if c.Payload == nil {
+		in.Payload = nil
+	}
+	s.shard.Counters.Calls.Add(1)
+	s.begin(c.ID)
+	call := &calling{id: c.ID}
+	ctx, cancel := context.WithCancel(context.Background())
+	if s.calls == nil {
+		s.calls = make(map[*calling]context.CancelFunc)
+	}
+	s.calls[call] = cancel
+	ok := cfg.Task(func(node context.Context) {
+		stop := context.AfterFunc(node, cancel)
+		defer stop()
+		defer func() {
+			call.panic = recover()
+			s.shard.loop.Post(func() { s.returned(call) })
+		}()
+		call.payload, call.err = method(ctx, in)
+	})
+	if !ok {
+		s.forget(call)
+		s.fail(c.ID, "", asError(hub.ErrBusy, ""))
+		return
+	}
+	s.shard.loop.After(cfg.Limits.CallTimeout, func() { s.callTimeout(call) })
+}
+
+// forget ends a call's hold on the session. It answers false when that has been done.
+func (s *Session) forget(call *calling) bool {
+	cancel, open := s.calls[call]
+	if open {
+		cancel()
+		delete(s.calls, call)
+		if len(s.calls) == 0 {
+			s.calls = nil
+		}
+		s.end(call.id)
+	}
+	return open
+}
+
+func (s *Session) callTimeout(call *calling) {
+	if s.forget(call) {
+		s.fail(call.id, "", dialect.Errorf(dialect.Timeout, "the method did not answer within %v", s.shard.node.cfg.Limits.CallTimeout))
+	}
+}
+
+// returned answers a call with what the method said.
+func (s *Session) returned(call *calling) {
+	if call.panic != nil {
+		s.shard.node.cfg.Log.Error("a method panicked", "session", s.name, "panic", call.panic)
+	}
+	if s.closed || !s.forget(call) {
+		return
+	}
+	var told *dialect.Error
+	switch {
+	case call.panic != nil:
+		s.fail(call.id, "", dialect.Internal.Err())
+		s.close(dialect.CloseInternal, "")
+	case errors.As(call.err, &told):
+		s.fail(call.id, "", told)
+	case call.err != nil:
+		s.shard.node.cfg.Log.Error("a method failed", "session", s.name, "error", call.err)
+		s.fail(call.id, "", dialect.Internal.Err())
+	case call.id.Kind != dialect.IDNone:
+		payload := call.payload
+		if payload == nil {
+			payload = []byte("null")
+		}
+		s.say(call.id, &dialect.Result{Payload: payload})
+	}
+}

@@ -1,0 +1,330 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"time"
+
+	"hocket.dev/dialect"
+)
+
+// Line is the transport's side of a session. Its methods are called on the loop, and do not call back into the session.
+type Line interface {
+	// Wake says that Pull has something to give.
+	Wake()
+	// SetReading stops or resumes the delivery of messages.
+	SetReading(on bool)
+	// Close ends the connection with a close code once what Pull has to give has been sent, or could not be sent in
+	// time. An empty reason means the name of the code. Session.Closed follows, later.
+	Close(code dialect.Code, reason string)
+}
+
+// Framing puts a message into the transport's form. It has no state and is compared with ==.
+type Framing interface {
+	// Begin appends room for what comes before a message.
+	Begin(dst []byte) []byte
+	// End completes the message whose Begin was at start.
+	End(dst []byte, start int) []byte
+}
+
+// Handshake is what a transport knows of a client when it comes.
+type Handshake struct {
+	Line     Line
+	Codec    dialect.Codec
+	Framing  Framing
+	Commands []dialect.Command // in the handshake itself
+	Err      *dialect.Error    // of the handshake: it is told to the client, which is then closed
+	Proof    bool              // the handshake contained a token or a ticket
+	Address  string            // of the client
+}
+
+// identity is who a session is.
+type identity struct {
+	user   string
+	client string
+	info   []byte // a JSON value, nil for none
+}
+
+var nobody = &identity{}
+
+// Session is one client. All its methods are for its loop.
+type Session struct {
+	shard   *Shard
+	line    Line
+	codec   dialect.Codec
+	framing Framing
+	name    string
+	address string
+	who     *identity // replaced, never changed
+	began   int64     // Unix milliseconds
+
+	subs  []*subscription
+	open  []dialect.ID // requests that have not been answered
+	calls map[*calling]context.CancelFunc
+	due   followers
+
+	out  []byte // replies and notices, in frames
+	at   int    // how much of out has been sent
+	rest []byte // of a frame that was sent in part
+
+	restSince int64 // Unix milliseconds, of a rest that pins a chunk
+	openCount int16 // requests without an id included
+	admitted  bool
+	connected bool // a connect request has been answered
+	heartbeat bool
+	paused    bool
+	closing   bool
+	closed    bool
+}
+
+// Open begins a session.
+func (sh *Shard) Open(h Handshake) *Session {
+	s := &Session{
+		shard: sh, line: h.Line, codec: h.Codec, framing: h.Framing, address: h.Address,
+		name: newName(), who: nobody, began: sh.node.cfg.Now().UnixMilli(),
+	}
+	sh.sessions[s.name] = s
+	sh.Counters.Sessions.Add(1)
+	switch {
+	case h.Err != nil:
+		s.refuse(dialect.NoID, h.Err)
+	case h.Proof:
+		s.refuse(dialect.NoID, dialect.Errorf(dialect.NotSupported, "this server checks no tokens or tickets yet"))
+	case sh.node.cfg.Anonymous:
+		s.admit(h.Commands)
+	default:
+		sh.loop.After(sh.node.cfg.Limits.ProofTimeout, s.proofTimeout)
+		s.run(h.Commands)
+	}
+	return s
+}
+
+// admit lets an anonymous client in. A name given in the handshake is taken before it is greeted.
+func (s *Session) admit(commands []dialect.Command) {
+	for len(commands) > 0 && commands[0].Verb == dialect.Connect && commands[0].Err == nil {
+		if err := s.identify(commands[0].Connect); err != nil {
+			s.refuse(dialect.NoID, err)
+			return
+		}
+		commands = commands[1:]
+	}
+	s.admitted = true
+	s.log(slog.LevelInfo, "connected")
+	s.say(dialect.NoID, s.greeting())
+	s.run(commands)
+}
+
+func (s *Session) proofTimeout() {
+	if !s.admitted && !s.closed {
+		s.refuse(dialect.NoID, dialect.Errorf(dialect.Unauthenticated, "no proof of identity came in time"))
+	}
+}
+
+// refuse tells err and closes for good.
+func (s *Session) refuse(id dialect.ID, err *dialect.Error) {
+	s.fail(id, "", err)
+	s.close(dialect.CloseUnauthenticated, err.Name)
+}
+
+func (s *Session) close(code dialect.Code, reason string) {
+	if s.closing {
+		return
+	}
+	s.closing = true
+	s.line.Close(code, reason)
+}
+
+// Name is the session's public name.
+func (s *Session) Name() string { return s.name }
+
+// Receive takes one message. msg may be reused after it returns.
+func (s *Session) Receive(msg []byte) {
+	if s.closing || s.closed {
+		return
+	}
+	s.shard.Counters.MessagesIn.Add(1)
+	s.shard.Counters.BytesIn.Add(uint64(len(msg)))
+	commands := s.codec.Decode(s.shard.decoded[:0], msg)
+	s.run(commands)
+	clear(commands)
+	s.shard.decoded = commands
+}
+
+// TooLarge says that a message over the limit has been thrown away unread.
+func (s *Session) TooLarge() {
+	s.fail(dialect.NoID, "", dialect.Errorf(dialect.TooLarge, "a message may have at most %d bytes",
+		s.shard.node.cfg.Limits.MessageBytes))
+}
+
+// Reject says what is wrong with a message that the transport could not give to Receive.
+func (s *Session) Reject(err *dialect.Error) { s.fail(dialect.NoID, "", err) }
+
+func (s *Session) run(commands []dialect.Command) {
+	for i := range commands {
+		if s.closing || s.closed {
+			return
+		}
+		s.do(&commands[i])
+	}
+	if half := s.shard.node.cfg.Limits.OutboxBytes / 2; len(s.out)-s.at > half && !s.paused {
+		s.paused = true
+		s.line.SetReading(false)
+	}
+}
+
+// do carries out one command.
+func (s *Session) do(c *dialect.Command) {
+	switch {
+	case c.Err != nil:
+		s.fail(c.ID, "", c.Err)
+		return
+	case c.Verb == dialect.Ping:
+		s.say(c.ID, &dialect.PongReply{})
+		return
+	case c.Verb == dialect.Pong:
+		return
+	case c.Verb == dialect.Connect:
+		s.connect(c)
+		return
+	case !s.admitted:
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.Unauthenticated, "send connect with a proof of identity first"))
+		return
+	}
+	if c.ID.Kind != dialect.IDNone {
+		for _, id := range s.open {
+			if id == c.ID {
+				s.fail(dialect.NoID, "", dialect.Errorf(dialect.IDInUse, "the id of this %s belongs to an open request", verb(c.Verb)))
+				return
+			}
+		}
+	}
+	if int(s.openCount) >= s.shard.node.cfg.Limits.OpenRequests {
+		s.busy(c.ID, c.Channel)
+		return
+	}
+	if c.Verb == dialect.Call {
+		s.call(c)
+		return
+	}
+	if err := checkChannel(c.Channel); err != nil {
+		s.fail(c.ID, c.Channel, err)
+		return
+	}
+	s.doChannel(c)
+}
+
+// doChannel carries out a command on a channel, after those that came before it.
+func (s *Session) doChannel(c *dialect.Command) {
+	sub := s.find(c.Channel)
+	if sub != nil && sub.pending {
+		sub.later(c)
+		s.begin(c.ID)
+		return
+	}
+	switch c.Verb {
+	case dialect.Subscribe:
+		s.subscribe(c, sub)
+	case dialect.Unsubscribe:
+		s.unsubscribe(c, sub)
+	case dialect.Publish:
+		s.publish(c)
+	case dialect.History:
+		s.history(c)
+	case dialect.Presence:
+		s.presence(c)
+	}
+}
+
+// begin counts a request as open, end as answered.
+func (s *Session) begin(id dialect.ID) {
+	s.openCount++
+	if id.Kind != dialect.IDNone {
+		s.open = append(s.open, id)
+	}
+}
+
+func (s *Session) end(id dialect.ID) {
+	s.openCount--
+	for i := range s.open {
+		if s.open[i] == id {
+			s.open[i] = s.open[len(s.open)-1]
+			s.open = s.open[:len(s.open)-1]
+			break
+		}
+	}
+	if len(s.open) == 0 {
+		s.open = nil // an idle session holds no buffer
+	}
+}
+
+// Raw puts a frame of the transport's own, such as a pong, between the messages.
+func (s *Session) Raw(frame []byte) {
+	if s.closed {
+		return
+	}
+	if s.out == nil {
+		s.out = s.shard.outbox()
+	}
+	s.out = append(s.out, frame...)
+	s.line.Wake()
+}
+
+// Stop ends the session's own talking: what is in the outbox is still given by Pull, nothing is added but by Raw. The
+// transport calls it when the client has begun to close.
+func (s *Session) Stop() { s.closing = true }
+
+// Waiting is how many bytes the outbox holds.
+func (s *Session) Waiting() int { return len(s.out) - s.at + len(s.rest) }
+
+// Paused says that the session does not want to be given messages now.
+func (s *Session) Paused() bool { return s.paused }
+
+// Heartbeat is called when the transport sends a ping of its own.
+func (s *Session) Heartbeat() {
+	if s.heartbeat && !s.closing {
+		s.say(dialect.NoID, &dialect.PingNotice{})
+	}
+}
+
+// Closed frees everything the session held. code and reason are those of the close, 1006 when there was none.
+func (s *Session) Closed(code int, reason string) {
+	if s.closed {
+		return
+	}
+	s.closed, s.closing = true, true
+	for _, sub := range s.subs {
+		s.release(sub)
+	}
+	for c, cancel := range s.calls {
+		cancel()
+		delete(s.calls, c)
+	}
+	s.subs, s.open, s.due, s.rest = nil, nil, followers{}, nil
+	if s.out != nil {
+		s.shard.giveBack(s.out)
+		s.out = nil
+	}
+	delete(s.shard.sessions, s.name)
+	s.shard.Counters.Sessions.Add(-1)
+	if s.admitted {
+		s.log(slog.LevelInfo, "disconnected",
+			slog.Duration("duration", time.Duration(s.shard.node.cfg.Now().UnixMilli()-s.began)*time.Millisecond),
+			slog.Int("code", code), slog.String("reason", reason))
+	}
+}
+
+func (s *Session) log(level slog.Level, msg string, more ...slog.Attr) {
+	attrs := append([]slog.Attr{
+		slog.String("session", s.name), slog.String("user", s.who.user), slog.String("address", s.address),
+	}, more...)
+	s.shard.node.cfg.Log.LogAttrs(context.Background(), level, msg, attrs...)
+}
+
+// newName makes a public name: 96 random bits, so that names are never given twice.
+func newName() string {
+	var b [12]byte
+	rand.Read(b[:]) // never fails (crypto/rand since Go 1.24)
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

@@ -1,0 +1,130 @@
+package session
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
+)
+
+const (
+	// positionEvery is how often a client is told of entries it was passed over, at most.
+	positionEvery = time.Second
+	// gatherBytes is how much is sent at once, and gatherParts from how many channels.
+	gatherBytes = 64 << 10
+	gatherParts = 16
+	// spareBuffers of at most spareBytes each are kept for outboxes.
+	spareBuffers = 64
+	spareBytes   = 4 << 10
+)
+
+// Counters are what a shard has counted. They may be read from any goroutine.
+type Counters struct {
+	Sessions    atomic.Int64
+	MessagesIn  atomic.Uint64 // from clients
+	MessagesOut atomic.Uint64 // replies and notices
+	Deliveries  atomic.Uint64 // entries sent to subscribers
+	BytesIn     atomic.Uint64
+	BytesOut    atomic.Uint64
+	Publishes   atomic.Uint64
+	Duplicates  atomic.Uint64
+	Calls       atomic.Uint64
+	Errors      atomic.Uint64
+}
+
+// Shard is what the sessions of one loop share. But for Counters it belongs to the loop.
+type Shard struct {
+	Counters Counters
+
+	node     *Node
+	index    int
+	loop     Loop
+	sessions map[string]*Session
+	owing    []*follower // followers whose clients are to be told their position
+	spare    [][]byte    // empty outboxes
+
+	buf     []byte // gathers what goes out in one write
+	parts   []part // of what was pulled last
+	scratch [gatherParts]hub.Scratch
+	decoded []dialect.Command
+}
+
+// outbox lends an empty buffer.
+func (sh *Shard) outbox() []byte {
+	if n := len(sh.spare); n > 0 {
+		b := sh.spare[n-1]
+		sh.spare = sh.spare[:n-1]
+		return b
+	}
+	return make([]byte, 0, 512)
+}
+
+// giveBack takes a buffer that has been sent.
+func (sh *Shard) giveBack(b []byte) {
+	if cap(b) <= spareBytes && len(sh.spare) < spareBuffers {
+		sh.spare = append(sh.spare, b[:0])
+	}
+}
+
+// owe remembers that f's client is to be told how far its cursor has come.
+func (sh *Shard) owe(f *follower) {
+	f.owes = true
+	if f.listed {
+		return
+	}
+	f.listed = true
+	sh.owing = append(sh.owing, f)
+	if len(sh.owing) == 1 {
+		sh.loop.After(positionEvery, sh.tellPositions)
+	}
+}
+
+func (sh *Shard) tellPositions() {
+	owing := sh.owing
+	sh.owing = nil
+	for _, f := range owing {
+		f.listed = false
+		if f.owes && f.Placed() {
+			f.owes = false
+			f.session.say(dialect.NoID, &dialect.PositionNotice{Channel: f.Channel(), Offset: f.Offset()})
+		}
+	}
+}
+
+func (sh *Shard) send(session, user string, payload []byte, format broker.Format) (count int) {
+	event := &dialect.Event{Payload: payload, Format: format}
+	if session != "" {
+		if s := sh.sessions[session]; s != nil && s.admitted {
+			s.say(dialect.NoID, event)
+			count++
+		}
+		return count
+	}
+	for _, s := range sh.sessions {
+		if s.admitted && s.who.user == user {
+			s.say(dialect.NoID, event)
+			count++
+		}
+	}
+	return count
+}
+
+// drain asks the clients of the shard to come back at different times, and closes them.
+func (sh *Shard) drain() {
+	window := sh.node.cfg.Drain.Milliseconds()
+	for _, s := range sh.sessions {
+		s.say(dialect.NoID, &dialect.Reconnect{AfterMS: rand.Int64N(window + 1)})
+		s.close(dialect.CloseDraining, "")
+	}
+}
+
+// Subscriptions counts the subscriptions of all sessions. It is called on the loop.
+func (sh *Shard) Subscriptions() (n int) {
+	for _, s := range sh.sessions {
+		n += len(s.subs)
+	}
+	return n
+}

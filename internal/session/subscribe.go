@@ -1,0 +1,186 @@
+package session
+
+import (
+	"context"
+	"slices"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
+	"hocket.dev/internal/rule"
+)
+
+// subscription is a channel that a session follows.
+type subscription struct {
+	channel string
+	rule    *rule.Rule
+	main    follower
+	members *follower // on the presence log, nil for none
+	member  bool      // a join has been written, a leave is owed
+	pending bool      // the subscribe request has not been answered
+
+	id      dialect.ID // of that request
+	args    dialect.SubscribeArgs
+	reply   dialect.Subscribed
+	waiting []*dialect.Command // that came for this channel while it was pending
+}
+
+func (s *Session) find(channel string) *subscription {
+	for _, sub := range s.subs {
+		if sub.channel == channel {
+			return sub
+		}
+	}
+	return nil
+}
+
+// later keeps a command until the subscription is there.
+func (sub *subscription) later(c *dialect.Command) {
+	kept := *c
+	kept.Payload = slices.Clone(c.Payload)
+	sub.waiting = append(sub.waiting, &kept)
+}
+
+func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
+	limits := &s.shard.node.cfg.Limits
+	r := s.shard.node.cfg.Rules.For(c.Channel)
+	switch {
+	case sub != nil:
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.AlreadySubscribed, "this session is subscribed to %s already", c.Channel))
+		return
+	case len(s.subs) >= limits.Subscriptions:
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.LimitReached, "a session may have at most %d subscriptions", limits.Subscriptions))
+		return
+	case c.Subscribe.Presence != dialect.PresenceOff && !r.Presence:
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", c.Channel))
+		return
+	}
+	sub = &subscription{channel: c.Channel, rule: r, pending: true, id: c.ID, args: *c.Subscribe}
+	sub.main.session, sub.main.sub = s, sub
+	s.subs = append(s.subs, sub)
+	s.begin(c.ID)
+	if sub.args.Presence == dialect.PresenceOff {
+		s.follow(sub)
+		return
+	}
+	s.enter(sub)
+}
+
+// follow places the main cursor. It is the last step that can fail: what has gone before is in sub.reply.
+func (s *Session) follow(sub *subscription) {
+	start := hub.Start{Last: sub.args.Last, Since: sub.args.SinceMS}
+	switch sub.args.Start {
+	case dialect.StartLast:
+		start.Kind = hub.Last
+	case dialect.StartSince:
+		start.Kind = hub.Since
+	case dialect.StartState:
+		start.Kind = hub.State
+	case dialect.StartPosition:
+		start.Kind = hub.Position
+		start.Position = broker.Position{Epoch: sub.args.Epoch, Offset: sub.args.Offset}
+	}
+	s.shard.node.cfg.Hub.Subscribe(hub.Request{
+		Channel: sub.channel, Loop: s.shard.index, Owner: &sub.main,
+		Encoding: framed{s.codec.Encoding(), s.framing}, Start: start,
+		Overflow: sub.rule.Overflow, History: sub.rule.History,
+	}, &sub.main.Cursor, func(p hub.Placed, err error) { s.followed(sub, p, err) })
+}
+
+// followed answers the subscribe request.
+func (s *Session) followed(sub *subscription, p hub.Placed, err error) {
+	if err != nil {
+		s.unfollowed(sub, asError(err, sub.channel))
+		return
+	}
+	sub.pending = false
+	s.end(sub.id)
+	if sub.id.Kind != dialect.IDNone {
+		r := sub.reply
+		r.Channel, r.Epoch, r.Offset, r.Recovered = sub.channel, p.Epoch, p.Offset, p.Recovered
+		s.say(sub.id, &r)
+	}
+	if sub.args.Presence != dialect.PresenceOff {
+		s.watch(sub)
+	}
+	s.goOn(sub)
+}
+
+// unfollowed answers a subscribe request that failed.
+func (s *Session) unfollowed(sub *subscription, err *dialect.Error) {
+	s.end(sub.id)
+	s.drop(sub)
+	s.fail(sub.id, sub.channel, err)
+	s.goOn(sub)
+}
+
+// goOn carries out the commands that waited for sub.
+func (s *Session) goOn(sub *subscription) {
+	waiting := sub.waiting
+	sub.waiting = nil
+	for _, c := range waiting {
+		s.end(c.ID)
+		if s.closing || s.closed {
+			return
+		}
+		s.do(c)
+	}
+}
+
+// Ended implements hub.Owner.
+func (f *follower) Ended(_ *hub.Cursor, err error) {
+	s, sub := f.session, f.sub
+	if s.closed || !slices.Contains(s.subs, sub) {
+		return
+	}
+	s.drop(sub)
+	if err != hub.ErrClosed {
+		s.say(dialect.NoID, &dialect.Unsubscribed{Channel: sub.channel, Err: asError(err, sub.channel)})
+	}
+}
+
+func (s *Session) unsubscribe(c *dialect.Command, sub *subscription) {
+	if sub == nil {
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.NotSubscribed, "this session is not subscribed to %s", c.Channel))
+		return
+	}
+	s.drop(sub)
+	if c.ID.Kind != dialect.IDNone {
+		s.say(c.ID, &dialect.Done{Channel: c.Channel})
+	}
+}
+
+// drop ends a subscription.
+func (s *Session) drop(sub *subscription) {
+	s.release(sub)
+	if i := slices.Index(s.subs, sub); i >= 0 {
+		s.subs = slices.Delete(s.subs, i, i+1)
+	}
+}
+
+// release frees what a subscription holds outside the session.
+func (s *Session) release(sub *subscription) {
+	sub.main.Close()
+	sub.main.owes = false
+	if sub.members != nil {
+		sub.members.Close()
+		sub.members = nil
+	}
+	if sub.member {
+		sub.member = false
+		s.leave(sub.channel)
+	}
+}
+
+// task runs work elsewhere and done on the loop afterwards, unless the session has ended. It answers false when too
+// many tasks are under way.
+func (s *Session) task(work func(ctx context.Context), done func()) bool {
+	return s.shard.node.cfg.Task(func(ctx context.Context) {
+		work(ctx)
+		s.shard.loop.Post(func() {
+			if !s.closed {
+				done()
+			}
+		})
+	})
+}

@@ -1,0 +1,252 @@
+package websocket
+
+import (
+	"errors"
+	"io"
+
+	"hocket.dev/dialect"
+	"hocket.dev/internal/loop"
+	"hocket.dev/internal/session"
+	"hocket.dev/wire"
+)
+
+const (
+	// closeTicks is how many seconds a peer has to answer a close frame, pinTicks how many it has to take the rest of a
+	// large frame.
+	closeTicks = 3
+	pinTicks   = 10
+	// flushWrites is how many writes of at most 64 KiB one socket gets before others have their turn.
+	flushWrites = 4
+)
+
+// conn is one WebSocket. It belongs to its loop.
+type conn struct {
+	loop.Conn
+	t       *Transport
+	session *session.Session
+	dec     wire.Decoder
+	msg     wire.Assembler
+	reason  string // of the close
+	code    uint16 // of the close, 0 while there is none
+	size    int32  // of the message being read
+	state   state
+	discard bool // the message being read is too large
+	awaited bool // a ping has not been answered
+	pinned  bool // the alarm watches over an unfinished frame
+}
+
+type state uint8
+
+const (
+	talking state = iota
+	ending        // a close frame is in the outbox, or will be when it has been written down
+	ended         // everything has been sent: the peer ends the connection
+)
+
+// Read implements loop.Handler.
+func (c *conn) Read(b []byte) {
+	c.heard()
+	for len(b) > 0 && c.state != ended {
+		ev, n, err := c.dec.Next(b)
+		b = b[n:]
+		if err != nil {
+			c.broken(err)
+			return
+		}
+		switch ev.Kind {
+		case wire.KindData:
+			c.data(ev)
+		case wire.KindPing:
+			c.pong(ev.Payload)
+		case wire.KindClose:
+			c.peerCloses(ev)
+			return
+		}
+	}
+}
+
+// heard notes that the peer is there.
+func (c *conn) heard() {
+	if c.awaited {
+		c.awaited = false
+		c.SetAlarm(ticks(c.t.cfg.PingEvery))
+	}
+}
+
+// data gathers a message and gives it to the session. One over the limit is thrown away as it comes.
+func (c *conn) data(ev wire.Event) {
+	if c.state != talking {
+		return
+	}
+	if ev.First {
+		c.size, c.discard = 0, false
+	}
+	c.size += int32(len(ev.Payload))
+	if int64(c.size) > c.t.cfg.Node.Limits().MessageBytes && !c.discard {
+		c.discard = true
+		c.msg = wire.Assembler{}
+	}
+	if c.discard {
+		if ev.Last {
+			c.session.TooLarge()
+		}
+		return
+	}
+	if msg, done := c.msg.Add(ev); done {
+		if ev.Op != wire.Text {
+			c.session.Reject(dialect.Errorf(dialect.InvalidMessage, "this protocol travels in text messages, not binary ones"))
+			return
+		}
+		c.session.Receive(msg)
+	}
+}
+
+// pong answers a ping. While the outbox is full pings are left unanswered: the answers must not outgrow it (§5.5.3
+// allows to answer only the newest).
+func (c *conn) pong(payload []byte) {
+	if c.state == talking && !c.session.Paused() {
+		var frame [2 + 125]byte
+		c.session.Raw(wire.AppendFrame(frame[:0], wire.Pong, payload))
+	}
+}
+
+// broken closes because the peer has broken the protocol.
+func (c *conn) broken(err error) {
+	code, reason := wire.CloseInternal, err.Error()
+	var rule *wire.Error
+	if errors.As(err, &rule) {
+		code, reason = rule.Code, rule.Rule
+	}
+	c.end(uint16(code), reason)
+}
+
+// peerCloses answers a close frame with its own code (§5.5.1), unless ours was first.
+func (c *conn) peerCloses(ev wire.Event) {
+	if c.state == talking {
+		c.end(uint16(ev.Code), string(ev.Payload))
+		return
+	}
+	c.Conn.Close(nil)
+}
+
+// end puts a close frame behind what is in the outbox; nothing follows it.
+func (c *conn) end(code uint16, reason string) {
+	if c.state != talking {
+		return
+	}
+	c.state, c.code, c.reason = ending, code, reason
+	c.session.Stop()
+	var frame [2 + 125]byte
+	c.session.Raw(wire.AppendClose(frame[:0], wire.CloseCode(code), reason))
+	c.SetAlarm(closeTicks)
+	c.Conn.Resume()
+	c.Conn.Wake()
+}
+
+// Wake implements session.Line.
+func (c *conn) Wake() { c.Conn.Wake() }
+
+// SetReading implements session.Line.
+func (c *conn) SetReading(on bool) {
+	if on || c.state != talking {
+		c.Conn.Resume()
+		return
+	}
+	c.Conn.Pause()
+}
+
+// Close implements session.Line.
+func (c *conn) Close(code dialect.Code, reason string) {
+	if reason == "" {
+		reason = code.Info().Name
+	}
+	c.end(uint16(code), reason)
+}
+
+// Flush implements loop.Handler: it sends what is due until the socket is full.
+func (c *conn) Flush() {
+	for range flushWrites {
+		b := c.session.Pull()
+		if len(b) == 0 {
+			c.drained()
+			return
+		}
+		n, err := c.Conn.Write(b)
+		c.session.Sent(n)
+		if err != nil {
+			return
+		}
+		if n < len(b) {
+			c.full()
+			return
+		}
+	}
+	c.Conn.Wake()
+}
+
+// drained goes on with the closing once the close frame has been sent.
+func (c *conn) drained() {
+	if c.state == ending && c.session.Waiting() == 0 {
+		c.state = ended
+		c.CloseWrite() // and read on until the peer has ended too, so that TCP does not reset what it has not read yet
+	}
+}
+
+// full has the socket watched when it holds on to a chunk.
+func (c *conn) full() {
+	if c.state == talking && !c.pinned && c.session.Pinned() {
+		c.pinned = true
+		c.SetAlarm(pinTicks)
+	}
+}
+
+// Alarm implements loop.Handler.
+func (c *conn) Alarm() {
+	switch {
+	case c.state != talking:
+		c.Conn.Close(errClosing)
+	case c.pinned && c.session.Stuck():
+		c.vanish(dialect.CloseSlowConsumer)
+	case c.awaited && !c.session.Paused():
+		c.vanish(dialect.ClosePingTimeout)
+	default:
+		c.pinned = false
+		c.ping()
+	}
+}
+
+// ping asks whether the peer is there.
+func (c *conn) ping() {
+	var frame [2]byte
+	c.awaited = true
+	c.session.Raw(wire.AppendFrame(frame[:0], wire.Ping, nil))
+	c.session.Heartbeat()
+	c.SetAlarm(ticks(c.t.cfg.PongTimeout))
+}
+
+// vanish closes a peer that does not answer: it is told why as far as the socket takes it, and not waited for.
+func (c *conn) vanish(code dialect.Code) {
+	c.end(uint16(code), code.Info().Name)
+	c.Flush()
+	c.Conn.Close(errVanished)
+}
+
+var (
+	errClosing  = errors.New("the peer did not answer the close frame in time")
+	errVanished = errors.New("the peer did not answer in time")
+)
+
+// Closed implements loop.Handler.
+func (c *conn) Closed(err error) {
+	code, reason := int(c.code), c.reason
+	if code == 0 {
+		code = int(wire.CloseAbnormal)
+		if reason = "connection lost"; err != nil && err != io.EOF {
+			reason = err.Error()
+		}
+	}
+	c.t.countClose(code)
+	if c.session != nil {
+		c.session.Closed(code, reason)
+	}
+}

@@ -1,0 +1,230 @@
+package websocket
+
+import (
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hocket.dev/dialect"
+	"hocket.dev/internal/loop"
+	"hocket.dev/internal/session"
+	"hocket.dev/wire"
+)
+
+// tokenPrefix begins the subprotocol entry in which a browser carries a token.
+const tokenPrefix = "hocket.token."
+
+// Config says how a Transport works.
+type Config struct {
+	Node     *session.Node
+	Loops    *loop.Group
+	Dialects []dialect.Dialect // the first one serves clients that ask for no subprotocol
+	// AllowOrigin decides whether a page may connect. It is not asked where the request names no origin.
+	AllowOrigin func(r *http.Request, origin string) bool
+	PingEvery   time.Duration // between pings; whole seconds up to 4 minutes
+	PongTimeout time.Duration // for the answer; whole seconds up to 4 minutes
+}
+
+// Transport answers WebSocket handshakes and brings their connections to sessions. It may be used from any goroutine.
+type Transport struct {
+	cfg      Config
+	limits   wire.Limits
+	draining atomic.Bool
+
+	Handshakes atomic.Uint64 // that succeeded
+
+	mu       sync.Mutex
+	refusals map[string]uint64 // by reason
+	closes   map[int]uint64    // by code
+}
+
+// bufferFactor is how much larger than a message may be a frame is that is still read, and thrown away, so that the
+// client learns what was wrong. Beyond it the connection is closed with 1009.
+const bufferFactor = 16
+
+// New makes a Transport.
+func New(cfg Config) *Transport {
+	return &Transport{
+		cfg: cfg,
+		limits: wire.Limits{
+			MessageBytes: bufferFactor * cfg.Node.Limits().MessageBytes,
+			Fragments:    1 << 14,
+		},
+		refusals: make(map[string]uint64),
+		closes:   make(map[int]uint64),
+	}
+}
+
+// Drain refuses handshakes from now on.
+func (t *Transport) Drain() { t.draining.Store(true) }
+
+// Refusals counts refused handshakes by reason.
+func (t *Transport) Refusals() map[string]uint64 { return copyOf(t, t.refusals) }
+
+// Closes counts ended connections by close code, 1006 for those without one.
+func (t *Transport) Closes() map[int]uint64 { return copyOf(t, t.closes) }
+
+func copyOf[K comparable](t *Transport, m map[K]uint64) map[K]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := make(map[K]uint64, len(m))
+	for k, v := range m {
+		c[k] = v
+	}
+	return c
+}
+
+func (t *Transport) countClose(code int) {
+	t.mu.Lock()
+	t.closes[code]++
+	t.mu.Unlock()
+}
+
+// ServeHTTP answers a handshake. It returns as soon as the connection belongs to a loop.
+func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	up, refused := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+	if refused != nil {
+		t.refuse(w, refused.Status, refused.Reason, dialect.BadHandshake, refused.Message, refused.Header)
+		return
+	}
+	if t.draining.Load() {
+		t.refuse(w, http.StatusServiceUnavailable, "draining", dialect.Draining, "the server shuts down",
+			http.Header{"Retry-After": {"1"}})
+		return
+	}
+	if up.Origin != "" && !t.cfg.AllowOrigin(r, up.Origin) {
+		t.refuse(w, http.StatusForbidden, "origin", dialect.OriginNotAllowed,
+			"pages of "+strconv.Quote(up.Origin)+" may not connect: list the origin in the configuration", nil)
+		return
+	}
+	offered, token, err := readProtocols(up.Protocols)
+	if err != nil {
+		t.refuse(w, http.StatusBadRequest, "bad_token", dialect.BadHandshake, err.Error(), nil)
+		return
+	}
+	h := session.Handshake{
+		Framing: text{},
+		Proof:   token || r.Header.Get("Authorization") != "",
+		Address: r.RemoteAddr,
+	}
+	d, protocol := t.choose(offered)
+	h.Codec, h.Commands, h.Err = d.Open(dialect.Handshake{Subprotocol: protocol, Query: r.URL.Query()})
+	t.take(w, up.Key, protocol, h)
+}
+
+// readProtocols tells apart the subprotocols and the token among what the client offers.
+func readProtocols(entries []string) (offered []string, token bool, err error) {
+	for _, p := range entries {
+		if !strings.HasPrefix(p, tokenPrefix) {
+			offered = append(offered, p)
+			continue
+		}
+		token = true
+		if strings.ContainsFunc(p[len(tokenPrefix):], func(c rune) bool {
+			return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~", c))
+		}) {
+			return nil, false, errors.New("the token in Sec-WebSocket-Protocol holds a character that is none of base64url, '.', '-', '_', '~'")
+		}
+	}
+	if token && len(offered) == 0 {
+		return nil, false, errors.New("Sec-WebSocket-Protocol names a token, but no hocket.v1 protocol that could be answered")
+	}
+	return offered, token, nil
+}
+
+// choose selects the dialect by the first subprotocol, in the dialects' order, that the client offers.
+func (t *Transport) choose(offered []string) (dialect.Dialect, string) {
+	for _, d := range t.cfg.Dialects {
+		for _, p := range d.Subprotocols() {
+			for _, o := range offered {
+				if o == p {
+					return d, p
+				}
+			}
+		}
+	}
+	return t.cfg.Dialects[0], ""
+}
+
+// take completes the handshake and gives the connection to a loop.
+func (t *Transport) take(w http.ResponseWriter, key, protocol string, h session.Handshake) {
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		t.refuse(w, http.StatusInternalServerError, "no_hijack", dialect.Internal,
+			"the connection cannot be taken over: a middleware hides http.Hijacker", nil)
+		return
+	}
+	nc, rw, err := hijacker.Hijack()
+	if err != nil {
+		t.refuse(w, http.StatusInternalServerError, "no_hijack", dialect.Internal, "the connection cannot be taken over", nil)
+		return
+	}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // what the client has sent after its request
+	early = append([]byte(nil), early...)
+	nc.SetDeadline(time.Now().Add(t.cfg.PongTimeout)) // a fresh socket takes the response at once
+	if _, err := nc.Write(wire.AppendResponse(nil, key, protocol, nil)); err != nil {
+		t.count("write")
+		nc.Close()
+		return
+	}
+	nc.SetDeadline(time.Time{})
+	t.attach(nc, h, early)
+}
+
+// attach begins the session on its loop.
+func (t *Transport) attach(nc net.Conn, h session.Handshake, early []byte) {
+	l := t.cfg.Loops.Next()
+	c := &conn{t: t, dec: wire.NewDecoder(wire.Server, &t.limits)}
+	h.Line = c
+	posted := l.Post(func() {
+		if err := l.Attach(&c.Conn, nc, c); err != nil {
+			t.count("attach")
+			return
+		}
+		t.Handshakes.Add(1)
+		c.session = t.cfg.Node.Shard(l.Index()).Open(h)
+		c.SetAlarm(ticks(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1))) // staggered
+		if len(early) > 0 {
+			c.Read(early)
+		}
+	})
+	if !posted {
+		t.count("draining")
+		nc.Close()
+	}
+}
+
+// ticks is d in the seconds of an alarm, at least one.
+func ticks(d time.Duration) uint8 {
+	return uint8(min(max(d.Round(time.Second)/time.Second, 1), 255))
+}
+
+func (t *Transport) count(reason string) {
+	t.mu.Lock()
+	t.refusals[reason]++
+	t.mu.Unlock()
+}
+
+// refuse answers a handshake with an HTTP status and the reason as JSON, as the API does.
+func (t *Transport) refuse(w http.ResponseWriter, status int, reason string, code dialect.Code, message string, header map[string][]string) {
+	t.count(reason)
+	for k, v := range header {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	type told struct {
+		Code    dialect.Code `json:"code"`
+		Name    string       `json:"name"`
+		Reason  string       `json:"reason"`
+		Message string       `json:"message"`
+	}
+	json.NewEncoder(w).Encode(map[string]told{"error": {code, code.Info().Name, reason, message}})
+}

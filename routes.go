@@ -1,0 +1,59 @@
+package hocket
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// routes says which path is served by what.
+func (s *Server) routes() {
+	s.mux.Handle("/v1/ws", s.websocket)
+	s.mux.HandleFunc("GET /v1/info", s.info)
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	s.mux.HandleFunc("GET /readyz", s.ready)
+}
+
+// ServeHTTP serves the paths of Hocket: /v1, /api/v1, /healthz, /readyz and /metrics.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// info tells clients what this server speaks.
+func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]any{
+		"name": "hocket", "version": Version, "protocols": []string{"hocket.v1.json"},
+		"transports": []string{"websocket"}, "features": s.node.Features(), "accepting": !s.draining.Load(),
+	})
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case s.draining.Load():
+		answer(w, http.StatusServiceUnavailable, "draining")
+	case s.brokerErr.Load() != nil:
+		answer(w, http.StatusServiceUnavailable, "degraded")
+	default:
+		answer(w, http.StatusOK, "ready")
+	}
+}
+
+func answer(w http.ResponseWriter, status int, word string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write([]byte(word + "\n"))
+}
+
+// allowOrigin admits pages of the node's own address and of the listed origins.
+func (s *Server) allowOrigin(r *http.Request, origin string) bool {
+	u, err := url.Parse(origin)
+	if err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	for _, allowed := range s.cfg.Origins {
+		if allowed == "*" || strings.EqualFold(allowed, origin) {
+			return true
+		}
+	}
+	return false
+}

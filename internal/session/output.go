@@ -181,8 +181,7 @@ func (s *Session) take(room int) (p part, ok bool) {
 			s.due.push(f)
 			s.say(dialect.NoID, &dialect.GapNotice{Channel: f.Channel(), From: slice.GapFrom, To: slice.GapTo, Reason: slice.GapReason})
 			return part{}, false // the notice goes first
-		case len(slice.Bytes) > 0:
-			s.due.push(f)
+		case len(slice.Bytes) > 0: // Sent puts it back at the end of the queue
 			return part{f: f, slice: slice, n: len(slice.Bytes)}, true
 		}
 	}
@@ -199,6 +198,9 @@ func (s *Session) Sent(n int) {
 		p := &sh.parts[i]
 		m := min(n, p.n)
 		n -= m
+		if p.f != nil && !p.f.queued {
+			s.due.push(p.f) // there may be more
+		}
 		switch {
 		case m == 0:
 		case i == 0:

@@ -109,7 +109,7 @@ func (b *book) sweep(c *channel) {
 // is for inspect.
 func (b *book) receive(s *cursor, msg []byte, now int64) bool {
 	p := s.channel.at(s.next)
-	if p == nil || p.msg == nil || !bytes.Equal(p.msg, msg) || p.offset <= s.offset && !b.bare {
+	if p == nil || p.msg == nil || !bytes.Equal(p.msg, msg) {
 		return false
 	}
 	b.deliver(s, p, now)

@@ -6,6 +6,14 @@
 //
 // [Memory] is the broker of a single node. An implementation proves itself with the suite in broker/brokertest.
 //
+//	b := broker.NewMemory(broker.MemoryConfig{})
+//	go b.Run(ctx, sink)
+//	<-b.Ready()
+//	b.Follow([]string{"chat:lobby"}) // sink.Deliver gets what is published from now on
+//	b.Publish("chat:lobby", broker.Entry{Payload: []byte(`"hi"`)}, broker.Retention{Count: 100}, func(r broker.Receipt, err error) {
+//		// the log holds it at r.Offset
+//	})
+//
 // A Broker may be called from any goroutine, event loops included: Publish, Follow and Unfollow never block. Read,
 // Heads and State may wait for a network and are called from tasks.
 package broker

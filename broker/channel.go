@@ -134,9 +134,10 @@ func (c *channel) expire(now int64) {
 	c.memory.expire(now-c.keep.dedupWindow(), -1)
 }
 
-// idle says that nobody would miss the channel.
+// idle says that nobody would miss the channel, once expire has been called. What is remembered about publishes has then
+// gone as well, as no record is newer than touched.
 func (c *channel) idle(now int64) bool {
-	return !c.followed && !c.delivering && c.log.n == 0 && c.state.len() == 0 && c.memory.len() == 0 &&
+	return !c.followed && !c.delivering && c.log.n == 0 && c.state.len() == 0 &&
 		c.touched < now-c.keep.dedupWindow()
 }
 

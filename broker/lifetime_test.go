@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,26 +164,30 @@ func TestRunSweeps(t *testing.T) {
 	})
 }
 
-// TestDropRacesWithPublish drops a channel as fast as it can while others publish to it: no publish may go to a log
-// that is no longer there, so that under one epoch offsets only grow, one at a time.
+// TestDropRacesWithPublish drops channels as fast as it can while others publish to them: no publish may go to a log
+// that is no longer there.
 func TestDropRacesWithPublish(t *testing.T) {
 	c := newClock()
 	b := NewMemory(MemoryConfig{Now: c.now})
 	defer run(t, b, &recorder{})()
-	var mu sync.Mutex
-	seen := map[Position]bool{}
+	idle := Retention{DedupWindow: time.Millisecond}
+	kept := Retention{DedupWindow: time.Millisecond, Count: 1}
 	var wg sync.WaitGroup
-	for range 4 {
+	for i := range 2 {
+		name := fmt.Sprint("c", i)
 		wg.Go(func() {
-			for range 3000 {
-				b.Publish("a", Entry{}, Retention{DedupWindow: time.Millisecond}, func(r Receipt, err error) {
-					mu.Lock()
-					defer mu.Unlock()
-					if err != nil || seen[r.Position] {
-						t.Errorf("receipt %+v, %v comes a second time", r, err)
-					}
-					seen[r.Position] = true
-				})
+			epochs := map[string]bool{}
+			for len(epochs) < 50 {
+				// A log that holds an entry is not dropped, so it must be found.
+				want, _ := publish(b, name, Entry{}, kept)
+				page, err := b.Read(t.Context(), name, Query{})
+				if err != nil || len(page.Entries) != 1 || page.Epoch != want.Epoch || page.Head != want.Offset {
+					t.Errorf("published at %v, then found %+v, %v", want, page, err)
+					return
+				}
+				publish(b, name, Entry{}, idle) // may be dropped from here on
+				epochs[want.Epoch] = true
+				runtime.Gosched()
 			}
 		})
 	}
@@ -201,11 +206,6 @@ func TestDropRacesWithPublish(t *testing.T) {
 	wg.Wait()
 	close(stop)
 	sweeper.Wait()
-	for p := range seen {
-		if p.Offset > 1 && !seen[Position{p.Epoch, p.Offset - 1}] {
-			t.Fatalf("%v has none before it", p)
-		}
-	}
 }
 
 func TestEpochsDoNotRepeat(t *testing.T) {
@@ -231,10 +231,9 @@ func TestValuesOfKeysExpireWithAge(t *testing.T) {
 	c.ms.Add(30_000)
 	must(t, b, "a", Entry{Key: "k99", Op: Append, Payload: []byte(`"y"`)}, r)
 	c.ms.Add(30_001)
-	wantKeys(t, b, "a", "k99")
 	// An append to a value that has expired begins anew, also where expiry has not come along yet.
-	must(t, b, "a", Entry{Key: "k0", Op: Append, Payload: []byte(`"z"`)}, r)
-	wantKeys(t, b, "a", "k99", "k0")
+	must(t, b, "a", Entry{Key: "k50", Op: Append, Payload: []byte(`"z"`)}, r)
+	wantKeys(t, b, "a", "k99", "k50")
 	page, _ := b.State(t.Context(), "a", StateQuery{After: 101})
 	if got := string(page.Entries[0].Payload); got != `"z"` {
 		t.Errorf("value is %s", got)

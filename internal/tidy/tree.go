@@ -16,7 +16,7 @@ type file struct {
 }
 
 // generated is the line by which the go command and linters know a file that no one edits.
-var generated = regexp.MustCompile(`(?m)^\W*Code generated .* DO NOT EDIT\.`)
+var generated = regexp.MustCompile(`(?m)^(//|#|/\*|<!--).*Code generated .* DO NOT EDIT\.`)
 
 // isGenerated looks at the head of the file only.
 func (f file) isGenerated() bool { return generated.Match(f.text[:min(len(f.text), 1024)]) }

@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -105,7 +106,18 @@ func TestCloseGivesUpOnASilentPeer(t *testing.T) {
 		if _, _, err := c.Read(t.Context()); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Read after Close: %v, want net.ErrClosed", err)
 		}
+		if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the connection was left open: %v", err)
+		}
 	})
+}
+
+func TestCloseReportsAPeerThatHangsUp(t *testing.T) {
+	c, peer := raw(t)
+	closed := run(func() error { return c.Close(CloseNormal, "") })
+	wantBytes(t, peer, "\x88\x02\x03\xe8")
+	_ = peer.Close()
+	wantClosed(t, closed(), CloseAbnormal, "")
 }
 
 // A peer that reads nothing cannot hold Close, or the answer to its own close.
@@ -144,4 +156,44 @@ func TestCloseNowEndsEverything(t *testing.T) {
 			}
 		}
 	})
+}
+
+// halfCloser is a connection in memory that can close one direction, as TCP can.
+type halfCloser struct {
+	net.Conn
+	half chan struct{}
+}
+
+func (h halfCloser) CloseWrite() error {
+	close(h.half)
+	return nil
+}
+
+// Behind a broken rule the connection is read on until the peer has seen why: closing
+// with bytes unread resets it, and a reset overtakes the close frame.
+func TestBrokenRuleLingers(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, peer := net.Pipe()
+			nc := halfCloser{a, make(chan struct{})}
+			c := newConn(nc, wire.Server, "", nil)
+			start := time.Now()
+			read := run(func() error { _, _, err := c.Read(t.Context()); return err })
+			sendBytes(t, peer, 0xff, 0xff)
+			reason := "reserved bit set without an extension (§5.2)"
+			wantBytes(t, peer, "\x88"+string([]byte{byte(2 + len(reason))})+"\x03\xea"+reason)
+			<-nc.half
+			sendBytes(t, peer, make([]byte, 100_000)...)
+			if !silent {
+				_ = peer.Close()
+			}
+			if err := read(); err == nil {
+				t.Error("no error")
+			}
+			if took := time.Since(start); silent && took != lingerTimeout || !silent && took != 0 {
+				t.Errorf("lingered for %v", took)
+			}
+			_, _ = peer.Close(), c.CloseNow()
+		})
+	}
 }

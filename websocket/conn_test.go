@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -179,6 +180,40 @@ func TestPing(t *testing.T) {
 	if len(c.pings) != 0 {
 		t.Errorf("%d pings are still remembered", len(c.pings))
 	}
+}
+
+// §5.5.3 allows pongs nobody asked for: twice the same, of any length.
+func TestStrayPongs(t *testing.T) {
+	c, peer := raw(t)
+	id, answered := c.newPing()
+	payload := string(binary.BigEndian.AppendUint64(nil, id))
+	read := run(func() error { c.want(t, Text, "alive"); return nil })
+	for _, p := range []string{"", "unasked.", payload, payload} {
+		sendBytes(t, peer, masked(wire.Pong, p)...)
+	}
+	sendBytes(t, peer, masked(wire.Text, "alive")...)
+	_ = read()
+	<-answered
+}
+
+// The deadline of a pong must not hit what is written later.
+func TestWriteLongAfterAPong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := raw(t)
+		read := run(func() error { c.want(t, Text, "done"); return nil })
+		sendBytes(t, peer, masked(wire.Ping, "x")...)
+		wantBytes(t, peer, "\x8a\x01x")
+		sendBytes(t, peer, masked(wire.Text, "done")...)
+		_ = read()
+		later, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		<-later.Done()
+		wrote := run(func() error { return c.Write(t.Context(), Text, []byte("later")) })
+		wantBytes(t, peer, "\x81\x05later")
+		if err := wrote(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A reader never waits for a writer: the ping that comes while a write is stuck is

@@ -20,14 +20,18 @@ import (
 )
 
 func TestSubprotocol(t *testing.T) {
-	url := serve(t, &AcceptOptions{Subprotocols: []string{"b", "c"}}, echo)
+	url := serve(t, &AcceptOptions{Subprotocols: []string{"b", "c"}}, func(ctx context.Context, c *Conn) {
+		_ = c.Write(ctx, Text, []byte(c.Subprotocol())) // the client's read tells
+	})
 	for _, tt := range []struct {
 		offered []string
 		want    string
 	}{{nil, ""}, {[]string{"a"}, ""}, {[]string{"a", "c", "b"}, "c"}} {
-		if got := dial(t, url, &DialOptions{Subprotocols: tt.offered}).Subprotocol(); got != tt.want {
+		c := dial(t, url, &DialOptions{Subprotocols: tt.offered})
+		if got := c.Subprotocol(); got != tt.want {
 			t.Errorf("offered %v: %q, want %q", tt.offered, got, tt.want)
 		}
+		c.want(t, Text, tt.want)
 	}
 }
 

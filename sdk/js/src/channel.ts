@@ -1,0 +1,201 @@
+import { Emitter } from './emitter.ts';
+import { type HocketError, localError } from './errors.ts';
+import { LiveMap } from './map.ts';
+import { Presence } from './presence.ts';
+import type { ServerMessage } from './protocol.ts';
+import type { Request } from './requests.ts';
+import { type ChannelEvent, toMessage } from './subscription.ts';
+import type {
+  ChannelOptions, ChannelState, GapEvent, History, HistoryOptions, Message, Published, PublishOptions, ResetEvent, SubscribedEvent,
+} from './types.ts';
+
+/** The events of a {@link Channel}. */
+export interface ChannelEvents {
+  message: Message;
+  /** Entries are missing for good. */
+  gap: GapEvent;
+  /** The subscription could not go on where it stood. */
+  reset: ResetEvent;
+  subscribed: SubscribedEvent;
+  /** The subscription has ended; with `retrying` it is made again by itself. */
+  unsubscribed: { error: HocketError; retrying: boolean };
+  state: ChannelState;
+}
+
+/** Takes what happens on a channel. */
+export type ChannelHost = (event: ChannelEvent) => void;
+
+/** What a channel asks of its connection. */
+export interface ChannelLink {
+  subscribe(options: ChannelOptions): void;
+  unsubscribe(): void;
+  publish(fields: Record<string, unknown>): Promise<unknown>;
+  request(request: Request): Promise<unknown>;
+  register(host: ChannelHost): void;
+}
+
+/** How many messages an async iterator keeps for a reader that is behind. */
+const iteratorBound = 10_000;
+
+/** A channel as this client sees it. Made by `connection.channel(name)`. */
+export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Message> {
+  readonly name: string;
+  /** Who is on the channel; kept while it is subscribed with `presence`. */
+  readonly presence: Presence;
+  readonly #link: ChannelLink;
+  #options: ChannelOptions;
+  #state: ChannelState = 'unsubscribed';
+  #subscribing: { promise: Promise<void>; resolve: () => void; reject: (e: HocketError) => void } | undefined;
+  #map: LiveMap | undefined;
+
+  /** @internal */
+  constructor(name: string, options: ChannelOptions, link: ChannelLink) {
+    super();
+    this.name = name;
+    this.#options = options;
+    this.#link = link;
+    this.presence = new Presence((payload) => link.request({ type: 'presence', payload }));
+    link.register((event) => this.#happened(event));
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+
+  /** @internal Takes options as long as they can still take effect. */
+  configure(options: ChannelOptions): void {
+    if (this.#state !== 'unsubscribed') throw new TypeError(`${this.name} is subscribed already: its options stand`);
+    this.#options = { ...this.#options, ...options };
+  }
+
+  /**
+   * Follows the channel until {@link unsubscribe}, over every reconnect. Resolves when the server has confirmed it for
+   * the first time, however long the line takes; rejects when it is refused for good.
+   */
+  subscribe(): Promise<void> {
+    if (this.#state === 'subscribed') return Promise.resolve();
+    if (this.#subscribing === undefined) {
+      const { promise, resolve, reject } = deferred();
+      promise.catch(() => {}); // whoever does not wait hears of it by `unsubscribed`
+      this.#subscribing = { promise, resolve, reject };
+      this.#link.subscribe(this.#options);
+      return promise;
+    }
+    return this.#subscribing.promise;
+  }
+
+  /** Stops following the channel. */
+  unsubscribe(): void {
+    this.#link.unsubscribe();
+  }
+
+  /**
+   * Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
+   * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
+   * new entry), when too many wait, and when the connection is closed. The payload is read at once.
+   */
+  async publish(payload: unknown, options: PublishOptions = {}): Promise<Published> {
+    const { key, op, echo, idempotencyKey } = options;
+    const reply = (await this.#link.publish({
+      payload,
+      ...(key !== undefined && { key }),
+      ...(op !== undefined && op !== 'set' && { op }),
+      ...(echo === false && { echo }),
+      ...(idempotencyKey !== undefined && { idempotency_key: idempotencyKey }),
+    })) as Partial<Published>;
+    return { epoch: reply.epoch ?? '', offset: reply.offset ?? 0, duplicate: reply.duplicate === true };
+  }
+
+  /** Reads older messages, oldest first. */
+  async history(options: HistoryOptions = {}): Promise<History> {
+    const reply = (await this.#link.request({ type: 'history', payload: options })) as {
+      epoch: string; offset: number; messages?: ServerMessage[]; more?: boolean;
+    };
+    const messages = (reply.messages ?? []).map((m) => toMessage({ channel: this.name, ...m }, reply.epoch, false));
+    return { epoch: reply.epoch, offset: reply.offset, messages, more: reply.more === true };
+  }
+
+  /** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
+  map(): LiveMap {
+    if (this.#map === undefined) {
+      if (this.#options.from !== 'state') this.configure({ from: 'state' });
+      this.#map = new LiveMap(this);
+    }
+    void this.subscribe();
+    return this.#map;
+  }
+
+  /**
+   * The messages from now on; it subscribes when nobody has. It ends with the subscription. A reader that lets 10,000
+   * messages wait gets an `iterator_overflow` error.
+   */
+  async *[Symbol.asyncIterator](): AsyncIterator<Message> {
+    const waiting: Message[] = [];
+    let ended: { error?: HocketError } | undefined;
+    let wake = () => {};
+    const ends = [
+      this.on('message', (m) => {
+        if (waiting.length < iteratorBound) waiting.push(m);
+        else ended ??= { error: localError('iterator_overflow', `${iteratorBound} messages wait to be read`) };
+        wake();
+      }),
+      this.on('unsubscribed', ({ retrying }) => {
+        if (!retrying) ended ??= {};
+        wake();
+      }),
+    ];
+    try {
+      await this.subscribe();
+      while (ended === undefined || waiting.length > 0) {
+        const m = waiting.shift();
+        if (m !== undefined) yield m;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+      if (ended.error !== undefined) throw ended.error;
+    } finally {
+      for (const end of ends) end();
+    }
+  }
+
+  #happened(event: ChannelEvent): void {
+    switch (event.type) {
+      case 'message':
+        return this.emit('message', event.message);
+      case 'gap':
+        return this.emit('gap', event.gap);
+      case 'reset':
+        return this.emit('reset', event.reset);
+      case 'state':
+        this.#state = event.state;
+        return this.emit('state', event.state);
+      case 'subscribed':
+        if (this.#options.presence) this.presence.synchronize();
+        this.emit('subscribed', event.subscribed);
+        this.#subscribing?.resolve();
+        this.#subscribing = undefined;
+        return;
+      case 'unsubscribed':
+        return this.#unsubscribed(event.error, event.retrying);
+      case 'presence':
+        return this.presence.changed(event.kind, event.members, event.position);
+    }
+  }
+
+  #unsubscribed(error: HocketError, retrying: boolean): void {
+    this.emit('unsubscribed', { error, retrying });
+    if (retrying) return;
+    this.presence.clear();
+    this.#subscribing?.reject(error);
+    this.#subscribing = undefined;
+  }
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void; reject: (e: HocketError) => void } {
+  let resolve = () => {};
+  let reject: (e: HocketError) => void = () => {};
+  const promise = new Promise<void>((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,70 @@
+import { CloseCode, ErrorCode, retryableCodes } from './errors.gen.ts';
+
+/**
+ * The codes of errors the SDK itself makes. They lie below 1000, so they never meet a server's (1100 to 9999) or an
+ * application's (from 10000).
+ */
+export const LocalErrorCode = {
+  /** `close()` was called, or the connection ended for good. */
+  closed: 1,
+  /** The line went down before the answer came: whether the call was carried out is unknown. */
+  connection_lost: 2,
+  /** More publishes wait than `maxQueued` allows. */
+  queue_full: 3,
+  /** An async iterator was read too slowly and its buffer is full. */
+  iterator_overflow: 4,
+  /** `unsubscribe()` was called while a subscription was being made. */
+  unsubscribed: 5,
+  /** The token callback failed, or the server refused the token and there is no callback. */
+  no_token: 6,
+} as const;
+
+/** Every error of the SDK, whether the server answered with it or the SDK found it. */
+export class HocketError extends Error {
+  /** The stable number, as in `ErrorCode`, `CloseCode` and `LocalErrorCode`. */
+  readonly code: number;
+  /** The stable name, such as `permission_denied`. */
+  override readonly name: string;
+  /** How long the server asks to wait before trying again, in milliseconds; 0 when it gave no advice. */
+  readonly retryAfterMs: number;
+
+  constructor(code: number, name: string, message: string, retryAfterMs = 0) {
+    super(message);
+    this.code = code;
+    this.name = name;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** Whether the same request may succeed later. */
+  get retryable(): boolean {
+    return retryableCodes.has(this.code) || this.code === LocalErrorCode.connection_lost;
+  }
+
+  /** Reads an error as it stands in a message of the server. What is not one becomes `internal`. */
+  static from(value: unknown): HocketError {
+    const e = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+    const code = typeof e['code'] === 'number' ? e['code'] : ErrorCode.internal;
+    const name = typeof e['name'] === 'string' ? e['name'] : 'internal';
+    const message = typeof e['message'] === 'string' ? e['message'] : name.replaceAll('_', ' ');
+    const after = typeof e['retry_after_ms'] === 'number' ? e['retry_after_ms'] : 0;
+    return new HocketError(code, name, message, after);
+  }
+}
+
+/** Makes an error of the SDK's own. */
+export function localError(name: keyof typeof LocalErrorCode, message: string): HocketError {
+  return new HocketError(LocalErrorCode[name], name, message);
+}
+
+/** Makes the error of a request that was not answered in time. It carries the catalogue's own code for that. */
+export function timeoutError(what: string, ms: number): HocketError {
+  return new HocketError(ErrorCode.timeout, 'timeout', `${what} was not answered within ${ms} ms`);
+}
+
+const closeNames = new Map<number, string>(Object.entries(CloseCode).map(([name, code]) => [code, name]));
+
+/** Makes the error that says why a connection was closed. */
+export function closeError(code: number, reason: string): HocketError {
+  const name = closeNames.get(code) ?? 'connection_closed';
+  return new HocketError(code, name, reason || `the connection was closed with ${code}`);
+}

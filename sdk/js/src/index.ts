@@ -1,0 +1,18 @@
+/**
+ * The Hocket SDK for browsers and Node: channels that survive lost connections without losing or doubling a message.
+ * `connect()` is where everything begins.
+ */
+export { Channel, type ChannelEvents } from './channel.ts';
+export { connect, Connection, type ConnectionEvents } from './connection.ts';
+export { CloseCode, ErrorCode } from './errors.gen.ts';
+export { HocketError, LocalErrorCode } from './errors.ts';
+export { LiveMap, type MapChange, type MapEvents } from './map.ts';
+export { Presence, type PresenceEvents } from './presence.ts';
+export type { BackoffSettings } from './backoff.ts';
+export type { Connected, Position } from './protocol.ts';
+export type {
+  ChannelOptions, ChannelState, Clock, ConnectionState, ConnectOptions, From, GapEvent, History, HistoryOptions, Member, Message, Op,
+  Published, PublishOptions, RawEvent, ResetEvent, SocketConstructor, SocketLike, StateEvent, SubscribedEvent, TokenSource,
+} from './types.ts';
+// The pure core, for simulations.
+export { type Input, type Output, Session, type SessionSettings } from './session.ts';

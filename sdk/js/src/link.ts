@@ -1,0 +1,336 @@
+import { Backoff, type BackoffSettings } from './backoff.ts';
+import { closeError, HocketError, localError, timeoutError } from './errors.ts';
+import { CloseCode, ErrorCode } from './errors.gen.ts';
+import { type Connected, verdict } from './protocol.ts';
+import type { ConnectionState } from './types.ts';
+
+/** What a link needs to know. Times are in milliseconds. */
+export interface LinkSettings {
+  url: string;
+  /** Random, and kept as long as this client lives: `seq` counts under it. */
+  client: string;
+  user?: string | undefined;
+  info?: unknown;
+  /** A token that cannot be replaced. */
+  token?: string | undefined;
+  /** Whether the host can get tokens. */
+  hasTokenSource: boolean;
+  backoff: BackoffSettings;
+  connectTimeoutMs: number;
+  pingEveryMs: number;
+  pongTimeoutMs: number;
+}
+
+/** What a link asks of the session around it. */
+export interface LinkHost {
+  open(url: string): void;
+  /** Drops the socket; nothing it still says is heard. */
+  drop(): void;
+  send(text: string): void;
+  newId(): number;
+  getToken(): void;
+  stateChanged(state: ConnectionState, previous: ConnectionState, retryInMs?: number, error?: HocketError): void;
+  latency(ms: number): void;
+  failed(error: HocketError): void;
+  /** `connect` has been sent; what need not wait for its answer may follow. */
+  greeted(now: number): void;
+  up(now: number): void;
+  down(now: number): void;
+  ended(error: HocketError): void;
+}
+
+type Phase = 'idle' | 'token' | 'opening' | 'greeting' | 'connected' | 'waiting' | 'closed';
+
+/** How long a token callback may take, in multiples of connectTimeoutMs: people may have to type a password. */
+const tokenPatience = 6;
+/** After an `error` to `connect` the server closes with a code that says what to do. It may have this long, in ms. */
+const verdictWithinMs = 1_000;
+/** Tokens are refreshed this long before they expire, but never more often than refreshEveryMs. */
+const refreshAheadMs = 30_000;
+const refreshEveryMs = 10_000;
+
+/**
+ * The life of one connection: token, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
+ * no clock: the session tells it what happened and when, and it asks its host to act.
+ */
+export class Link {
+  readonly #settings: LinkSettings;
+  readonly #host: LinkHost;
+  readonly #backoff: Backoff;
+  #phase: Phase = 'idle';
+  #state: ConnectionState = 'connecting';
+  #deadline: number | undefined; // of the present phase; in `waiting` the moment of the next attempt
+  #url: string;
+  #token: string | undefined;
+  #connectId = -1;
+  #refusal: HocketError | undefined; // the error that answered `connect`
+  #upSince: number | undefined;
+  #ping: { id: number; sentAt: number } | undefined;
+  #pingAt: number | undefined;
+  #silentBy: number | undefined; // the line is dead when nothing has come by then
+  #refreshAt: number | undefined;
+  #moveAt: number | undefined; // the server asked us to reconnect then
+
+  constructor(settings: LinkSettings, random: () => number, host: LinkHost) {
+    this.#settings = settings;
+    this.#host = host;
+    this.#backoff = new Backoff(settings.backoff, random);
+    this.#url = settings.url;
+    this.#token = settings.token;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  get connected(): boolean {
+    return this.#phase === 'connected';
+  }
+
+  /** Whether the server hears us, though it may not have answered `connect` yet. */
+  get open(): boolean {
+    return (this.#phase === 'greeting' && this.#refusal === undefined) || this.#phase === 'connected';
+  }
+
+  /** When {@link tick} wants to be called. */
+  get wakeAt(): number | undefined {
+    const times = [this.#deadline];
+    if (this.#phase === 'connected') times.push(this.#pingAt, this.#silentBy, this.#refreshAt, this.#moveAt);
+    const due = times.filter((t) => t !== undefined);
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+
+  /** Begins an attempt. */
+  start(now: number): void {
+    this.#enter('connecting');
+    if (this.#settings.hasTokenSource && this.#token === undefined) {
+      this.#wait('token', now + tokenPatience * this.#settings.connectTimeoutMs);
+      this.#host.getToken();
+      return;
+    }
+    this.#wait('opening', now + this.#settings.connectTimeoutMs);
+    this.#host.open(this.#url);
+  }
+
+  /** The host has got a token, to begin with or to refresh the one in use. */
+  gotToken(token: string, now: number): void {
+    this.#token = token;
+    if (this.#phase === 'token') this.start(now);
+    else if (this.#phase === 'connected') this.#connect();
+  }
+
+  /** The host could not get a token. */
+  noToken(error: HocketError, now: number): void {
+    this.#host.failed(error);
+    if (this.#phase === 'token') this.#retry(error, now);
+    else if (this.#phase === 'connected') this.#refreshAt = now + refreshEveryMs;
+  }
+
+  /** The socket is open. */
+  opened(now: number): void {
+    if (this.#phase !== 'opening') return;
+    this.#phase = 'greeting';
+    this.#refusal = undefined;
+    this.#connect();
+    this.#host.greeted(now);
+  }
+
+  /** Something came over the line, so it is alive. */
+  alive(): void {
+    this.#silentBy = undefined;
+  }
+
+  /** Whether the answer with this id belongs to the link. */
+  isConnect(id: number | string | undefined): boolean {
+    return id === this.#connectId;
+  }
+
+  /** `connect` was answered: the session stands, or its token has been refreshed. */
+  welcomed(reply: Connected, now: number): void {
+    this.#connectId = -1;
+    this.#refreshAt = undefined;
+    if (this.#settings.hasTokenSource && reply.expires_at) {
+      this.#refreshAt = Math.max(now + refreshEveryMs, reply.expires_at - refreshAheadMs);
+    }
+    if (this.#phase !== 'greeting') return;
+    this.#wait('connected', undefined);
+    this.#upSince = now;
+    this.#enter('connected');
+    this.#host.up(now);
+    this.#sendPing(now);
+  }
+
+  /** `connect` was answered with an error. In a session that stands only the new token was refused. */
+  refused(error: HocketError, now: number): void {
+    this.#connectId = -1;
+    this.#host.failed(error);
+    if (this.#phase !== 'greeting') return;
+    this.#refusal = error;
+    this.#deadline = now + verdictWithinMs;
+  }
+
+  pong(id: number | string | undefined, now: number): void {
+    if (this.#ping === undefined || id !== this.#ping.id) return;
+    this.#host.latency(now - this.#ping.sentAt);
+    this.#ping = undefined;
+  }
+
+  /** The server asks to connect anew after a while, perhaps elsewhere. Until then the line stays in use. */
+  move(afterMs: number, url: string | undefined, now: number): void {
+    if (this.#phase !== 'connected') return;
+    this.#moveAt = now + Math.max(0, afterMs);
+    if (url !== undefined && this.#mayMoveTo(url)) this.#url = url;
+  }
+
+  /** The socket has closed, or could not be opened (1006). */
+  closed(code: number, reason: string, now: number): void {
+    if (this.#phase !== 'opening' && this.#phase !== 'greeting' && this.#phase !== 'connected') return;
+    const error = closeError(code, reason);
+    if (this.#phase === 'opening') this.#url = this.#settings.url; // the address we were sent to does not answer
+    const what = verdict(code);
+    const move = this.#moveAt;
+    if (what === 'stop') return this.#end(error);
+    this.#lose(now);
+    if (what === 'token') return this.#renew(error, now);
+    if (code === CloseCode.rate_limited) this.#backoff.atLeast(4);
+    if (move !== undefined) return this.#retryAt(Math.max(move, now), error, now);
+    this.#retry(error, now);
+  }
+
+  /** The network is back, says the browser: a waiting link tries at once. */
+  online(now: number): void {
+    if (this.#phase === 'waiting') this.start(now);
+  }
+
+  /** Time has passed. */
+  tick(now: number): void {
+    if (this.#deadline !== undefined && this.#deadline <= now) this.#expired(now);
+    if (this.#phase !== 'connected') return;
+    if (due(this.#silentBy, now)) {
+      return this.#giveUp(timeoutError('ping', this.#settings.pongTimeoutMs), now);
+    }
+    if (due(this.#moveAt, now)) {
+      this.#host.drop();
+      this.#lose(now);
+      return this.start(now);
+    }
+    if (due(this.#refreshAt, now)) {
+      this.#refreshAt = undefined;
+      this.#host.getToken();
+    }
+    if (due(this.#pingAt, now)) this.#sendPing(now);
+  }
+
+  /** The application closes the connection. */
+  stop(): void {
+    if (this.#phase === 'closed') return;
+    if (this.#phase !== 'idle' && this.#phase !== 'waiting' && this.#phase !== 'token') this.#host.drop();
+    this.#end(localError('closed', 'the connection was closed by close()'));
+  }
+
+  #connect(): void {
+    this.#connectId = this.#host.newId();
+    const { client, user, info } = this.#settings;
+    const payload = { client, user, info, token: this.#token };
+    this.#host.send(JSON.stringify({ type: 'connect', id: this.#connectId, payload }));
+  }
+
+  #sendPing(now: number): void {
+    this.#ping = { id: this.#host.newId(), sentAt: now };
+    this.#pingAt = now + this.#settings.pingEveryMs;
+    this.#silentBy = now + this.#settings.pongTimeoutMs;
+    this.#host.send(`{"type":"ping","id":${this.#ping.id}}`);
+  }
+
+  /** The present phase has taken too long. */
+  #expired(now: number): void {
+    const { connectTimeoutMs } = this.#settings;
+    switch (this.#phase) {
+      case 'waiting':
+        return this.start(now);
+      case 'token':
+        return this.#retry(timeoutError('the token callback', tokenPatience * connectTimeoutMs), now);
+      case 'opening':
+        this.#url = this.#settings.url;
+        return this.#giveUp(timeoutError('connecting', connectTimeoutMs), now);
+      case 'greeting':
+        return this.#refusal === undefined
+          ? this.#giveUp(timeoutError('connect', connectTimeoutMs), now)
+          : this.#afterRefusal(this.#refusal, now);
+    }
+  }
+
+  /** The server refused `connect` and did not close: the error's own code decides. */
+  #afterRefusal(error: HocketError, now: number): void {
+    if (error.retryable) return this.#giveUp(error, now);
+    this.#host.drop();
+    if (error.code !== ErrorCode.unauthenticated) return this.#end(error);
+    this.#lose(now);
+    this.#renew(error, now);
+  }
+
+  /** A new token is needed before the next attempt. */
+  #renew(error: HocketError, now: number): void {
+    if (!this.#settings.hasTokenSource) return this.#end(error);
+    this.#token = undefined;
+    this.#retry(error, now);
+  }
+
+  #giveUp(error: HocketError, now: number): void {
+    this.#host.drop();
+    this.#lose(now);
+    this.#retry(error, now);
+  }
+
+  /** Forgets everything that belonged to the line. */
+  #lose(now: number): void {
+    if (this.#upSince !== undefined && now - this.#upSince >= this.#settings.backoff.stableMs) this.#backoff.reset();
+    this.#upSince = undefined;
+    this.#connectId = -1;
+    this.#refusal = undefined;
+    this.#ping = this.#pingAt = this.#silentBy = this.#refreshAt = this.#moveAt = undefined;
+    this.#phase = 'idle';
+    this.#host.down(now);
+  }
+
+  #retry(error: HocketError, now: number): void {
+    this.#retryAt(now + Math.max(error.retryAfterMs, this.#backoff.next()), error, now);
+  }
+
+  #retryAt(at: number, error: HocketError, now: number): void {
+    this.#wait('waiting', at);
+    this.#enter('waiting', at - now, error);
+  }
+
+  #end(error: HocketError): void {
+    this.#wait('closed', undefined);
+    this.#host.ended(error);
+    this.#enter('closed', undefined, error);
+  }
+
+  #wait(phase: Phase, until: number | undefined): void {
+    this.#phase = phase;
+    this.#deadline = until;
+  }
+
+  #enter(state: ConnectionState, retryInMs?: number, error?: HocketError): void {
+    const previous = this.#state;
+    this.#state = state;
+    if (previous !== state || state === 'waiting') this.#host.stateChanged(state, previous, retryInMs, error);
+  }
+
+  /** A server may send us elsewhere, but not from an encrypted line to an open one. */
+  #mayMoveTo(url: string): boolean {
+    let to: URL;
+    try {
+      to = new URL(url);
+    } catch {
+      return false;
+    }
+    return to.protocol === 'wss:' || (to.protocol === 'ws:' && !this.#settings.url.startsWith('wss:'));
+  }
+}
+
+function due(at: number | undefined, now: number): boolean {
+  return at !== undefined && at <= now;
+}

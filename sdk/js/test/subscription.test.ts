@@ -1,0 +1,223 @@
+import { describe, expect, test } from 'vitest';
+import type { ChannelOptions } from '../src/types.ts';
+import { Drive } from './drive.ts';
+
+/** A session subscribed to `a`; the reply says that the log e1 stands at 40. */
+function subscribed(options: ChannelOptions = {}): Drive {
+  const d = Drive.connected();
+  d.subscribe('a', options);
+  d.reply('subscribe', { epoch: 'e1', offset: 40, recovered: true });
+  d.take();
+  return d;
+}
+
+/** What the last subscribe asked for. */
+function asked(d: Drive): unknown {
+  return d.last('subscribe').payload.from;
+}
+
+test.each([
+  [{}, 'live'],
+  [{ from: 'state' }, 'state'],
+  [{ from: { last: 50 } }, { last: 50 }],
+  [{ from: { sinceMs: 1_000 } }, { since_ms: 1_000 }],
+  [{ from: { epoch: 'e', offset: 3 } }, { epoch: 'e', offset: 3 }],
+] satisfies [ChannelOptions, unknown][])('%j asks from %j', (options, want) => {
+  const d = Drive.connected();
+  d.subscribe('a', options);
+  expect(asked(d)).toEqual(want);
+});
+
+test('messages come once and in order; those up to the offset of the reply are catching up', () => {
+  const d = subscribed({ from: { last: 2 } });
+  for (const offset of [39, 40, 40, 39, 55]) d.message(offset);
+  expect(d.happened('message').map((e) => [e.message.offset, e.message.live])).toEqual([[39, false], [40, false], [55, true]]);
+});
+
+test('a lost line goes on after the last message', () => {
+  const d = subscribed();
+  d.message(43);
+  d.reconnect();
+  expect(asked(d)).toEqual({ epoch: 'e1', offset: 43 });
+  d.reply('subscribe', { epoch: 'e1', offset: 47, recovered: true });
+  expect(d.happened('subscribed')).toMatchObject([{ subscribed: { recovered: true, resumed: true, again: true } }]);
+  for (const offset of [43, 45, 47]) d.message(offset);
+  expect(d.offsets).toEqual([45, 47]);
+  expect(d.happened('reset')).toHaveLength(0);
+});
+
+test('a position moves like a message; the reply to a publish does not', () => {
+  const d = subscribed();
+  d.message(43);
+  d.publish('mine');
+  d.reply('publish', { epoch: 'e1', offset: 50 });
+  d.server({ type: 'position', channel: 'a', offset: 45 });
+  d.server({ type: 'position', channel: 'a', offset: 44 });
+  d.reconnect();
+  expect(asked(d)).toEqual({ epoch: 'e1', offset: 45 });
+});
+
+test('a gap is told and does not move the position', () => {
+  const d = subscribed();
+  d.message(43);
+  d.server({ type: 'gap', channel: 'a', payload: { from: 44, to: 57, reason: 'slow_consumer' } });
+  expect(d.happened('gap').map((e) => e.gap)).toEqual([{ from: 44, to: 57, reason: 'slow_consumer' }]);
+  d.reconnect();
+  expect(asked(d)).toEqual({ epoch: 'e1', offset: 43 });
+});
+
+describe('before the first message', () => {
+  test('a live subscription goes on from where it was confirmed', () => {
+    const d = subscribed();
+    d.reconnect();
+    expect(asked(d)).toEqual({ epoch: 'e1', offset: 40 });
+  });
+
+  test('one with history begins again: nobody knows what was under way', () => {
+    const d = subscribed({ from: { last: 2 } });
+    d.reconnect();
+    expect(asked(d)).toEqual({ last: 2 });
+  });
+
+  test('and when more was published meanwhile than that, there is a gap', () => {
+    const d = subscribed({ from: { last: 2 } });
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e1', offset: 60, recovered: true });
+    d.message(50);
+    expect(d.happened('gap')).toHaveLength(0);
+    d.message(60);
+    expect(d.happened('gap').map((e) => e.gap)).toEqual([{ from: 40, to: 60, reason: 'subscribed_again' }]);
+  });
+
+  test('a time reaches back to the same moment as before', () => {
+    const d = subscribed({ from: { sinceMs: 1_000 } });
+    const before = d.now;
+    d.reconnect();
+    expect(asked(d)).toEqual({ since_ms: 1_000 + d.now - before });
+  });
+});
+
+describe('another epoch', () => {
+  test('is told with both names, and everything the new log has is handed over', () => {
+    const d = subscribed();
+    d.message(43);
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: false });
+    expect(d.happened('reset').map((e) => e.reset)).toEqual([{ oldEpoch: 'e1', epoch: 'e2', offset: 7 }]);
+    expect(d.happened('subscribed')).toMatchObject([{ subscribed: { epoch: 'e2', recovered: false, resumed: false, again: true } }]);
+    for (const offset of [3, 7, 9]) d.message(offset);
+    expect(d.happened('message').map((e) => [e.message.epoch, e.message.offset])).toEqual([['e2', 3], ['e2', 7], ['e2', 9]]);
+    d.reconnect();
+    expect(asked(d)).toEqual({ epoch: 'e2', offset: 9 });
+  });
+
+  test('cut before anything came is read from its beginning, without a second alarm', () => {
+    const d = subscribed();
+    d.message(43);
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: false });
+    d.reconnect();
+    expect(asked(d)).toEqual({ epoch: 'e2', offset: 0 });
+    d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: true });
+    expect(d.happened('reset')).toHaveLength(0);
+  });
+
+  test('is told even to a subscription that had no message yet', () => {
+    const d = subscribed({ from: { last: 2 } });
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: true });
+    expect(d.happened('reset')).toHaveLength(1);
+  });
+
+  test('makes a state be read anew, messages of the half log being dropped', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(43);
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: false });
+    expect(d.sent.slice(-2)).toMatchObject([{ type: 'unsubscribe', channel: 'a' }, { type: 'subscribe', payload: { from: 'state' } }]);
+    d.message(5);
+    expect(d.offsets).toEqual([]);
+    d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: true });
+    d.message(7);
+    expect(d.offsets).toEqual([7]);
+    expect(d.happened('reset')).toHaveLength(1);
+  });
+});
+
+test('a log that forgot is told as a reset within the epoch', () => {
+  const d = subscribed();
+  d.message(43);
+  d.reconnect();
+  d.reply('subscribe', { epoch: 'e1', offset: 99, recovered: false });
+  expect(d.happened('reset').map((e) => e.reset)).toEqual([{ oldEpoch: 'e1', epoch: 'e1', offset: 99 }]);
+});
+
+test('what need not be recovered begins anew, silently', () => {
+  const d = subscribed({ recover: false });
+  d.message(43);
+  d.reconnect();
+  expect(asked(d)).toBe('live');
+  d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: true });
+  expect(d.happened('reset')).toHaveLength(0);
+});
+
+test('presence is asked for as wished', () => {
+  const d = Drive.connected();
+  d.subscribe('a', { presence: 'watch' });
+  expect(d.last('subscribe').payload.presence).toBe('watch');
+});
+
+describe('a subscription the server ends', () => {
+  test('is made again when that may help, and goes on where it stood', () => {
+    const d = subscribed();
+    d.message(43);
+    d.server({ type: 'unsubscribed', channel: 'a', payload: { code: 1503, name: 'busy' } });
+    expect(d.happened('unsubscribed')).toMatchObject([{ retrying: true, error: { name: 'busy' } }]);
+    d.pass(1_000);
+    expect(asked(d)).toEqual({ epoch: 'e1', offset: 43 });
+  });
+
+  test('stays ended when it may not', () => {
+    const d = subscribed();
+    d.server({ type: 'unsubscribed', channel: 'a', payload: { code: 1403, name: 'permission_denied' } });
+    expect(d.happened('unsubscribed')).toMatchObject([{ retrying: false, error: { name: 'permission_denied' } }]);
+    d.take();
+    d.reconnect();
+    expect(d.sentOf('subscribe')).toHaveLength(0);
+  });
+});
+
+test('a refused subscribe waits as long as the server asks', () => {
+  const d = Drive.connected();
+  d.subscribe('a');
+  d.refuse('subscribe', 1503, 'busy', 3_000);
+  d.take();
+  d.pass(2_999);
+  expect(d.sentOf('subscribe')).toHaveLength(0);
+  d.pass(1);
+  expect(d.sentOf('subscribe')).toHaveLength(1);
+});
+
+test('a subscribe that is not answered is undone and tried again', () => {
+  const d = Drive.connected({ pingEveryMs: 1_000_000, pongTimeoutMs: 1_000_000 });
+  d.subscribe('a');
+  const late = d.last('subscribe').id;
+  d.pass(10_000);
+  expect(d.sent.at(-1)).toMatchObject({ type: 'unsubscribe', channel: 'a' });
+  d.server({ type: 'reply', id: late, channel: 'a', payload: { epoch: 'e1', offset: 1, recovered: true } });
+  expect(d.happened('subscribed')).toHaveLength(0);
+  d.pass(1_000);
+  expect(d.sentOf('subscribe')).toHaveLength(2);
+});
+
+test('unsubscribe forgets the position and drops what still comes', () => {
+  const d = subscribed();
+  d.message(43);
+  d.input({ type: 'unsubscribe', channel: 'a' });
+  expect(d.last('unsubscribe').channel).toBe('a');
+  d.take();
+  d.message(44);
+  expect(d.offsets).toEqual([]);
+  d.subscribe('a');
+  expect(asked(d)).toBe('live');
+});

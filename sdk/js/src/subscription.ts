@@ -39,7 +39,6 @@ export class Subscription {
   #head = 0; // of the last subscribe reply: what comes up to it is catching up
   #position: number | undefined;
   #base: Position | undefined;
-  #firstAskedAt: number | undefined; // of a `sinceMs` that has brought nothing yet
   #unseen: { after: number; left: number } | undefined; // see #countUnseen
 
   constructor(
@@ -91,7 +90,7 @@ export class Subscription {
     this.#retryAt = undefined;
     this.#askedFrom = this.position;
     this.#enter('subscribing');
-    const payload: Record<string, unknown> = { from: this.#askedFrom ?? this.#beginning(now) };
+    const payload: Record<string, unknown> = { from: this.#askedFrom ?? this.#beginning() };
     if (this.#options.presence) payload['presence'] = this.#options.presence;
     return JSON.stringify({ type: 'subscribe', id, channel: this.channel, payload });
   }
@@ -203,12 +202,9 @@ export class Subscription {
   }
 
   /** Where to begin when there is no position to go on from. */
-  #beginning(now: number): unknown {
+  #beginning(): unknown {
     const from = this.#options.from ?? 'live';
-    if (typeof from !== 'object' || !('sinceMs' in from)) return from;
-    // Nothing has come yet, so the time asked for is still the one before the first attempt.
-    this.#firstAskedAt ??= now;
-    return { since_ms: from.sinceMs + (now - this.#firstAskedAt) };
+    return typeof from === 'object' && 'since' in from ? { since_ms: from.since } : from;
   }
 
   /** What was shown so far has no continuation. Everything the log still holds will come, so nothing is dropped. */
@@ -260,7 +256,6 @@ export class Subscription {
     this.#base = typeof from === 'object' && 'epoch' in from ? from : undefined;
     this.#epoch = undefined;
     this.#head = 0;
-    this.#firstAskedAt = undefined;
   }
 
   #enter(state: ChannelState): void {

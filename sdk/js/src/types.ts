@@ -9,8 +9,8 @@ export type From =
   | 'state'
   /** The newest entries. */
   | { last: number }
-  /** What was published in the last so many milliseconds. */
-  | { sinceMs: number }
+  /** What was published since that time, in milliseconds since 1970. */
+  | { since: number }
   /** Everything after a position the application has kept itself. */
   | Position;
 

@@ -80,19 +80,32 @@ func (s *Session) say(id dialect.ID, r dialect.Reply) {
 	if s.closing || s.closed {
 		return
 	}
-	if s.out == nil {
-		s.out = s.shard.outbox()
-	}
-	start := len(s.out)
-	s.out = s.framing.Begin(s.out)
-	s.out = s.codec.AppendReply(s.out, id, r)
-	s.out = s.framing.End(s.out, start)
+	o := s.outbox()
+	start := len(o.buf)
+	b := s.framing.Begin(o.buf)
+	b = s.codec.AppendReply(b, id, r)
+	o.buf = s.framing.End(b, start)
 	s.shard.Counters.MessagesOut.Add(1)
 	s.line.Wake()
 	limits := &s.shard.node.cfg.Limits
-	if waiting := len(s.out) - s.at; waiting > limits.OutboxBytes && int64(waiting) > limits.HistoryBytes*2 {
+	if waiting := o.waiting(); waiting > limits.OutboxBytes && int64(waiting) > limits.HistoryBytes*2 {
 		s.close(dialect.CloseSlowConsumer, "")
 	}
+}
+
+// outbox is where the session puts what it says.
+func (s *Session) outbox() *outgoing {
+	if s.out != nil {
+		return s.out
+	}
+	sh := s.shard
+	if n := len(sh.spare); n > 0 {
+		s.out = sh.spare[n-1]
+		sh.spare = sh.spare[:n-1]
+	} else {
+		s.out = &outgoing{buf: make([]byte, 0, 512)}
+	}
+	return s.out
 }
 
 // fail answers a request with an error.
@@ -123,15 +136,18 @@ func (s *Session) Pull() []byte {
 	if s.closed {
 		return nil
 	}
-	if s.rest == nil && s.at == len(s.out) {
+	if s.out.waiting() == 0 {
 		if b, alone := s.pullOne(); alone {
 			return b
 		}
 	}
-	b := append(sh.buf[:0], s.rest...)
-	sh.parts = append(sh.parts, part{n: len(s.rest)})
-	b = append(b, s.out[s.at:]...)
-	sh.parts = append(sh.parts, part{n: len(s.out) - s.at})
+	b := sh.buf[:0]
+	if o := s.out; o == nil {
+		sh.parts = append(sh.parts, part{}, part{})
+	} else {
+		b = append(append(b, o.rest...), o.buf[o.sent:]...)
+		sh.parts = append(sh.parts, part{n: len(o.rest)}, part{n: len(o.buf) - o.sent})
+	}
 	for len(b) < gatherBytes && len(sh.parts) < gatherParts {
 		p, ok := s.take(gatherBytes - len(b))
 		if !ok {
@@ -156,7 +172,7 @@ func (s *Session) pullOne() (b []byte, alone bool) {
 	}
 	p, ok := s.take(gatherBytes)
 	if !ok {
-		return nil, s.at == len(s.out) // a gap may have been told
+		return nil, s.out.waiting() == 0 // a gap may have been told
 	}
 	s.shard.parts = append(s.shard.parts, part{}, part{}, p)
 	return p.slice.Bytes, true
@@ -204,19 +220,19 @@ func (s *Session) Sent(n int) {
 		switch {
 		case m == 0:
 		case i == 0:
-			if s.rest = s.rest[m:]; len(s.rest) == 0 {
-				s.rest, s.restSince = nil, 0
+			if s.out.rest = s.out.rest[m:]; len(s.out.rest) == 0 {
+				s.out.rest, s.out.since = nil, 0
 			}
 		case i == 1:
-			s.at += m
+			s.out.sent += m
 		default:
 			s.sentTo(p, m)
 		}
 		p.slice, p.f = hub.Slice{}, nil
 	}
-	if s.out != nil && s.at == len(s.out) {
+	if s.out != nil && s.out.waiting() == 0 {
 		sh.giveBack(s.out)
-		s.out, s.at = nil, 0
+		s.out = nil
 		if s.paused {
 			s.paused = false
 			s.line.SetReading(true)
@@ -235,16 +251,15 @@ func (s *Session) sentTo(p *part, m int) {
 	if len(rest) < pinBytes || !p.slice.Shared {
 		rest = append([]byte(nil), rest...)
 	} else {
-		s.restSince = s.shard.node.cfg.Now().UnixMilli()
+		s.outbox().since = s.shard.node.cfg.Now().UnixMilli()
 	}
-	s.rest = rest
+	s.outbox().rest = rest
 }
 
 // Pinned says that the rest of a frame keeps its chunk alive.
-func (s *Session) Pinned() bool { return s.restSince != 0 }
+func (s *Session) Pinned() bool { return s.out != nil && s.out.since != 0 }
 
 // Stuck says that the client has not taken the end of a frame for too long: the transport closes it as a slow consumer.
 func (s *Session) Stuck() bool {
-	return s.restSince != 0 &&
-		s.shard.node.cfg.Now().UnixMilli()-s.restSince > pinFor.Milliseconds()
+	return s.Pinned() && s.shard.node.cfg.Now().UnixMilli()-s.out.since > pinFor.Milliseconds()
 }

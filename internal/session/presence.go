@@ -37,7 +37,7 @@ func (s *Session) present(op broker.Op) broker.Entry {
 
 // enter makes the session a member, where it wants to be one, and counts the members.
 func (s *Session) enter(sub *subscription) {
-	if sub.args.Presence == dialect.PresenceWatch {
+	if sub.asked.args.Presence == dialect.PresenceWatch {
 		s.count(sub)
 		return
 	}
@@ -49,7 +49,7 @@ func (s *Session) enter(sub *subscription) {
 			sub.member = false
 			s.unfollowed(sub, asError(err, sub.channel))
 		default:
-			sub.reply.PresenceEpoch, sub.reply.PresenceOffset = r.Epoch, r.Offset
+			sub.asked.reply.PresenceEpoch, sub.asked.reply.PresenceOffset = r.Epoch, r.Offset
 			s.count(sub)
 		}
 	})
@@ -65,9 +65,10 @@ func (s *Session) count(sub *subscription) {
 	var page broker.Page
 	var n int
 	var err error
-	log := dialect.PresencePrefix + sub.channel
+	log, reply := dialect.PresencePrefix+sub.channel, &sub.asked.reply
+	joined := reply.PresenceEpoch != ""
 	ok = s.task(func(ctx context.Context) {
-		if sub.reply.PresenceEpoch == "" {
+		if !joined {
 			page, err = state.State(ctx, log, broker.StateQuery{Limit: 1})
 		}
 		if err == nil {
@@ -79,10 +80,10 @@ func (s *Session) count(sub *subscription) {
 		case err != nil:
 			s.unfollowed(sub, asError(err, sub.channel))
 		default:
-			if sub.reply.PresenceEpoch == "" {
-				sub.reply.PresenceEpoch, sub.reply.PresenceOffset = page.Epoch, page.Head
+			if !joined {
+				reply.PresenceEpoch, reply.PresenceOffset = page.Epoch, page.Head
 			}
-			sub.reply.Count, sub.reply.HasCount = n, true
+			reply.Count, reply.HasCount = n, true
 			s.follow(sub)
 		}
 	})
@@ -92,10 +93,10 @@ func (s *Session) count(sub *subscription) {
 }
 
 // watch places the cursor on the presence log: after the position told in the reply, or the one the client resumes at.
-func (s *Session) watch(sub *subscription) {
-	at := broker.Position{Epoch: sub.reply.PresenceEpoch, Offset: sub.reply.PresenceOffset}
-	if sub.args.HasPresenceFrom {
-		at = sub.args.PresenceFrom
+func (s *Session) watch(sub *subscription, a *subscribing) {
+	at := broker.Position{Epoch: a.reply.PresenceEpoch, Offset: a.reply.PresenceOffset}
+	if a.args.HasPresenceFrom {
+		at = a.args.PresenceFrom
 	}
 	f := &follower{session: s, sub: sub}
 	sub.members = f

@@ -100,10 +100,10 @@ func (s *Session) call(c *dialect.Command) {
 	s.begin(c.ID)
 	call := &calling{id: c.ID}
 	ctx, cancel := context.WithCancel(context.Background())
-	if s.calls == nil {
-		s.calls = make(map[*calling]context.CancelFunc)
+	if s.open.calls == nil {
+		s.open.calls = make(map[*calling]context.CancelFunc)
 	}
-	s.calls[call] = cancel
+	s.open.calls[call] = cancel
 	ok := cfg.Task(func(node context.Context) {
 		stop := context.AfterFunc(node, cancel)
 		defer stop()
@@ -123,13 +123,13 @@ func (s *Session) call(c *dialect.Command) {
 
 // forget ends a call's hold on the session. It answers false when that has been done.
 func (s *Session) forget(call *calling) bool {
-	cancel, open := s.calls[call]
+	if s.open == nil {
+		return false
+	}
+	cancel, open := s.open.calls[call]
 	if open {
 		cancel()
-		delete(s.calls, call)
-		if len(s.calls) == 0 {
-			s.calls = nil
-		}
+		delete(s.open.calls, call)
 		s.end(call.id)
 	}
 	return open

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"log/slog"
+	"slices"
 	"time"
 
 	"hocket.dev/dialect"
@@ -49,6 +50,29 @@ type identity struct {
 
 var nobody = &identity{}
 
+// requests are those that have not been answered.
+type requests struct {
+	count int          // with those that have no id
+	ids   []dialect.ID // unique
+	calls map[*calling]context.CancelFunc
+}
+
+// outgoing is what waits to be sent before anything of a channel.
+type outgoing struct {
+	rest  []byte // of a frame that was sent in part
+	since int64  // Unix milliseconds, of a rest that keeps a chunk alive; else 0
+	buf   []byte // replies and notices, in frames
+	sent  int    // how much of buf
+}
+
+// waiting is how many bytes there are.
+func (o *outgoing) waiting() int {
+	if o == nil {
+		return 0
+	}
+	return len(o.rest) + len(o.buf) - o.sent
+}
+
 // Session is one client. All its methods are for its loop.
 type Session struct {
 	shard   *Shard
@@ -60,17 +84,12 @@ type Session struct {
 	who     *identity // replaced, never changed
 	began   int64     // Unix milliseconds
 
-	subs  []*subscription
-	open  []dialect.ID // requests that have not been answered
-	calls map[*calling]context.CancelFunc
-	due   followers
+	// What an idle session does not need is made when it is needed, and given up afterwards.
+	subs []*subscription
+	due  followers
+	open *requests // nil when every request has been answered
+	out  *outgoing // nil when nothing waits to be sent
 
-	out  []byte // replies and notices, in frames
-	at   int    // how much of out has been sent
-	rest []byte // of a frame that was sent in part
-
-	restSince int64 // Unix milliseconds, of a rest that pins a chunk
-	openCount int16 // requests without an id included
 	admitted  bool
 	connected bool // a connect request has been answered
 	heartbeat bool
@@ -168,7 +187,7 @@ func (s *Session) run(commands []dialect.Command) {
 		}
 		s.do(&commands[i])
 	}
-	if half := s.shard.node.cfg.Limits.OutboxBytes / 2; len(s.out)-s.at > half && !s.paused {
+	if half := s.shard.node.cfg.Limits.OutboxBytes / 2; s.out.waiting() > half && !s.paused {
 		s.paused = true
 		s.line.SetReading(false)
 	}
@@ -192,17 +211,15 @@ func (s *Session) do(c *dialect.Command) {
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.Unauthenticated, "send connect with a proof of identity first"))
 		return
 	}
-	if c.ID.Kind != dialect.IDNone {
-		for _, id := range s.open {
-			if id == c.ID {
-				s.fail(dialect.NoID, "", dialect.Errorf(dialect.IDInUse, "the id of this %s belongs to an open request", verb(c.Verb)))
-				return
-			}
+	if s.open != nil {
+		if c.ID.Kind != dialect.IDNone && slices.Contains(s.open.ids, c.ID) {
+			s.fail(dialect.NoID, "", dialect.Errorf(dialect.IDInUse, "the id of this %s belongs to an open request", verb(c.Verb)))
+			return
 		}
-	}
-	if int(s.openCount) >= s.shard.node.cfg.Limits.OpenRequests {
-		s.busy(c.ID, c.Channel)
-		return
+		if s.open.count >= s.shard.node.cfg.Limits.OpenRequests {
+			s.busy(c.ID, c.Channel)
+			return
+		}
 	}
 	if c.Verb == dialect.Call {
 		s.call(c)
@@ -218,8 +235,8 @@ func (s *Session) do(c *dialect.Command) {
 // doChannel carries out a command on a channel, after those that came before it.
 func (s *Session) doChannel(c *dialect.Command) {
 	sub := s.find(c.Channel)
-	if sub != nil && sub.pending {
-		sub.later(c)
+	if sub != nil && sub.asked != nil {
+		sub.asked.later(c)
 		s.begin(c.ID)
 		return
 	}
@@ -239,23 +256,23 @@ func (s *Session) doChannel(c *dialect.Command) {
 
 // begin counts a request as open, end as answered.
 func (s *Session) begin(id dialect.ID) {
-	s.openCount++
+	if s.open == nil {
+		s.open = &requests{}
+	}
+	s.open.count++
 	if id.Kind != dialect.IDNone {
-		s.open = append(s.open, id)
+		s.open.ids = append(s.open.ids, id)
 	}
 }
 
 func (s *Session) end(id dialect.ID) {
-	s.openCount--
-	for i := range s.open {
-		if s.open[i] == id {
-			s.open[i] = s.open[len(s.open)-1]
-			s.open = s.open[:len(s.open)-1]
-			break
-		}
+	o := s.open
+	o.count--
+	if i := slices.Index(o.ids, id); i >= 0 && id.Kind != dialect.IDNone {
+		o.ids = slices.Delete(o.ids, i, i+1)
 	}
-	if len(s.open) == 0 {
-		s.open = nil // an idle session holds no buffer
+	if o.count == 0 {
+		s.open = nil
 	}
 }
 
@@ -264,10 +281,8 @@ func (s *Session) Raw(frame []byte) {
 	if s.closed {
 		return
 	}
-	if s.out == nil {
-		s.out = s.shard.outbox()
-	}
-	s.out = append(s.out, frame...)
+	o := s.outbox()
+	o.buf = append(o.buf, frame...)
 	s.line.Wake()
 }
 
@@ -276,7 +291,7 @@ func (s *Session) Raw(frame []byte) {
 func (s *Session) Stop() { s.closing = true }
 
 // Waiting is how many bytes the outbox holds.
-func (s *Session) Waiting() int { return len(s.out) - s.at + len(s.rest) }
+func (s *Session) Waiting() int { return s.out.waiting() }
 
 // Paused says that the session does not want to be given messages now.
 func (s *Session) Paused() bool { return s.paused }
@@ -297,11 +312,12 @@ func (s *Session) Closed(code int, reason string) {
 	for _, sub := range s.subs {
 		s.release(sub)
 	}
-	for c, cancel := range s.calls {
-		cancel()
-		delete(s.calls, c)
+	if s.open != nil {
+		for _, cancel := range s.open.calls {
+			cancel()
+		}
 	}
-	s.subs, s.open, s.due, s.rest = nil, nil, followers{}, nil
+	s.subs, s.open, s.due = nil, nil, followers{}
 	if s.out != nil {
 		s.shard.giveBack(s.out)
 		s.out = nil

@@ -16,9 +16,9 @@ const (
 	// gatherBytes is how much is sent at once, and gatherParts from how many channels.
 	gatherBytes = 64 << 10
 	gatherParts = 16
-	// spareBuffers of at most spareBytes each are kept for outboxes.
-	spareBuffers = 64
-	spareBytes   = 4 << 10
+	// spareOutboxes of at most spareBytes each are kept.
+	spareOutboxes = 64
+	spareBytes    = 4 << 10
 )
 
 // Counters are what a shard has counted. They may be read from any goroutine.
@@ -44,7 +44,7 @@ type Shard struct {
 	loop     Loop
 	sessions map[string]*Session
 	owing    []*follower // followers whose clients are to be told their position
-	spare    [][]byte    // empty outboxes
+	spare    []*outgoing // empty ones, to be used again
 
 	buf     []byte // gathers what goes out in one write
 	parts   []part // of what was pulled last
@@ -52,20 +52,11 @@ type Shard struct {
 	decoded []dialect.Command
 }
 
-// outbox lends an empty buffer.
-func (sh *Shard) outbox() []byte {
-	if n := len(sh.spare); n > 0 {
-		b := sh.spare[n-1]
-		sh.spare = sh.spare[:n-1]
-		return b
-	}
-	return make([]byte, 0, 512)
-}
-
-// giveBack takes a buffer that has been sent.
-func (sh *Shard) giveBack(b []byte) {
-	if cap(b) <= spareBytes && len(sh.spare) < spareBuffers {
-		sh.spare = append(sh.spare, b[:0])
+// giveBack takes what has been sent for the next session that has something to say.
+func (sh *Shard) giveBack(o *outgoing) {
+	if cap(o.buf) <= spareBytes && len(sh.spare) < spareOutboxes {
+		*o = outgoing{buf: o.buf[:0]}
+		sh.spare = append(sh.spare, o)
 	}
 }
 

@@ -15,14 +15,17 @@ type subscription struct {
 	channel string
 	rule    *rule.Rule
 	main    follower
-	members *follower // on the presence log, nil for none
-	member  bool      // a join has been written, a leave is owed
-	pending bool      // the subscribe request has not been answered
+	members *follower    // on the presence log, nil for none
+	asked   *subscribing // nil once the subscribe request has been answered
+	member  bool         // a join has been written, a leave is owed
+}
 
-	id      dialect.ID // of that request
+// subscribing is a subscribe request that has not been answered.
+type subscribing struct {
+	id      dialect.ID
 	args    dialect.SubscribeArgs
 	reply   dialect.Subscribed
-	waiting []*dialect.Command // that came for this channel while it was pending
+	waiting []*dialect.Command // that came for this channel meanwhile
 }
 
 func (s *Session) find(channel string) *subscription {
@@ -35,10 +38,10 @@ func (s *Session) find(channel string) *subscription {
 }
 
 // later keeps a command until the subscription is there.
-func (sub *subscription) later(c *dialect.Command) {
+func (a *subscribing) later(c *dialect.Command) {
 	kept := *c
 	kept.Payload = slices.Clone(c.Payload)
-	sub.waiting = append(sub.waiting, &kept)
+	a.waiting = append(a.waiting, &kept)
 }
 
 func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
@@ -55,11 +58,11 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", c.Channel))
 		return
 	}
-	sub = &subscription{channel: c.Channel, rule: r, pending: true, id: c.ID, args: *c.Subscribe}
+	sub = &subscription{channel: c.Channel, rule: r, asked: &subscribing{id: c.ID, args: *c.Subscribe}}
 	sub.main.session, sub.main.sub = s, sub
 	s.subs = append(s.subs, sub)
 	s.begin(c.ID)
-	if sub.args.Presence == dialect.PresenceOff {
+	if c.Subscribe.Presence == dialect.PresenceOff {
 		s.follow(sub)
 		return
 	}
@@ -68,8 +71,9 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 
 // follow places the main cursor. It is the last step that can fail: what has gone before is in sub.reply.
 func (s *Session) follow(sub *subscription) {
-	start := hub.Start{Last: sub.args.Last, Since: sub.args.SinceMS}
-	switch sub.args.Start {
+	args := &sub.asked.args
+	start := hub.Start{Last: args.Last, Since: args.SinceMS}
+	switch args.Start {
 	case dialect.StartLast:
 		start.Kind = hub.Last
 	case dialect.StartSince:
@@ -78,7 +82,7 @@ func (s *Session) follow(sub *subscription) {
 		start.Kind = hub.State
 	case dialect.StartPosition:
 		start.Kind = hub.Position
-		start.Position = broker.Position{Epoch: sub.args.Epoch, Offset: sub.args.Offset}
+		start.Position = broker.Position{Epoch: args.Epoch, Offset: args.Offset}
 	}
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
 		Channel: sub.channel, Loop: s.shard.index, Owner: &sub.main,
@@ -93,32 +97,33 @@ func (s *Session) followed(sub *subscription, p hub.Placed, err error) {
 		s.unfollowed(sub, asError(err, sub.channel))
 		return
 	}
-	sub.pending = false
-	s.end(sub.id)
-	if sub.id.Kind != dialect.IDNone {
-		r := sub.reply
+	a := sub.asked
+	sub.asked = nil
+	sub.channel = sub.main.Channel() // one string for all followers on this node
+	s.end(a.id)
+	if a.id.Kind != dialect.IDNone {
+		r := &a.reply
 		r.Channel, r.Epoch, r.Offset, r.Recovered = sub.channel, p.Epoch, p.Offset, p.Recovered
-		s.say(sub.id, &r)
+		s.say(a.id, r)
 	}
-	if sub.args.Presence != dialect.PresenceOff {
-		s.watch(sub)
+	if a.args.Presence != dialect.PresenceOff {
+		s.watch(sub, a)
 	}
-	s.goOn(sub)
+	s.goOn(a)
 }
 
 // unfollowed answers a subscribe request that failed.
 func (s *Session) unfollowed(sub *subscription, err *dialect.Error) {
-	s.end(sub.id)
+	a := sub.asked
+	s.end(a.id)
 	s.drop(sub)
-	s.fail(sub.id, sub.channel, err)
-	s.goOn(sub)
+	s.fail(a.id, sub.channel, err)
+	s.goOn(a)
 }
 
-// goOn carries out the commands that waited for sub.
-func (s *Session) goOn(sub *subscription) {
-	waiting := sub.waiting
-	sub.waiting = nil
-	for _, c := range waiting {
+// goOn carries out the commands that waited for an answer.
+func (s *Session) goOn(a *subscribing) {
+	for _, c := range a.waiting {
 		s.end(c.ID)
 		if s.closing || s.closed {
 			return

@@ -25,14 +25,14 @@ type conn struct {
 	t       *Transport
 	session *session.Session
 	dec     wire.Decoder
-	msg     wire.Assembler
-	reason  string // of the close
-	code    uint16 // of the close, 0 while there is none
-	size    int32  // of the message being read
+	msg     *wire.Assembler // nil between messages that come in pieces
+	reason  *string         // of the close, nil while there is none
+	code    uint16          // of the close, 0 while there is none
 	state   state
-	discard bool // the message being read is too large
-	awaited bool // a ping has not been answered
-	pinned  bool // the alarm watches over an unfinished frame
+	size    int32 // of the message being read
+	discard bool  // the message being read is too large
+	awaited bool  // a ping has not been answered
+	pinned  bool  // the alarm watches over an unfinished frame
 }
 
 type state uint8
@@ -84,7 +84,7 @@ func (c *conn) data(ev wire.Event) {
 	c.size += int32(len(ev.Payload))
 	if int64(c.size) > c.t.cfg.Node.Limits().MessageBytes && !c.discard {
 		c.discard = true
-		c.msg = wire.Assembler{}
+		c.msg = nil
 	}
 	if c.discard {
 		if ev.Last {
@@ -92,13 +92,28 @@ func (c *conn) data(ev wire.Event) {
 		}
 		return
 	}
-	if msg, done := c.msg.Add(ev); done {
+	if msg, done := c.gather(ev); done {
 		if ev.Op != wire.Text {
 			c.session.Reject(dialect.Errorf(dialect.InvalidMessage, "this protocol travels in text messages, not binary ones"))
 			return
 		}
 		c.session.Receive(msg)
 	}
+}
+
+// gather joins the pieces of a message.
+func (c *conn) gather(ev wire.Event) (msg []byte, done bool) {
+	if ev.First && ev.Last {
+		return ev.Payload, true
+	}
+	if c.msg == nil {
+		c.msg = new(wire.Assembler)
+	}
+	msg, done = c.msg.Add(ev)
+	if done {
+		c.msg = nil
+	}
+	return msg, done
 }
 
 // pong answers a ping. While the outbox is full pings are left unanswered: the answers must not outgrow it (§5.5.3
@@ -134,7 +149,7 @@ func (c *conn) end(code uint16, reason string) {
 	if c.state != talking {
 		return
 	}
-	c.state, c.code, c.reason = ending, code, reason
+	c.state, c.code, c.reason = ending, code, &reason
 	c.session.Stop()
 	var frame [2 + 125]byte
 	c.session.Raw(wire.AppendClose(frame[:0], wire.CloseCode(code), reason))
@@ -238,12 +253,15 @@ var (
 
 // Closed implements loop.Handler.
 func (c *conn) Closed(err error) {
-	code, reason := int(c.code), c.reason
+	code, reason := int(c.code), "connection lost"
+	switch {
+	case c.reason != nil:
+		reason = *c.reason
+	case err != nil && err != io.EOF:
+		reason = err.Error()
+	}
 	if code == 0 {
 		code = int(wire.CloseAbnormal)
-		if reason = "connection lost"; err != nil && err != io.EOF {
-			reason = err.Error()
-		}
 	}
 	c.t.countClose(code)
 	if c.session != nil {

@@ -49,7 +49,7 @@ type Config struct {
 	// Anonymous admits clients without proof of identity and lets them name themselves.
 	Anonymous bool
 	// Origins are the origins of pages that may connect, such as "https://app.example.com", beside those of the node's
-	// own address. "*" admits all.
+	// own address. "http://localhost:*" admits every port, "*" all origins.
 	Origins []string
 	// APIKeys open the HTTP API for back ends. Without any it is closed, unless OpenAPI is set.
 	APIKeys []string

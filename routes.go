@@ -54,6 +54,12 @@ func (s *Server) allowOrigin(r *http.Request, origin string) bool {
 		if allowed == "*" || strings.EqualFold(allowed, origin) {
 			return true
 		}
+		if any, ok := strings.CutSuffix(allowed, ":*"); ok && err == nil && strings.EqualFold(any, portless(u)) {
+			return true
+		}
 	}
 	return false
 }
+
+// portless is an origin without its port.
+func portless(u *url.URL) string { return u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"+u.Port()) }

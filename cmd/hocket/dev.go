@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"hocket.dev"
+	"hocket.dev/broker"
+)
+
+const demoChannel = "ticker:demo"
+
+// devConfig is the configuration of --dev: open, with some history and presence everywhere.
+func devConfig() hocket.Config {
+	kept := hocket.History{Count: 1000, Age: 10 * time.Minute}
+	return hocket.Config{
+		Anonymous: true,
+		OpenAPI:   true,
+		Origins: []string{
+			"http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*",
+			"https://localhost:*", "https://127.0.0.1:*", "https://[::1]:*",
+		},
+		Channels: []hocket.Rule{{Pattern: demoChannel, History: kept, Presence: true, Publish: hocket.ByServer}},
+		Fallback: hocket.Rule{History: kept, Presence: true, Publish: hocket.Clients},
+		Broker:   broker.NewMemory(broker.MemoryConfig{Scatter: true}),
+	}
+}
+
+// startDemo adds the methods echo and time, and a ticker that ends with ctx.
+func startDemo(ctx context.Context, srv *hocket.Server) {
+	srv.Handle("echo", func(_ context.Context, c hocket.Call) (any, error) {
+		if c.Payload == nil {
+			return nil, nil
+		}
+		return json.RawMessage(c.Payload), nil
+	})
+	srv.Handle("time", func(context.Context, hocket.Call) (any, error) {
+		return map[string]int64{"time": time.Now().UnixMilli()}, nil
+	})
+	go tick(ctx, srv)
+}
+
+// quote is what the ticker publishes.
+type quote struct {
+	Symbol string  `json:"symbol"`
+	Price  float64 `json:"price"`
+	Change float64 `json:"change"` // since the quote before
+}
+
+// tick publishes the price of something that does not exist, four times a second. That nobody could be told one does
+// not matter.
+func tick(ctx context.Context, srv *hocket.Server) {
+	every := time.NewTicker(250 * time.Millisecond)
+	defer every.Stop()
+	price := 100.0
+	for {
+		select {
+		case <-every.C:
+			next := cents(max(1, price*(1+0.002*rand.NormFloat64())))
+			_, _ = srv.Publish(ctx, demoChannel, quote{"HKT", next, cents(next - price)})
+			price = next
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func cents(v float64) float64 { return math.Round(v*100) / 100 }
+
+// onlyThisMachine refuses what does not come from a program on this machine: requests under another name than the
+// machine's own (a page can make its own name point here) and pages of other origins that post.
+func onlyThisMachine(next http.Handler) http.Handler {
+	next = http.NewCrossOriginProtection().Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLoopback(r.Host) {
+			http.Error(w, "with --dev only localhost, 127.0.0.1 and [::1] are answered", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isLoopback tells whether an address, with or without a port, is this machine's own.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = strings.Trim(addr, "[]")
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

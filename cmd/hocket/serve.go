@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"hocket.dev"
+	"hocket.dev/internal/sys"
+)
+
+// serveCmd runs a server until it is told to stop.
+type serveCmd struct {
+	Listen string `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
+	Dev    bool   `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
+	Log    string `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
+}
+
+// Help is the second part of `hocket serve --help`.
+func (serveCmd) Help() string {
+	return `Without --dev clients are admitted only where the configuration says "anonymous: true".
+
+SIGINT or SIGTERM ends the server: it takes no new sessions, tells clients to come back, and exits with 0. A second signal ends it at once.
+
+Environment:
+  HOCKET_API_KEYS   keys for the API of back ends, separated by commas, beside those of the file
+  GOMAXPROCS        processors to use (default: one more than there are, since event loops keep theirs busy)
+
+Examples:
+  hocket serve --dev
+  hocket serve --dev --listen localhost:9000
+  HOCKET_API_KEYS=k1,k2 hocket serve --listen :8000 --config hocket.yaml`
+}
+
+// Run runs the server until ctx ends.
+func (c *serveCmd) Run(ctx context.Context, std streams) error {
+	set, err := c.settings()
+	if err != nil {
+		return err
+	}
+	log := slog.New(handler(c.Log, std.err))
+	allowProcessors()
+	set.hocket.Log = log
+	srv, err := hocket.New(set.hocket)
+	if err != nil {
+		return &usageError{err}
+	}
+	if c.Dev {
+		startDemo(ctx, srv)
+	}
+	listener, err := listen(set.listen)
+	if err != nil {
+		srv.Close(ctx)
+		return err
+	}
+	announce(log, set)
+	guarded := sys.NewListener(listener, log)
+	set.listen = listener.Addr().String()
+	greet(std.out, set)
+	return serve(ctx, guarded, srv, routes(srv, set), set)
+}
+
+// settings are what a server is started with.
+type settings struct {
+	listen string
+	dev    bool
+	hocket hocket.Config
+}
+
+// settings gathers flags, file and environment.
+func (c *serveCmd) settings() (*settings, error) {
+	set := &settings{listen: "127.0.0.1:8000", dev: c.Dev}
+	if c.Dev {
+		set.hocket = devConfig()
+	}
+	if c.Listen != "" {
+		set.listen = c.Listen
+	}
+	if c.Dev && !isLoopback(set.listen) {
+		return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", set.listen)
+	}
+	for key := range strings.SplitSeq(os.Getenv("HOCKET_API_KEYS"), ",") {
+		if key = strings.TrimSpace(key); key != "" {
+			set.hocket.APIKeys = append(set.hocket.APIKeys, key)
+		}
+	}
+	return set, nil
+}
+
+func handler(format string, w io.Writer) slog.Handler {
+	if format == "json" {
+		return slog.NewJSONHandler(w, nil)
+	}
+	return slog.NewTextHandler(w, nil)
+}
+
+// allowProcessors sets one processor more than there are: event loops wait in system calls that keep theirs, and with
+// all of them kept a round trip through net/http takes milliseconds instead of microseconds.
+func allowProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+}
+
+// listen opens the address. The error is one sentence.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, usagef("%s is in use by another program: stop that, or choose another address with --listen", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, usagef("listening on %s is not permitted: choose a port above 1023 with --listen", addr)
+	default:
+		return nil, usagef("cannot listen on %q: %w", addr, reason(err))
+	}
+}
+
+// reason leaves out the words of net that repeat the address.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// announce writes into the log what an operator has to know about this start.
+func announce(log *slog.Logger, set *settings) {
+	files, err := sys.RaiseFileLimit()
+	if err != nil {
+		log.Warn("the open-file limit stays", "error", err)
+	}
+	if files > 0 {
+		log.Info("open files", "limit", files, "sessions", sessionsFor(files))
+	}
+	switch {
+	case set.dev:
+		log.Warn("access is open (--dev): everybody who reaches this machine's own address may connect, publish and use the API")
+	case set.hocket.Anonymous:
+		log.Warn("clients are admitted without proof of who they are (anonymous: true)")
+	default:
+		log.Warn("no client is admitted: this version checks no tokens, and the configuration does not say anonymous: true")
+	}
+	if !set.dev && len(set.hocket.APIKeys) == 0 {
+		log.Info("the API for back ends is closed: there is no API key")
+	}
+}
+
+// reservedFiles is how many descriptors are not for sessions: listener, event loops, standard streams, requests of the
+// API under way.
+const reservedFiles = 64
+
+func sessionsFor(files uint64) uint64 { return files - min(files, reservedFiles) }
+
+// greet says where everything is.
+func greet(w io.Writer, set *settings) {
+	at := address(set.listen)
+	key := "with one of the API keys"
+	if set.hocket.OpenAPI {
+		key = "no key needed"
+	} else if len(set.hocket.APIKeys) == 0 {
+		key = "closed: no API key is set"
+	}
+	fmt.Fprintf(w, "Hocket %s is running.\n\n", hocket.Version)
+	fmt.Fprintf(w, "  Page       http://%s/\n", at)
+	fmt.Fprintf(w, "  WebSocket  ws://%s/v1/ws\n", at)
+	fmt.Fprintf(w, "  API        http://%s/api/v1/  (%s)\n\n", at, key)
+	fmt.Fprintf(w, "Stop it with Ctrl+C.\n")
+}
+
+// address turns an address that means every interface into one that a browser can open.
+func address(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// routes puts what this program serves around what the library does.
+func routes(srv *hocket.Server, set *settings) http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/v1/", "/api/", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, srv)
+	}
+	if set.dev {
+		return onlyThisMachine(mux)
+	}
+	return mux
+}
+
+// serve answers requests until ctx ends, and then ends everything.
+func serve(ctx context.Context, l net.Listener, srv *hocket.Server, h http.Handler, set *settings) error {
+	web := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(set.hocket.Log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- web.Serve(l) }()
+	var failed error
+	select {
+	case <-ctx.Done():
+		set.hocket.Log.Info("stopping")
+	case err := <-ended:
+		failed = fmt.Errorf("serve: %w", err)
+	}
+	l.Close()
+	drain := max(set.hocket.Drain, time.Second)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain+500*time.Millisecond)
+	defer cancel()
+	srv.Close(stopping)
+	if err := web.Shutdown(stopping); err != nil {
+		web.Close() // requests that hang
+	}
+	set.hocket.Log.Info("stopped")
+	return failed
+}

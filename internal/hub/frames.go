@@ -6,8 +6,9 @@ const (
 	// chunkBytes is the size of a full chunk. The first ones of a quiet channel are smaller.
 	chunkBytes      = 16 << 10
 	firstChunkBytes = 512
-	// cacheBytes bounds the frames kept per log and encoding. A cursor that needs older ones makes them itself.
-	cacheBytes = 256 << 10
+	// framesShare is the part of the node's budget that frames may take besides. Beyond it a log keeps no more than its
+	// newest frame.
+	framesShare = 4
 )
 
 // opGap marks, inside a window, a run of offsets that could not be read: Prev+1 to Offset. It never leaves the hub.
@@ -23,17 +24,18 @@ type chunk struct {
 // frame is the encoded form of one entry.
 type frame struct {
 	chunk      *chunk // nil for a gap
-	start, end uint32
+	start, end uint32 // equal when the encoding has nothing to say
 	offset     uint64
-	time       int64  // the entry's
 	skip       string // the session that does not get it, "" for none
 	prev       uint64 // of a gap: the offset before it
 }
 
-func (f *frame) bytes() []byte { return f.chunk.buf[f.start:f.end:f.end] }
+func (f *frame) size() int { return int(f.end - f.start) }
 
-// special says that a frame needs a closer look before it is sent.
-func (f *frame) special() bool { return f.chunk == nil || f.skip != "" }
+// skips says that there is nothing in it for the session called name.
+func (f *frame) skips(name string) bool {
+	return f.chunk != nil && (f.start == f.end || f.skip != "" && f.skip == name)
+}
 
 // frameSet holds the newest frames of one log in one encoding. It is guarded by the log's lock.
 type frameSet struct {
@@ -41,6 +43,7 @@ type frameSet struct {
 	cursors int // that use it
 	view        // what readers copy
 	last    *chunk
+	room    int // size of the next chunk
 	bytes   int
 }
 
@@ -49,7 +52,7 @@ type frameSet struct {
 type view struct {
 	frames []frame
 	base   uint64
-	// special is one more than the index of the newest special frame, 0 for none.
+	// special is one more than the index of the newest frame that is not for everybody, 0 for none.
 	special uint64
 }
 
@@ -57,10 +60,7 @@ func (v *view) end() uint64 { return v.base + uint64(len(v.frames)) }
 
 // add encodes e, the entry with index index, which follows the newest one.
 func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
-	if s.end() != index {
-		s.clear(index)
-	}
-	f := frame{offset: e.Offset, prev: e.Prev, time: e.Time}
+	f := frame{offset: e.Offset, prev: e.Prev}
 	if e.Op != opGap {
 		f.chunk, f.start, f.end = s.encode(l, e)
 		if e.NoEcho && e.From != nil {
@@ -68,45 +68,66 @@ func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 		}
 	}
 	s.frames = append(s.frames, f)
-	s.bytes += int(f.end - f.start)
-	if f.special() {
+	s.count(l, f.size())
+	if f.size() == 0 || f.skip != "" {
 		s.special = index + 1
 	}
-	for s.bytes > cacheBytes && len(s.frames) > 1 {
-		s.bytes -= int(s.frames[0].end - s.frames[0].start)
+	limit := l.hub.cacheBytes
+	if l.hub.framed.Load() > l.hub.cfg.BudgetBytes/framesShare {
+		limit = 0
+	}
+	for s.bytes > limit && len(s.frames) > 1 {
+		s.count(l, -s.frames[0].size())
 		s.frames = s.frames[1:]
 		s.base++
 	}
 }
 
-// encode writes e's frame into the newest chunk, or into a new one when it does not fit.
-func (s *frameSet) encode(l *log, e *broker.Entry) (c *chunk, start, end uint32) {
-	size := firstChunkBytes
-	if c = s.last; c != nil {
-		out := s.enc.AppendEntry(c.buf[:c.used], l.name, l.epoch, e)
-		if len(out) <= len(c.buf) {
-			start, c.used = uint32(c.used), len(out)
-			return c, start, uint32(len(out))
-		}
-		out = out[c.used:]
-		size = min(2*len(c.buf), chunkBytes)
-		return s.fill(out, size)
-	}
-	return s.fill(s.enc.AppendEntry(nil, l.name, l.epoch, e), size)
+func (s *frameSet) count(l *log, bytes int) {
+	s.bytes += bytes
+	l.hub.framed.Add(int64(bytes))
 }
 
-// fill starts a new chunk with the frame b.
-func (s *frameSet) fill(b []byte, size int) (c *chunk, start, end uint32) {
-	c = &chunk{buf: make([]byte, max(size, len(b)))}
-	c.used = copy(c.buf, b)
-	if c.used < len(c.buf) { // a chunk of one large frame has no room for another
-		s.last = c
+// encode writes e's frame into the newest chunk, or into a new one when it does not fit. Frames of one chunk follow on
+// each other without one of another chunk in between: a cursor takes them as one piece.
+func (s *frameSet) encode(l *log, e *broker.Entry) (c *chunk, start, end uint32) {
+	var b []byte
+	if c = s.last; c != nil && len(c.buf)-c.used > len(e.Payload) {
+		b = s.enc.AppendEntry(c.buf[:c.used], l.name, l.epoch, e)
+		if len(b) <= len(c.buf) {
+			start, c.used = uint32(c.used), len(b)
+			return c, start, uint32(len(b))
+		}
+		b = b[c.used:]
+	} else {
+		b = s.enc.AppendEntry(nil, l.name, l.epoch, e)
 	}
+	c = &chunk{buf: make([]byte, max(s.room, len(b)))}
+	c.used = copy(c.buf, b)
+	s.last, s.room = c, min(2*s.room, chunkBytes)
 	return c, 0, uint32(c.used)
 }
 
+// trim gives up the frames before index.
+func (s *frameSet) trim(l *log, index uint64) {
+	if index <= s.base {
+		return
+	}
+	if index >= s.end() {
+		s.clear(l, index)
+		return
+	}
+	old := s.frames[:index-s.base]
+	for i := range old {
+		s.count(l, -old[i].size())
+	}
+	s.frames = append([]frame(nil), s.frames[index-s.base:]...) // the old array holds on to the old chunks
+	s.base = index
+}
+
 // clear gives up all frames; the next one has the given index.
-func (s *frameSet) clear(index uint64) {
+func (s *frameSet) clear(l *log, index uint64) {
+	s.count(l, -s.bytes)
 	s.view = view{base: index}
-	s.last, s.bytes = nil, 0
+	s.last, s.room = nil, firstChunkBytes
 }

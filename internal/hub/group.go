@@ -1,25 +1,34 @@
 package hub
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
-// walkStep is how many cursors a group looks at before it lets the loop go on with other work: a look costs some 20 ns,
-// so a step stays well below the loop's millisecond.
-const walkStep = 8192
+const (
+	// walkStep is how many cursors a group looks at before it lets the loop go on with other work: a look costs some
+	// 20 ns, so a step stays well below the loop's millisecond.
+	walkStep = 8192
+	// closeStep is how many cursors are ended at once. What an owner does then costs more.
+	closeStep = 512
+)
 
 // group is the followers of one log on one loop. Its fields, but for grown, belong to the loop.
 type group struct {
-	log   *log
-	loop  Loop
-	index int // of loop
-	walk  func()
+	log    *log
+	loop   Loop
+	index  int    // of loop
+	grew   func() // look and step as values: made once
+	onward func()
 
-	grown atomic.Bool // walk is posted
+	grown atomic.Bool // grew is posted
 
 	cursors []*Cursor
 	views   []*loopView
 	end     uint64 // index after the newest entry known to the loop
-	walking bool   // a turn is not done with all cursors
-	moved   bool   // a cursor may have moved to a place the turn has passed
+	at      int    // the cursor that the walk comes to next
+	walking bool   // a walk is not done with all cursors
+	again   bool   // when it is, there is to be another one
 }
 
 // loopView is what a loop knows of the frames of one encoding.
@@ -29,37 +38,51 @@ type loopView struct {
 	cursors int
 }
 
-// grow lets every group look at the log. It is called once however many entries came before the loop gets to it: that
-// is the batching.
+func newGroup(l *log, loop int) *group {
+	g := &group{log: l, loop: l.hub.cfg.Loops[loop], index: loop}
+	g.grew, g.onward = g.look, g.step
+	return g
+}
+
+// grow lets every group look at the log. A loop is told once however many entries come before it gets to it: that is
+// the batching.
 func grow(groups []*group) {
 	for _, g := range groups {
 		if !g.grown.Swap(true) {
-			g.loop.Post(g.walk)
+			g.loop.Post(g.grew)
 		}
 	}
 }
 
-// turn tells the owners of cursors that are behind, beginning with the cursor at from.
-func (g *group) turn(from int) {
-	if from == 0 {
-		g.grown.Store(false)
-		g.refresh()
+// look learns what the log has by now and has the cursors walked.
+func (g *group) look() {
+	g.grown.Store(false) // first, so that what comes from here on is looked at again
+	g.refresh()
+	if g.walking {
+		g.again = true
+		return
 	}
-	to := min(from+walkStep, len(g.cursors))
-	for i := from; i < to; i++ {
-		if c := g.cursors[i]; !c.due && c.next < g.end && c.behind == nil {
+	g.at, g.walking = 0, true
+	g.step()
+}
+
+// step tells the owners of the next cursors that are behind. Owners may close cursors here, also of others.
+func (g *group) step() {
+	for n := 0; n < walkStep && g.at < len(g.cursors); n++ {
+		c := g.cursors[g.at]
+		g.at++
+		if c.next < g.end && !c.due && c.behind == nil {
 			c.due = true
 			c.owner.Due(c)
 		}
 	}
-	g.walking = to < len(g.cursors)
-	switch {
-	case g.walking:
-		g.loop.Post(func() { g.turn(to) })
-	case g.moved:
-		g.moved = false
-		g.loop.Post(func() { g.turn(0) })
+	if g.at >= len(g.cursors) {
+		if g.walking = g.again; !g.walking {
+			return
+		}
+		g.at, g.again = 0, false
 	}
+	g.loop.Post(g.onward)
 }
 
 // refresh copies what the log has by now.
@@ -105,16 +128,18 @@ func (g *group) drop(c *Cursor) {
 	last.place = c.place
 	g.cursors[len(g.cursors)-1] = nil
 	g.cursors = g.cursors[:len(g.cursors)-1]
-	g.moved = g.moved || g.walking
+	g.again = g.again || g.walking // the walk may have passed the place that last has now
 
 	l := g.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.unset(c.view.set)
 	if c.view.cursors--; c.view.cursors == 0 {
-		g.forget(c.view)
+		i := slices.Index(g.views, c.view)
+		g.views = slices.Delete(g.views, i, i+1)
 	}
 	if len(g.cursors) == 0 {
+		g.cursors = nil
 		l.ungroup(g)
 	}
 	l.followers--
@@ -122,23 +147,15 @@ func (g *group) drop(c *Cursor) {
 	l.hub.cursors.Add(-1)
 }
 
-func (g *group) forget(v *loopView) {
-	for i := range g.views {
-		if g.views[i] == v {
-			g.views = append(g.views[:i], g.views[i+1:]...)
-			return
-		}
-	}
-}
-
-// close ends every cursor with err.
+// close ends every cursor with err. The log is dead: nobody comes in any more.
 func (g *group) close(err error) {
-	cursors := g.cursors
-	g.cursors, g.views = nil, nil
-	g.log.hub.cursors.Add(-int64(len(cursors)))
-	for _, c := range cursors {
+	for n := 0; n < closeStep && len(g.cursors) > 0; n++ {
+		c := g.cursors[len(g.cursors)-1]
 		owner := c.owner
-		*c = Cursor{}
+		c.Close()
 		owner.Ended(c, err)
+	}
+	if len(g.cursors) > 0 {
+		g.loop.Post(func() { g.close(err) })
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"hocket.dev/broker"
-	"hocket.dev/internal/rule"
 )
 
 // Loop is what a Hub needs of an event loop.
@@ -28,7 +27,7 @@ type Config struct {
 
 	WindowEntries int           // most entries in a channel's window; 0 means 1000
 	WindowBytes   int64         // most bytes in a channel's window; 0 means 4 MiB
-	BudgetBytes   int64         // most bytes in all windows of the node; 0 means 256 MiB
+	BudgetBytes   int64         // most bytes in all windows of the node, frames may take a quarter of it besides; 0 means 256 MiB
 	Linger        time.Duration // how long a channel without followers keeps its window; 0 means 15 s
 }
 
@@ -44,14 +43,18 @@ const shardCount = 64
 
 // Hub holds the windows and cursors of one node.
 type Hub struct {
-	cfg  Config
-	seed maphash.Seed
+	cfg         Config
+	seed        maphash.Seed
+	pageEntries int // read from the broker at once
+	cacheBytes  int // frames kept per log and encoding; a cursor that needs older ones makes them itself
 
-	// following orders Follow and Unfollow with the entries of shards.
+	// following orders Follow and Unfollow with the entries of shards; it guards closed.
 	following sync.Mutex
+	closed    bool
 	shards    [shardCount]shard
 
 	bytes    atomic.Int64 // in all windows
+	framed   atomic.Int64 // in all frames
 	channels atomic.Int64
 	cursors  atomic.Int64
 	hand     atomic.Uint32 // the shard whose windows are looked at next when the budget is reached
@@ -74,6 +77,7 @@ type counters struct {
 type Stats struct {
 	Channels, Cursors int64  // followed channels and their cursors
 	WindowBytes       int64  // held in windows
+	FrameBytes        int64  // held in frames
 	Gaps              uint64 // gaps told to followers
 	Recovered         uint64 // subscriptions from a position that went on without a hole
 	Unrecovered       uint64 // those that could not
@@ -95,7 +99,7 @@ func New(cfg Config) *Hub {
 	if cfg.Linger == 0 {
 		cfg.Linger = 15 * time.Second
 	}
-	h := &Hub{cfg: cfg, seed: maphash.MakeSeed()}
+	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), pageEntries: 1000, cacheBytes: 256 << 10}
 	for i := range h.shards {
 		h.shards[i].logs = make(map[string]*log)
 	}
@@ -108,6 +112,7 @@ func (h *Hub) Stats() Stats {
 		Channels:    h.channels.Load(),
 		Cursors:     h.cursors.Load(),
 		WindowBytes: h.bytes.Load(),
+		FrameBytes:  h.framed.Load(),
 		Gaps:        h.stats.gaps.Load(),
 		Recovered:   h.stats.recovered.Load(),
 		Unrecovered: h.stats.unrecovered.Load(),
@@ -116,127 +121,30 @@ func (h *Hub) Stats() Stats {
 	}
 }
 
-// StartKind says where a cursor begins.
-type StartKind uint8
-
-// The places a cursor can begin at.
-const (
-	Live     StartKind = iota // with the next entry
-	Last                      // with the newest Start.Last entries
-	Since                     // with the entries since Start.Since
-	Position                  // after Start.Position
-	State                     // with the latest entry of every key
-)
-
-// Start says where a cursor begins.
-type Start struct {
-	Kind     StartKind
-	Last     int
-	Since    int64 // Unix milliseconds
-	Position broker.Position
-}
-
-// Owner is the session a cursor belongs to. Its methods are called on the owner's loop.
-type Owner interface {
-	// Due says that c has something to send. It is called once, until a Take of c has found nothing more.
-	Due(c *Cursor)
-	// Ended says that c has been closed from this side, and why.
-	Ended(c *Cursor, err error)
-	// Name is the session's public name: entries that it published without echo are not sent to it.
-	Name() string
-}
-
-// Request asks for a cursor.
-type Request struct {
-	Channel  string
-	Loop     int // index into Config.Loops: where the owner lives
-	Owner    Owner
-	Encoding Encoding
-	Start    Start
-	Overflow rule.Overflow
-	// History is what the channel's rule retains: a new window is filled with it, so that whoever comes back finds it
-	// on this node.
-	History rule.History
-}
-
-// Placed says where a cursor was placed.
-type Placed struct {
-	Epoch  string
-	Offset uint64 // the channel's newest entry when the cursor was placed
-	// Recovered is false when entries after the position asked for are gone, or the position is not of this epoch.
-	Recovered bool
-}
-
-// Subscribe places c, which must not be in use, and calls done on the loop: before it returns, when the window holds
-// what is asked for, else later. A cursor that is closed in between is not placed and its done is not called.
-func (h *Hub) Subscribe(req Request, c *Cursor, done func(Placed, error)) {
-	*c = Cursor{owner: req.Owner, state: cursorWaiting}
-	h.subscribe(&placing{hub: h, req: req, cursor: c, done: done})
-}
-
-func (h *Hub) subscribe(p *placing) {
-	l, fresh := h.join(p)
-	if fresh {
-		l.open(p.req.History)
-		return
-	}
-	if l != nil {
-		p.place(l)
+// Deliver takes a new entry of a followed channel, in log order. It implements broker.Sink.
+func (h *Hub) Deliver(channel, epoch string, e *broker.Entry) {
+	if l := h.find(channel); l != nil {
+		l.deliver(epoch, e)
 	}
 }
 
-// join finds the log of p's channel, or makes it. It answers nil when p has been queued until the log is open.
-func (h *Hub) join(p *placing) (l *log, fresh bool) {
-	s := h.shard(p.req.Channel)
-	s.mu.RLock()
-	l = s.logs[p.req.Channel]
-	s.mu.RUnlock()
-	if l == nil {
-		l, fresh = h.add(p.req.Channel)
+// Gap says that entries may have been missed. It implements broker.Sink.
+func (h *Hub) Gap(channel string) {
+	if l := h.find(channel); l != nil {
+		l.catchUp()
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.state == logOpening {
-		l.waiting = append(l.waiting, p)
-		if !fresh {
-			return nil, false
+}
+
+// Close ends every subscription with ErrClosed, and every later attempt to subscribe. Tasks under way find nothing left
+// to do; whoever runs them waits for them.
+func (h *Hub) Close() {
+	h.following.Lock()
+	h.closed = true
+	h.following.Unlock()
+	for i := range h.shards {
+		for _, l := range h.shards[i].list(nil) {
+			l.kill(ErrClosed)
 		}
-	}
-	return l, fresh
-}
-
-// add puts a new log into its shard and follows the channel, unless another goroutine came first.
-func (h *Hub) add(channel string) (*log, bool) {
-	h.following.Lock()
-	defer h.following.Unlock()
-	s := h.shard(channel)
-	s.mu.Lock()
-	if l := s.logs[channel]; l != nil {
-		s.mu.Unlock()
-		return l, false
-	}
-	l := newLog(h, channel)
-	s.logs[channel] = l
-	s.mu.Unlock()
-	h.channels.Add(1)
-	h.cfg.Broker.Follow([]string{channel})
-	return l, true
-}
-
-// remove takes l out of its shard and stops following it.
-func (h *Hub) remove(l *log) {
-	h.following.Lock()
-	defer h.following.Unlock()
-	s := h.shard(l.name)
-	s.mu.Lock()
-	found := s.logs[l.name] == l
-	if found {
-		delete(s.logs, l.name)
-	}
-	s.mu.Unlock()
-	if found {
-		h.channels.Add(-1)
-		h.cfg.Broker.Unfollow([]string{l.name})
 	}
 }
 
@@ -251,16 +159,53 @@ func (h *Hub) find(channel string) *log {
 	return s.logs[channel]
 }
 
-// Deliver takes a new entry of a followed channel, in log order. It implements broker.Sink.
-func (h *Hub) Deliver(channel, epoch string, e *broker.Entry) {
-	if l := h.find(channel); l != nil {
-		l.deliver(epoch, e)
+// list appends the shard's logs to dst.
+func (s *shard) list(dst []*log) []*log {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, l := range s.logs {
+		dst = append(dst, l)
 	}
+	return dst
 }
 
-// Gap says that entries may have been missed. It implements broker.Sink.
-func (h *Hub) Gap(channel string) {
-	if l := h.find(channel); l != nil {
-		l.catchUp()
+// add finds p's log, or puts a new one into its shard, in which p waits, and follows the channel. It answers nil when
+// the hub is closed.
+func (h *Hub) add(p *placing) (l *log, fresh bool) {
+	h.following.Lock()
+	defer h.following.Unlock()
+	if h.closed {
+		return nil, false
+	}
+	channel := p.req.Channel
+	s := h.shard(channel)
+	s.mu.Lock()
+	if l = s.logs[channel]; l != nil {
+		s.mu.Unlock()
+		return l, false
+	}
+	l = newLog(h, channel)
+	l.waiting = append(l.waiting, p)
+	s.logs[channel] = l
+	s.mu.Unlock()
+	h.channels.Add(1)
+	h.cfg.Broker.Follow([]string{channel})
+	return l, true
+}
+
+// remove takes l out of its shard and stops following it, unless that has been done.
+func (h *Hub) remove(l *log) {
+	h.following.Lock()
+	defer h.following.Unlock()
+	s := h.shard(l.name)
+	s.mu.Lock()
+	found := s.logs[l.name] == l
+	if found {
+		delete(s.logs, l.name)
+	}
+	s.mu.Unlock()
+	if found {
+		h.channels.Add(-1)
+		h.cfg.Broker.Unfollow([]string{l.name})
 	}
 }

@@ -21,6 +21,7 @@ type log struct {
 	hub  *Hub
 	name string
 
+	// mu guards all below. It is never held while the broker, an owner or a loop is called.
 	mu      sync.Mutex
 	state   logState
 	keep    rule.History // what the broker retains
@@ -29,25 +30,24 @@ type log struct {
 	epoch string
 	head  uint64 // offset of the newest entry known here
 	tail  uint64 // the window holds every entry with an offset greater than this one
-	whole bool   // nothing before the window is retained by the broker either
+	whole bool   // entries up to tail are surely gone from the broker too, or there never were any
 
 	window []*broker.Entry // window[i] has index base+i
 	base   uint64
 	bytes  int64
+	holes  int // marks of what could not be read, in the window
 
 	sets   []*frameSet // one per encoding in use
 	groups []*group    // one per loop with followers
-
-	early   bool   // something was delivered while opening: read once more
-	ahead   uint64 // the newest offset seen while entries before it were missing
-	reading bool   // a catch-up is under way
-	suspect bool   // a catch-up could not be finished: try again at the next Tick
+	live   liveness
 
 	followers int
-	leftAt    int64 // when the last follower went, Unix milliseconds
-	wroteAt   int64 // when the newest entry came
-	checkedAt int64 // when the head was last compared with the broker's
-	cachedAt  int64 // when a frame was last made, 0 when there are none
+	leftAt    int64     // when the last follower went, Unix milliseconds; 0 when the next Tick is to say
+	wroteAt   int64     // when the newest entry came
+	checkedAt int64     // when the head was last compared with the broker's
+	framedAt  int64     // when a frame was last made, 0 when there are none
+	markedAt  int64     // when marks were last moved on
+	marks     [2]uint64 // index of the next entry at the last two times: frames before the older one are old
 }
 
 // firstIndex leaves room on both sides; indexes are of this node only.
@@ -60,70 +60,63 @@ func newLog(h *Hub, name string) *log {
 // end is the index of the entry that comes next.
 func (l *log) end() uint64 { return l.base + uint64(len(l.window)) }
 
-// deliver takes a live entry.
-func (l *log) deliver(epoch string, e *broker.Entry) {
-	l.mu.Lock()
-	switch {
-	case l.state == logDead:
-	case l.state == logOpening:
-		l.early = true
-	case epoch == l.epoch && e.Offset <= l.head: // read already
-	case l.reading || epoch != l.epoch || e.Prev != 0 && e.Prev != l.head:
-		l.ahead = max(l.ahead, e.Offset)
-		if !l.reading {
-			defer l.catchUp()
-		}
-	default:
-		l.append(e)
-		grown := l.groups
-		l.mu.Unlock()
-		grow(grown)
-		return
-	}
-	l.mu.Unlock()
-}
-
 // append puts e at the head of the window and makes its frames. l.mu is held.
 func (l *log) append(e *broker.Entry) {
 	index := l.end()
 	l.window = append(l.window, e)
 	l.head = e.Offset
+	if e.Op == opGap {
+		l.holes++
+	}
 	size := e.Size()
 	l.bytes += size
-	now := l.hub.now.Load()
-	l.wroteAt = now
+	l.wroteAt = l.hub.now.Load()
 	for _, s := range l.sets {
 		s.add(l, index, e)
-		l.cachedAt = now
+		l.framedAt = max(l.wroteAt, 1)
 	}
 	over := l.hub.bytes.Add(size) > l.hub.cfg.BudgetBytes
 	for len(l.window) > l.hub.cfg.WindowEntries || l.bytes > l.hub.cfg.WindowBytes && len(l.window) > 1 {
-		l.evict(1, len(l.window) > l.keep.Count)
+		l.evict(1, len(l.window)-l.holes > l.keep.Count)
 	}
 	if over {
 		l.hub.relieve(l)
 	}
 }
 
-// evict drops the n oldest entries of the window. gone says that the broker does not retain them either. l.mu is held.
+// evict drops the n oldest entries of the window, n not being 0. gone says that the broker does not retain them either,
+// and so nothing before them. l.mu is held.
 func (l *log) evict(n int, gone bool) {
 	var size int64
 	for i, e := range l.window[:n] {
 		size += e.Size()
 		l.tail = e.Offset
-		l.window[i] = nil // readers copy under the lock
+		if e.Op == opGap {
+			l.holes--
+		}
+		l.window[i] = nil // who reads entries copies them under the lock
 	}
 	l.window = l.window[n:]
 	l.base += uint64(n)
 	l.bytes -= size
-	l.whole = l.whole && gone
+	l.whole = gone
 	l.hub.bytes.Add(-size)
 	if len(l.window) == 0 {
 		l.window = nil
 	}
 }
 
-// index finds the index of the first entry after offset, which lies in the window. l.mu is held.
+// discard gives up everything the log holds. l.mu is held.
+func (l *log) discard() {
+	l.state = logDead
+	l.hub.bytes.Add(-l.bytes)
+	l.window, l.bytes, l.live = nil, 0, liveness{}
+	for _, s := range l.sets {
+		s.clear(l, l.base)
+	}
+}
+
+// index finds the index of the first entry after offset. l.mu is held.
 func (l *log) index(offset uint64) uint64 {
 	i := sort.Search(len(l.window), func(i int) bool { return l.window[i].Offset > offset })
 	return l.base + uint64(i)
@@ -146,7 +139,7 @@ func (l *log) set(enc Encoding) *frameSet {
 		}
 	}
 	s := &frameSet{enc: enc, cursors: 1}
-	s.clear(l.end())
+	s.clear(l, l.end())
 	l.sets = append(l.sets, s)
 	return s
 }
@@ -159,6 +152,7 @@ func (l *log) unset(s *frameSet) {
 	}
 	for i := range l.sets {
 		if l.sets[i] == s {
+			s.clear(l, l.end())
 			l.sets = append(l.sets[:i:i], l.sets[i+1:]...)
 			return
 		}
@@ -172,8 +166,7 @@ func (l *log) group(loop int) *group {
 			return g
 		}
 	}
-	g := &group{log: l, loop: l.hub.cfg.Loops[loop], index: loop}
-	g.walk = func() { g.turn(0) }
+	g := newGroup(l, loop)
 	l.groups = append(l.groups[:len(l.groups):len(l.groups)], g) // grow reads the old slice without the lock
 	return g
 }
@@ -188,22 +181,16 @@ func (l *log) ungroup(g *group) {
 	}
 }
 
-// reset gives the log up because the broker has begun a new one: every cursor is ended and may subscribe again.
-// l.mu is not held.
-func (l *log) reset() { l.kill(ErrEpochChanged) }
-
-// kill takes the log out of its shard and ends every cursor with err.
+// kill takes the log out of its shard and ends every cursor with err. l.mu is not held.
 func (l *log) kill(err error) {
 	l.mu.Lock()
 	if l.state == logDead {
 		l.mu.Unlock()
 		return
 	}
-	l.state = logDead
+	l.discard()
 	waiting, groups := l.waiting, l.groups
 	l.waiting = nil
-	l.hub.bytes.Add(-l.bytes)
-	l.window, l.bytes = nil, 0
 	l.mu.Unlock()
 
 	l.hub.remove(l)
@@ -215,41 +202,50 @@ func (l *log) kill(err error) {
 	}
 }
 
+// sampleLogs is how many logs of a shard are looked at when room is needed.
+const sampleLogs = 64
+
 // relieve gives up entries of windows until the node is within its budget. It looks at the shards in turn and evicts
-// the older half of the largest window there, so the windows that hold most give most. l, whose lock is held, is the
-// log that went over the budget; it gives when no other can be had without waiting.
+// the older half of the largest window among some there, so the windows that hold most give most. l, whose lock is
+// held, is the log that went over the budget; it gives when no other can be had without waiting.
 func (h *Hub) relieve(l *log) {
 	for range shardCount {
 		if h.bytes.Load() <= h.cfg.BudgetBytes {
 			return
 		}
-		s := &h.shards[h.hand.Add(1)%shardCount]
-		if !s.mu.TryRLock() {
-			continue
-		}
-		var largest *log
-		for _, other := range s.logs {
-			if other == l || !other.mu.TryLock() {
-				continue
-			}
-			if largest == nil || other.bytes > largest.bytes {
-				if largest != nil {
-					largest.mu.Unlock()
-				}
-				largest = other
-				continue
-			}
-			other.mu.Unlock()
-		}
-		s.mu.RUnlock()
-		if largest != nil {
-			if n := len(largest.window); n > 0 {
-				largest.evict((n+1)/2, false)
-			}
+		if largest := h.shards[h.hand.Add(1)%shardCount].lockLargest(l); largest != nil {
+			largest.evict((len(largest.window)+1)/2, false)
 			largest.mu.Unlock()
 		}
 	}
 	if h.bytes.Load() > h.cfg.BudgetBytes && len(l.window) > 1 {
 		l.evict(len(l.window)/2, false)
 	}
+}
+
+// lockLargest finds the largest window among some logs of the shard, and locks it. It is nil when there is none that can
+// be had at once. Nothing here waits for a lock, as the caller holds that of not.
+func (s *shard) lockLargest(not *log) (largest *log) {
+	if !s.mu.TryRLock() {
+		return nil
+	}
+	defer s.mu.RUnlock()
+	seen := 0
+	for _, l := range s.logs { // in random order: Go's maps see to that
+		if seen++; seen > sampleLogs {
+			break
+		}
+		if l == not || !l.mu.TryLock() {
+			continue
+		}
+		if len(l.window) == 0 || largest != nil && l.bytes <= largest.bytes {
+			l.mu.Unlock()
+			continue
+		}
+		if largest != nil {
+			largest.mu.Unlock()
+		}
+		largest = l
+	}
+	return largest
 }

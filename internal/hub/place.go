@@ -8,26 +8,13 @@ import (
 	"hocket.dev/internal/rule"
 )
 
-// pageEntries is how many entries are read from the broker at once.
-const pageEntries = 1000
-
 // placing is a cursor on its way into a log.
 type placing struct {
 	hub    *Hub
 	req    Request
 	cursor *Cursor
 	done   func(Placed, error)
-}
-
-// backlog is a run of entries that a cursor is due before those of the window.
-type backlog struct {
-	epoch   string
-	entries []*broker.Entry
-	sent    int
-	more    bool // of the state
-	state   bool // the entries are of the compacted state as it was at upTo; the log goes on after upTo
-	upTo    uint64
-	reading bool // the next page is under way
+	tries  int // pages that were of another epoch than the log
 }
 
 func (p *placing) post(fn func()) { p.hub.cfg.Loops[p.req.Loop].Post(fn) }
@@ -40,27 +27,23 @@ func (p *placing) fail(err error) {
 	}
 }
 
-// place puts the cursor into l, on its loop.
-func (p *placing) place(l *log) {
-	if p.cursor.state != cursorWaiting {
-		return
-	}
+// place puts the cursor into l, on its loop, or has it wait for l to open or for a read. It answers false when l is dead.
+func (p *placing) place(l *log) bool {
 	l.mu.Lock()
 	switch l.state {
 	case logOpening:
 		l.waiting = append(l.waiting, p)
 		l.mu.Unlock()
-		return
+		return true
 	case logDead:
 		l.mu.Unlock()
-		p.hub.subscribe(p)
-		return
+		return false
 	}
 	index, recovered, ok := l.locate(p.req.Start)
 	if !ok {
 		l.mu.Unlock()
 		p.read(l)
-		return
+		return true
 	}
 	p.cursor.next, p.cursor.offset = index, l.offsetBefore(index)
 	if p.req.Start.Kind == Position && recovered {
@@ -69,36 +52,52 @@ func (p *placing) place(l *log) {
 	placed := p.attach(l, recovered)
 	l.mu.Unlock()
 	p.finish(placed)
+	return true
 }
 
 // locate finds where a cursor begins. ok is false when the window does not tell. l.mu is held.
 func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 	kept := min(len(l.window), l.keep.Count) // the window may hold more than the rule retains
+	all := l.holes == 0 && (l.whole || kept == l.keep.Count)
 	switch s.Kind {
 	case Live:
 		return l.end(), true, true
 	case Last:
 		n := min(max(s.Last, 0), l.keep.Count)
-		if n <= kept || l.whole {
+		if all || n <= kept && l.holes == 0 || n == 0 {
 			return l.end() - uint64(min(n, kept)), true, true
 		}
 	case Since:
 		oldest := len(l.window) - kept
 		i := oldest + sort.Search(kept, func(i int) bool { return l.window[oldest+i].Time >= s.Since })
-		if i > oldest || l.whole || kept == l.keep.Count {
+		if all || i > oldest && l.holes == 0 {
 			return l.base + uint64(i), true, true
 		}
 	case Position:
 		at := s.Position
-		valid := at.Epoch == l.epoch && at.Offset <= l.head
-		if valid && at.Offset >= l.tail {
-			return l.index(at.Offset), true, true
-		}
-		if l.whole || l.keep.Count == 0 {
+		switch here := at.Epoch == l.epoch; {
+		case here && at.Offset > l.head: // perhaps this node has not got it yet
+		case here && at.Offset >= l.tail:
+			i := l.index(at.Offset)
+			return i, true, !l.holed(i)
+		case all && (l.whole || !here):
 			return l.end() - uint64(kept), false, true
 		}
 	}
 	return 0, false, false
+}
+
+// holed says that the window has a hole at index or after it. l.mu is held.
+func (l *log) holed(index uint64) bool {
+	if l.holes == 0 {
+		return false
+	}
+	for _, e := range l.window[index-l.base:] {
+		if e.Op == opGap {
+			return true
+		}
+	}
+	return false
 }
 
 // attach puts the cursor, whose place is set, into its group. l.mu is held.
@@ -121,14 +120,6 @@ func (p *placing) finish(placed Placed) {
 	p.cursor.wake()
 }
 
-// wake tells the owner when something is due.
-func (c *Cursor) wake() {
-	if c.state == cursorPlaced && !c.due && (c.behind != nil || c.next < c.group.end) {
-		c.due = true
-		c.owner.Due(c)
-	}
-}
-
 // read asks the broker for what the window does not hold, and places the cursor with it.
 func (p *placing) read(l *log) {
 	h := p.hub
@@ -140,7 +131,7 @@ func (p *placing) read(l *log) {
 				p.fail(err)
 				return
 			}
-			p.placeBehind(l, page, recovered)
+			p.placeBehind(l, &page, recovered)
 		})
 	})
 	if !ok {
@@ -151,17 +142,17 @@ func (p *placing) read(l *log) {
 // firstPage reads the beginning of what is asked for.
 func (p *placing) firstPage(ctx context.Context) (page broker.Page, recovered bool, err error) {
 	b, start := p.hub.cfg.Broker, p.req.Start
-	q := broker.Query{Limit: pageEntries}
+	q := broker.Query{Limit: p.hub.pageEntries}
 	switch start.Kind {
 	case State:
 		st, ok := b.(broker.State)
 		if !ok {
 			return page, false, ErrNoState
 		}
-		page, err = st.State(ctx, p.req.Channel, broker.StateQuery{Limit: pageEntries})
+		page, err = st.State(ctx, p.req.Channel, broker.StateQuery{Limit: p.hub.pageEntries})
 		return page, true, err
 	case Last:
-		q.Limit = min(start.Last, max(p.req.History.Count, 1))
+		q.Limit = max(min(start.Last, p.req.History.Count), 1)
 	case Since:
 		q.Since = max(start.Since, 1)
 	case Position:
@@ -171,130 +162,62 @@ func (p *placing) firstPage(ctx context.Context) (page broker.Page, recovered bo
 	if start.Kind != Position || err != nil || page.Complete {
 		return page, true, err
 	}
-	page, err = b.Read(ctx, p.req.Channel, broker.Query{HasAfter: true, Limit: pageEntries}) // what is kept
+	// What is kept. It may be complete by itself, if everything there ever was is kept.
+	page, err = b.Read(ctx, p.req.Channel, broker.Query{HasAfter: true, Limit: p.hub.pageEntries})
 	return page, false, err
 }
 
 // placeBehind places the cursor before the entries of page.
-func (p *placing) placeBehind(l *log, page broker.Page, recovered bool) {
-	if p.cursor.state != cursorWaiting {
+func (p *placing) placeBehind(l *log, page *broker.Page, recovered bool) {
+	c, kind := p.cursor, p.req.Start.Kind
+	if c.state != cursorWaiting {
 		return
 	}
-	c := p.cursor
 	l.mu.Lock()
 	if l.state != logOpen || l.epoch != page.Epoch {
-		dead := l.state == logDead
 		l.mu.Unlock()
-		if dead {
-			p.hub.subscribe(p)
-		} else {
-			p.fail(ErrEpochChanged)
-		}
+		p.again(l)
 		return
 	}
-	state := p.req.Start.Kind == State
-	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, state: state, upTo: page.Head, more: page.More}
+	c.behind = &backlog{
+		epoch: page.Epoch, entries: page.Entries, upTo: page.Head,
+		state: kind == State, more: page.More && kind != Last,
+	}
 	switch {
-	case state:
+	case kind == State:
+	case kind == Position && recovered:
+		c.offset = p.req.Start.Position.Offset
 	case len(page.Entries) > 0:
-		c.offset = page.Entries[0].Prev
+		c.offset = before(page.Entries[0])
 	default:
-		c.offset = max(page.Head, l.tail)
+		c.offset = page.Head
+	}
+	if page.Head > l.head { // on its way here, or lost
+		l.live.ahead, l.live.suspect = max(l.live.ahead, page.Head), true
 	}
 	placed := p.attach(l, recovered)
-	if state {
+	placed.Offset = max(placed.Offset, page.Head)
+	if kind == State {
 		placed.Offset = page.Head
 	}
 	l.mu.Unlock()
 	p.finish(placed)
 }
 
-// rejoin goes on after the entries of the backlog have been sent: in the window when it reaches back far enough (it
-// answers true), else with the next page, which is asked for.
-func (c *Cursor) rejoin() bool {
-	b, l := c.behind, c.group.log
-	if b.state && b.more && c.offset < b.upTo {
-		c.readOn()
-		return false
-	}
-	if b.state {
-		c.offset, b.state = max(c.offset, b.upTo), false
-	}
+// mostTries is how often a cursor may find the broker in another epoch than the log: once is news, more is trouble.
+const mostTries = 3
+
+// again begins anew: l is dead, or of another epoch than the broker.
+func (p *placing) again(l *log) {
 	l.mu.Lock()
-	inside := c.offset >= l.tail
-	if inside {
-		c.next = l.index(c.offset)
-		c.behind = nil
-		c.group.refreshLocked()
-	}
+	open := l.state == logOpen
 	l.mu.Unlock()
-	if !inside {
-		c.readOn()
-	}
-	return inside
-}
-
-// readOn asks the broker for the page after the cursor's offset.
-func (c *Cursor) readOn() {
-	b, g := c.behind, c.group
-	h, name, after := g.log.hub, g.log.name, c.offset
-	b.reading = true
-	h.stats.reads.Add(1)
-	ok := h.cfg.Task(func(ctx context.Context) {
-		page, err := readAfter(ctx, h.cfg.Broker, name, b.epoch, after, b.state)
-		g.loop.Post(func() { c.resume(b, page, err) })
-	})
-	if !ok {
-		b.reading = false
-		g.loop.Post(func() { c.resume(b, broker.Page{}, ErrBusy) })
-	}
-}
-
-func readAfter(ctx context.Context, b broker.Broker, name, epoch string, after uint64, state bool) (broker.Page, error) {
-	if state {
-		return b.(broker.State).State(ctx, name, broker.StateQuery{After: after, Limit: pageEntries})
-	}
-	return b.Read(ctx, name, broker.Query{HasAfter: true, After: after, Epoch: epoch, Limit: pageEntries})
-}
-
-// resume takes the page that readOn asked for. b tells whether the cursor is still the one that asked.
-func (c *Cursor) resume(b *backlog, page broker.Page, err error) {
-	if c.state != cursorPlaced || c.behind != b {
-		return
-	}
-	b.reading = false
-	if err == nil && page.Epoch != b.epoch {
-		err = ErrEpochChanged
-	}
-	if err != nil {
-		owner := c.owner
-		c.Close()
-		owner.Ended(c, err)
-		return
-	}
-	b.entries, b.sent = page.Entries, 0
-	if b.state {
-		b.more = page.More
-		for n := len(b.entries); n > 0 && b.entries[n-1].Offset > b.upTo; n-- {
-			b.entries, b.more = b.entries[:n-1], false
+	if open {
+		if p.tries++; p.tries == mostTries {
+			p.fail(ErrEpochChanged)
+			return
 		}
-		if len(b.entries) == 0 {
-			b.more = false
-		}
-	} else if !page.Complete {
-		b.entries = append([]*broker.Entry{hole(c.offset, page)}, b.entries...)
+		l.kill(ErrEpochChanged)
 	}
-	c.wake()
-}
-
-// hole makes the mark of the entries after the offset after that page does not hold.
-func hole(after uint64, page broker.Page) *broker.Entry {
-	to := page.Head
-	if len(page.Entries) > 0 {
-		to = max(after+1, page.Entries[0].Prev)
-		if page.Entries[0].Prev == 0 {
-			to = page.Entries[0].Offset - 1
-		}
-	}
-	return &broker.Entry{Op: opGap, Prev: after, Offset: max(to, after+1)}
+	p.hub.subscribe(p)
 }

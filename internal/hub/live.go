@@ -1,0 +1,195 @@
+package hub
+
+import (
+	"context"
+
+	"hocket.dev/broker"
+)
+
+// heldEntries is how many entries are kept that come live while the ones before them are read. More are read again.
+const heldEntries = 256
+
+// liveness is what a log knows of entries that it has not got. It is guarded by the log's lock.
+type liveness struct {
+	reading bool            // a catch-up is under way, or the log is being opened
+	again   bool            // something has come that one more read has to answer
+	suspect bool            // a catch-up could not be finished: the next Tick tries again
+	ahead   uint64          // the newest offset heard of
+	held    []*broker.Entry // came live while reading
+}
+
+// deliver takes a live entry.
+func (l *log) deliver(epoch string, e *broker.Entry) {
+	l.mu.Lock()
+	switch {
+	case l.state == logDead:
+	case l.state == logOpening:
+		l.live.again = true
+	case epoch == l.epoch && e.Offset <= l.head: // read already
+	case !l.live.reading && epoch == l.epoch && l.follows(e):
+		l.append(e)
+		groups := l.groups
+		l.mu.Unlock()
+		grow(groups)
+		return
+	default:
+		l.hold(epoch, e)
+		start := !l.live.reading
+		l.mu.Unlock()
+		if start {
+			l.catchUp()
+		}
+		return
+	}
+	l.mu.Unlock()
+}
+
+// follows says that there is no entry between the head and e. An entry that does not name the one before it might follow
+// on any: only a read can tell.
+func (l *log) follows(e *broker.Entry) bool { return e.Prev == l.head }
+
+// hold keeps e until the entries before it have been read. l.mu is held.
+func (l *log) hold(epoch string, e *broker.Entry) {
+	v := &l.live
+	if epoch != l.epoch {
+		v.again = true
+		return
+	}
+	v.ahead = max(v.ahead, e.Offset)
+	if len(v.held) < heldEntries {
+		v.held = append(v.held, e)
+	}
+}
+
+// catchUp reads what the broker has beyond the head. If that is being done, it is done once more.
+func (l *log) catchUp() {
+	l.mu.Lock()
+	if l.state == logDead || l.live.reading || l.state == logOpening {
+		l.live.again = true
+		l.mu.Unlock()
+		return
+	}
+	l.live.reading = true
+	l.mu.Unlock()
+	if !l.hub.cfg.Task(l.readOn) {
+		l.pause()
+	}
+}
+
+// pause leaves the rest of a catch-up to the next Tick.
+func (l *log) pause() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live = liveness{suspect: true}
+}
+
+// readOn appends page after page until nothing that has been heard of is missing.
+func (l *log) readOn(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		after, epoch, ahead := l.head, l.epoch, l.live.ahead
+		l.live.again = false
+		dead := l.state == logDead
+		l.mu.Unlock()
+		if dead {
+			return
+		}
+		l.hub.stats.reads.Add(1)
+		page, err := l.hub.cfg.Broker.Read(ctx, l.name,
+			broker.Query{HasAfter: true, After: after, Epoch: epoch, Limit: l.hub.pageEntries})
+		if err != nil {
+			l.pause()
+			return
+		}
+		if page.Epoch != epoch || page.Head < after {
+			l.kill(ErrEpochChanged)
+			return
+		}
+		done, groups := l.take(after, ahead, &page)
+		grow(groups)
+		if done {
+			return
+		}
+	}
+}
+
+// take appends a page that follows on the offset after, and what is held behind it. ahead is the newest offset that had
+// been heard of before the page was asked for. It answers whether the catch-up is done, and who is to be told.
+func (l *log) take(after, ahead uint64, page *broker.Page) (done bool, groups []*group) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state != logOpen {
+		return true, nil
+	}
+	end := l.end()
+	if gap := hole(after, page); gap != nil {
+		gap.Time = l.hub.now.Load()
+		if n := len(l.window); n > 0 {
+			gap.Time = l.window[n-1].Time // times in a window do not step back
+		}
+		l.append(gap)
+	}
+	for _, e := range page.Entries {
+		if e.Offset > l.head {
+			l.append(e)
+			l.hub.stats.found.Add(1)
+		}
+	}
+	if !page.More {
+		l.head = max(l.head, page.Head) // up to here nothing else is retained
+	}
+	l.release()
+	if l.end() > end {
+		groups = l.groups
+	}
+	v := &l.live
+	switch {
+	case page.More || v.again:
+		return false, groups
+	case l.head >= v.ahead:
+		*v = liveness{}
+	case l.head > after || v.ahead > ahead:
+		return false, groups // what is missing may have come to the broker since
+	default:
+		*v = liveness{suspect: true} // heard of, and not to be had yet
+	}
+	return true, groups
+}
+
+// release appends what is held and follows on the head. l.mu is held.
+func (l *log) release() {
+	held := l.live.held
+	for len(held) > 0 && (held[0].Offset <= l.head || l.follows(held[0])) {
+		if held[0].Offset > l.head {
+			l.append(held[0])
+		}
+		held = held[1:]
+	}
+	if len(held) == 0 {
+		held = nil
+	}
+	l.live.held = held
+}
+
+// hole makes the mark of the entries that are missing between the offset after and page; nil when none are.
+func hole(after uint64, page *broker.Page) *broker.Entry {
+	if page.Complete {
+		return nil
+	}
+	to := page.Head
+	if len(page.Entries) > 0 {
+		to = before(page.Entries[0])
+	}
+	if to <= after {
+		return nil
+	}
+	return &broker.Entry{Op: opGap, Prev: after, Offset: to}
+}
+
+// before is the offset before e: that of the entry before it, as far as is known.
+func before(e *broker.Entry) uint64 {
+	if e.Prev != 0 {
+		return e.Prev
+	}
+	return e.Offset - 1
+}

@@ -1,0 +1,88 @@
+package hub
+
+import (
+	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
+)
+
+// StartKind says where a cursor begins.
+type StartKind uint8
+
+// The places a cursor can begin at.
+const (
+	Live     StartKind = iota // with the next entry
+	Last                      // with the newest Start.Last entries
+	Since                     // with the entries since Start.Since
+	Position                  // after Start.Position
+	State                     // with the latest entry of every key
+)
+
+// Start says where a cursor begins.
+type Start struct {
+	Kind     StartKind
+	Last     int
+	Since    int64 // Unix milliseconds
+	Position broker.Position
+}
+
+// Owner is the session a cursor belongs to. Its methods are called on the owner's loop.
+type Owner interface {
+	// Due says that c has something to send. It is called once, until a Take of c has found nothing more.
+	Due(c *Cursor)
+	// Ended says that c has been closed from this side, and why.
+	Ended(c *Cursor, err error)
+	// Name is the session's public name: entries that it published without echo are not sent to it.
+	Name() string
+}
+
+// Request asks for a cursor.
+type Request struct {
+	Channel  string
+	Loop     int // index into Config.Loops: where the owner lives
+	Owner    Owner
+	Encoding Encoding
+	Start    Start
+	Overflow rule.Overflow
+	// History is what the channel's rule retains: a new window is filled with it, so that whoever comes back finds it
+	// on this node.
+	History rule.History
+}
+
+// Placed says where a cursor was placed.
+type Placed struct {
+	Epoch  string
+	Offset uint64 // the channel's newest entry when the cursor was placed
+	// Recovered is false when entries after the position asked for are gone, or the position is not of this epoch.
+	Recovered bool
+}
+
+// Subscribe places c, which has not been used before, and calls done on the loop: before it returns, when the window
+// holds what is asked for, else later. A cursor that is closed in between is not placed and its done is not called.
+// Besides the errors of this package done may get one of the broker's.
+func (h *Hub) Subscribe(req Request, c *Cursor, done func(Placed, error)) {
+	*c = Cursor{owner: req.Owner, state: cursorWaiting}
+	h.subscribe(&placing{hub: h, req: req, cursor: c, done: done})
+}
+
+// subscribe places p, or leaves it waiting for its log.
+func (h *Hub) subscribe(p *placing) {
+	for p.cursor.state == cursorWaiting {
+		l := h.find(p.req.Channel)
+		if l == nil {
+			fresh := false
+			l, fresh = h.add(p)
+			if l == nil {
+				p.fail(ErrClosed)
+				return
+			}
+			if fresh {
+				l.open(p.req.History)
+				return
+			}
+		}
+		if p.place(l) {
+			return
+		}
+		h.remove(l) // it is dead; whoever killed it may not have come to that yet
+	}
+}

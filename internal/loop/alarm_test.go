@@ -76,20 +76,17 @@ func TestAlarmIsNeverEarly(t *testing.T) {
 	})
 }
 
-// TestLongSweepKeepsToItsBudget lets each alarm use the whole budget, and set itself again.
+// TestLongSweepKeepsToItsBudget lets each alarm use the whole budget.
 func TestLongSweepKeepsToItsBudget(t *testing.T) {
 	eachDriver(t, func(t *testing.T, b *bench) {
 		perTurn := map[uint64]int{}
-		var rung []int
+		rung := 0
 		owners := make([]owner, 5)
 		for i := range owners {
 			owners[i].alarm = func() {
 				b.advance(b.cfg.TurnBudget)
 				perTurn[b.Stats().Turns]++
-				rung = append(rung, i)
-				for j := range owners {
-					owners[j].SetAlarm(1) // also for those which this sweep has yet to reach
-				}
+				rung++
 			}
 			b.attach(t, &owners[i])
 		}
@@ -99,20 +96,33 @@ func TestLongSweepKeepsToItsBudget(t *testing.T) {
 			}
 		})
 		b.advance(sweepEvery)
-		for range 10 {
+		for range owners {
 			b.do(func() {})
 		}
-		if !slices.Equal(rung, []int{0}) {
-			t.Errorf("rang %v, want only the first, which set all others anew", rung)
+		if rung != len(owners) || len(perTurn) != rung {
+			t.Errorf("%d alarms rang in %d turns, want %d, each in its own", rung, len(perTurn), len(owners))
 		}
-		b.advance(2 * sweepEvery)
-		for range 10 {
-			b.do(func() {})
-		}
-		for turn, n := range perTurn {
-			if n > 1 {
-				t.Errorf("turn %d had %d alarms of one budget each", turn, n)
+	})
+}
+
+func TestAlarmSetDuringASweepIsNotCountedByIt(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		rung := [3]int{}
+		owners := make([]owner, len(rung))
+		for i := range owners {
+			owners[i].alarm = func() {
+				rung[i]++
+				for j := range owners {
+					owners[j].SetAlarm(1) // also those that the sweep has yet to reach
+				}
 			}
+			b.attach(t, &owners[i])
+		}
+		b.do(func() { owners[1].SetAlarm(1) })
+		b.advance(sweepEvery)
+		b.do(func() {})
+		if rung != [3]int{0, 1, 0} {
+			t.Errorf("rang %v, want only the one in the middle", rung)
 		}
 	})
 }
@@ -168,6 +178,29 @@ func TestTimers(t *testing.T) {
 				t.Error("Stop of a timer that has fired is true")
 			}
 		})
+	})
+}
+
+func TestTimersKeepToTheirBudget(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		perTurn := map[uint64]int{}
+		fired := 0
+		b.do(func() {
+			for range 5 {
+				b.After(time.Second, func() {
+					b.advance(b.cfg.TurnBudget)
+					perTurn[b.Stats().Turns]++
+					fired++
+				})
+			}
+		})
+		b.advance(time.Second)
+		for range 5 {
+			b.do(func() {})
+		}
+		if fired != 5 || len(perTurn) != fired {
+			t.Errorf("%d timers fired in %d turns, want 5, each in its own", fired, len(perTurn))
+		}
 	})
 }
 

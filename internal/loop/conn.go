@@ -91,6 +91,7 @@ type link interface {
 // is the system's, when there are no descriptors left, or [ErrGroupClosed]; then Closed is not called.
 func (l *Loop) Attach(c *Conn, nc net.Conn, h Handler) error {
 	if c.loop != nil {
+		nc.Close()
 		return errors.New("loop: attach: the Conn is in use")
 	}
 	k, err := l.poll.adopt(c, nc)
@@ -215,9 +216,9 @@ func (c *Conn) Close(err error) {
 	c.loop.ended = append(c.loop.ended, ending{c, err})
 }
 
-// hasRoom says that a full connection takes bytes again.
+// hasRoom says that a full connection takes bytes again. A stream may say so while it lingers after Close.
 func (c *Conn) hasRoom() {
-	if c.state.has(full) {
+	if c.state.has(full) && !c.state.has(closed) {
 		c.state &^= full
 		c.link.update(c)
 		c.Wake()

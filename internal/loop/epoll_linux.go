@@ -110,7 +110,7 @@ func (e *epoll) ready() bool { return e.at < e.n }
 
 // read serves what wait found. If the budget ends before the batch, the rest of the batch is served before the next wait:
 // asking again would put the ones just served in front of it.
-func (e *epoll) read(start time.Duration) {
+func (e *epoll) read() {
 	for e.ready() {
 		ev := &e.events[e.at]
 		e.at++
@@ -118,12 +118,10 @@ func (e *epoll) read(start time.Duration) {
 			continue
 		}
 		// An event of a connection that has closed since the wait finds another generation.
-		c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad))
-		if c == nil {
-			continue
+		if c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad)); c != nil {
+			e.serve(c, ev.Events)
 		}
-		e.serve(c, ev.Events)
-		if e.loop.over(start) {
+		if e.ready() && e.loop.over(e.loop.turnAt) {
 			return
 		}
 	}
@@ -183,11 +181,11 @@ func (e *epoll) servePaused(c *Conn, events uint32) {
 // interest returns the event to register for the connection as it is now.
 func (e *epoll) interest(c *Conn) unix.EpollEvent {
 	ev := unix.EpollEvent{Fd: int32(c.slot), Pad: int32(e.loop.table.slots[c.slot].generation)}
-	if !c.state.has(paused) {
-		ev.Events |= unix.EPOLLIN
-	}
-	if !c.state.has(hungup) {
-		ev.Events |= unix.EPOLLRDHUP
+	switch {
+	case !c.state.has(paused):
+		ev.Events = unix.EPOLLIN // which the end is too
+	case !c.state.has(hungup):
+		ev.Events = unix.EPOLLRDHUP
 	}
 	if c.state.has(full) {
 		ev.Events |= unix.EPOLLOUT // only while full, as it is nearly always true

@@ -76,6 +76,25 @@ func TestEventOfAnEarlierGenerationIsIgnored(t *testing.T) {
 	wantEOF(t, client)
 }
 
+// TestClosedConnectionIsForgotten has a copy of the descriptor open elsewhere, as a child process may have.
+func TestClosedConnectionIsForgotten(t *testing.T) {
+	b := newBench(t, drivers[0])
+	o := &owner{}
+	client := b.attach(t, o)
+	other := b.attachEcho(t)
+	b.do(func() {
+		dup, err := unix.Dup(int(o.fd))
+		if err != nil {
+			t.Error(err)
+		}
+		t.Cleanup(func() { unix.Close(dup) })
+		o.Close(nil)
+	})
+	mustWrite(t, client, "nobody listens")
+	ping(t, other)
+	b.wantCalm(t)
+}
+
 func TestWritabilityIsAskedForOnlyWhileFull(t *testing.T) {
 	b := newBench(t, drivers[0])
 	o := &owner{}
@@ -154,11 +173,17 @@ func TestEveryReadySocketHasItsTurn(t *testing.T) {
 	clients := make([]net.Conn, conns)
 	left := conns * bytes
 	var order []int
+	perTurn := map[uint64]int{}
 	all := make(chan struct{})
 	for i := range owners {
 		owners[i].read = func([]byte) {
 			b.advance(b.cfg.TurnBudget)
 			order = append(order, i)
+			if turn := b.Stats().Turns; perTurn[turn] > 0 {
+				t.Errorf("turn %d goes on reading after its budget", turn)
+			} else {
+				perTurn[turn]++
+			}
 			if left--; left == 0 {
 				close(all)
 			}

@@ -231,6 +231,35 @@ func TestGroupCloseEndsEverything(t *testing.T) {
 	}
 }
 
+func TestGroupCloseRunsWhatABudgetHasLeft(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		ran := false
+		posted := make(chan struct{})
+		b.Post(func() { <-posted })
+		b.Post(func() {
+			b.stopping = true
+			b.advance(b.cfg.TurnBudget)
+		})
+		b.Post(func() { ran = true })
+		close(posted)
+		b.group.Close()
+		if !ran {
+			t.Error("a posted function was forgotten")
+		}
+	})
+}
+
+func TestStatsCountTime(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		for _, ms := range []int64{3, 7, 5} {
+			b.do(func() { b.clock.Add(ms * 1e6) })
+		}
+		if s := b.Stats(); s.Busy != 15*time.Millisecond || s.Longest != 7*time.Millisecond {
+			t.Errorf("busy for %v, longest turn %v; want 15ms and 7ms", s.Busy, s.Longest)
+		}
+	})
+}
+
 func TestAttachRacesWithGroupClose(t *testing.T) {
 	for _, d := range drivers {
 		t.Run(d.name, func(t *testing.T) {

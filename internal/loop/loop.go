@@ -47,8 +47,8 @@ type poller interface {
 	wait(d time.Duration)
 	// wake ends a wait, from any goroutine, also after stop.
 	wake()
-	// read serves what wait found ready until the budget that began at start is used up. ready tells whether something is left.
-	read(start time.Duration)
+	// read serves what wait found ready, within a budget. ready tells whether something is left.
+	read()
 	ready() bool
 	// adopt takes over the descriptor of nc for c, from any goroutine. A nil link means that nc has none.
 	adopt(c *Conn, nc net.Conn) (link, error)
@@ -119,10 +119,10 @@ func (l *Loop) run() {
 	for !l.stopping {
 		l.sleep()
 		l.turnAt = l.cfg.now()
-		l.readStep(l.turnAt)
-		l.postedStep(l.cfg.now())
-		l.timerStep(l.cfg.now())
-		l.flushStep(l.cfg.now())
+		l.readStep()
+		l.postedStep()
+		l.timerStep()
+		l.flushStep()
 		l.closedStep()
 		l.stats.turn(l.cfg.now() - l.turnAt)
 	}
@@ -164,43 +164,47 @@ func (l *Loop) mailed() bool {
 // over reports whether a step that began at start has used up its budget.
 func (l *Loop) over(start time.Duration) bool { return l.cfg.now()-start >= l.cfg.TurnBudget }
 
-func (l *Loop) readStep(start time.Duration) {
-	l.poll.read(start)
+func (l *Loop) readStep() {
+	l.poll.read()
 	if l.reading.empty() {
 		l.mu.Lock()
 		l.arrived = l.reading.refill(l.arrived)
 		l.mu.Unlock()
 	}
-	for !l.reading.empty() {
-		l.reading.next().serve()
-		if l.over(start) {
-			return
-		}
-	}
+	work(l, &l.reading, (*stream).serve)
 }
 
-func (l *Loop) postedStep(start time.Duration) {
+func (l *Loop) postedStep() {
 	if l.running.empty() {
 		l.mu.Lock()
 		l.posted = l.running.refill(l.posted)
 		l.mu.Unlock()
 	}
-	for !l.running.empty() {
-		l.call(l.running.next())
-		l.stats.posted.Add(1)
-		if l.over(start) {
-			return
-		}
-	}
+	work(l, &l.running, l.runPosted)
 }
 
-func (l *Loop) flushStep(start time.Duration) {
+func (l *Loop) runPosted(fn func()) {
+	l.stats.posted.Add(1)
+	l.call(fn)
+}
+
+func (l *Loop) flushStep() {
 	if l.flushing.empty() {
 		l.woken = l.flushing.refill(l.woken)
 	}
-	for !l.flushing.empty() {
-		l.flushing.next().flush()
-		if l.over(start) {
+	work(l, &l.flushing, (*Conn).flush)
+}
+
+// work is one step of a turn: it does what is in b until that is done or the budget used up. An empty step and the last item
+// do without a look at the clock.
+func work[T any](l *Loop, b *backlog[T], do func(T)) {
+	if b.empty() {
+		return
+	}
+	start := l.cfg.now()
+	for {
+		do(b.next())
+		if b.empty() || l.over(start) {
 			return
 		}
 	}
@@ -243,10 +247,10 @@ func (l *Loop) shutdown() {
 	l.mu.Unlock()
 
 	for !l.running.empty() {
-		l.call(l.running.next())
+		l.runPosted(l.running.next())
 	}
 	for _, fn := range rest {
-		l.call(fn) // a connection attached meanwhile is closed by its registration
+		l.runPosted(fn) // a connection attached meanwhile is closed by its registration
 	}
 	l.closedStep()
 	l.poll.stop()

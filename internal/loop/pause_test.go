@@ -2,6 +2,7 @@ package loop
 
 import (
 	"io"
+	"net"
 	"testing"
 )
 
@@ -77,6 +78,58 @@ func TestPausedConnectionKeepsTheBytesBeforeTheEnd(t *testing.T) {
 		}
 		b.do(o.Resume)
 		if s := <-got; s != "last words" {
+			t.Errorf("read %q after Resume", s)
+		}
+		if err := <-o.closed; err != io.EOF {
+			t.Errorf("closed with %v, want %v", err, io.EOF)
+		}
+	})
+}
+
+func TestPausedAgainNoticesTheEnd(t *testing.T) {
+	eachTCPDriver(t, func(t *testing.T, b *bench) {
+		o, got := newPausable(t)
+		read := o.read
+		o.read = func(p []byte) {
+			read(p)
+			o.Pause()
+		}
+		client, other := b.attach(t, o), b.attachEcho(t)
+		b.do(o.Pause)
+		mustWrite(t, client, "last words")
+		client.Close()
+		ping(t, other)
+		b.wantCalm(t)
+		b.do(o.Resume)
+		if s := <-got; s != "last words" {
+			t.Errorf("read %q after Resume", s)
+		}
+		if err := <-o.closed; err != io.EOF {
+			t.Errorf("closed with %v, want %v", err, io.EOF)
+		}
+	})
+}
+
+// A lastRead returns its bytes together with the end, as an io.Reader may.
+type lastRead struct{ net.Conn }
+
+func (c lastRead) Read(b []byte) (int, error) { return copy(b, "all at once"), io.EOF }
+
+func TestBytesAndEndInOneRead(t *testing.T) {
+	eachDriver(t, func(t *testing.T, b *bench) {
+		o, got := newPausable(t)
+		other := b.attachEcho(t)
+		server, _ := b.pair(t)
+		o.closed = make(chan error, 1)
+		b.do(func() {
+			if err := b.Attach(&o.Conn, lastRead{server}, o); err != nil {
+				t.Error(err)
+			}
+			o.Pause()
+		})
+		ping(t, other)
+		b.do(o.Resume)
+		if s := <-got; s != "all at once" {
 			t.Errorf("read %q after Resume", s)
 		}
 		if err := <-o.closed; err != io.EOF {

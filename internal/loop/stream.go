@@ -99,7 +99,7 @@ func (s *stream) serve() {
 	if room {
 		s.c.hasRoom()
 	}
-	if len(in) > 0 && !s.c.state.has(closed) {
+	if len(in) > 0 { // so it is not closed: close takes in away
 		s.handling = true
 		s.c.read(in)
 		s.handling = false
@@ -230,9 +230,7 @@ func (s *stream) wrote(n int, err error) {
 	s.mu.Lock()
 	s.pending -= n
 	if err != nil {
-		s.broken = err
-		s.pending -= len(s.out)
-		s.out = nil
+		s.broken, s.out = err, nil
 	}
 	if s.waiting && s.pending <= s.loop.cfg.WriteBufferBytes/2 {
 		s.waiting, s.room = false, true

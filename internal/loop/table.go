@@ -105,9 +105,6 @@ func (l *Loop) beginSweep() {
 
 // sweepAlarms counts down and calls those that have reached their time, from where the last turn stopped.
 func (l *Loop) sweepAlarms(start time.Duration) {
-	if l.sweep.at == noSweep {
-		return
-	}
 	for l.sweep.at < len(l.table.ticks) {
 		i := uint32(l.sweep.at)
 		l.sweep.at++

@@ -31,15 +31,20 @@ func (t *Timer) Stop() bool {
 	return true
 }
 
-func (l *Loop) timerStep(start time.Duration) {
-	for t := l.timers.first(); t != nil && t.due <= start; t = l.timers.first() {
-		heap.Pop(&l.timers)
-		l.call(t.fn)
-		if l.over(start) {
-			break
+func (l *Loop) timerStep() {
+	if len(l.timers) > 0 {
+		start := l.cfg.now()
+		for t := l.timers.first(); t != nil && t.due <= start; t = l.timers.first() {
+			heap.Pop(&l.timers)
+			l.call(t.fn)
+			if l.over(start) {
+				break
+			}
 		}
 	}
-	l.sweepAlarms(l.cfg.now())
+	if l.sweep.at != noSweep {
+		l.sweepAlarms(l.cfg.now())
+	}
 }
 
 // timers is a heap for container/heap. A wheel would be cheaper with many timers; with alarms for what each connection

@@ -73,6 +73,9 @@ type Config struct {
 	// WindowBytes bounds the windows of followed channels on this node; 0 means 256 MiB. Beyond it the largest windows
 	// are shortened: who lags or comes back from further behind is served by the broker, or told what it missed.
 	WindowBytes int64
+	// KeepMemory turns off that memory is given back to the system, which costs a collection, a few seconds after a wave
+	// of at least 1,000 clients has come or gone.
+	KeepMemory bool
 	// Tasks bounds how many reads of the broker and calls of methods are under way at once; 0 means 1024. Beyond it
 	// requests are answered with "busy".
 	Tasks int

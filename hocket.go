@@ -133,10 +133,15 @@ func (s *Server) start(ctx context.Context) {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		s.hub.Tick(time.Now())
+		var trim trimmer
 		for {
 			select {
 			case now := <-tick.C:
 				s.hub.Tick(now)
+				if !s.cfg.KeepMemory {
+					opened := s.websocket.Handshakes.Load()
+					trim.tick(now, 2*opened-uint64(s.Sessions())) // openings and closings
+				}
 			case <-ctx.Done():
 				return
 			}

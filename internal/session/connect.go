@@ -38,6 +38,9 @@ func (s *Session) connect(c *dialect.Command) {
 		s.fail(c.ID, "", err)
 		return
 	}
+	if args.Info != nil {
+		s.announce()
+	}
 	if c.ID.Kind != dialect.IDNone {
 		s.say(c.ID, s.greeting())
 	}

@@ -55,6 +55,19 @@ func (s *Session) enter(sub *subscription) {
 	})
 }
 
+// announce tells the others on every channel where the session is a member that its info has changed. An announcement
+// that the broker does not take is not repeated: it changes what is shown of a member, never who is one.
+func (s *Session) announce() {
+	for _, sub := range s.subs {
+		if !sub.member {
+			continue
+		}
+		e := s.present(broker.Set)
+		e.Headers = map[string]string{dialect.UpdateHeader: "1"}
+		s.append(dialect.PresencePrefix+sub.channel, e, presenceKeep, func(broker.Receipt, error) {})
+	}
+}
+
 // count asks for the number of members, and for the log's position where no join has told it.
 func (s *Session) count(sub *subscription) {
 	state, ok := s.shard.node.cfg.Broker.(broker.State)

@@ -87,7 +87,8 @@ type link interface {
 // goroutines through its own methods. Bytes that someone has already read from nc are the caller's to deal with.
 //
 // Attach may be called on the loop, or on any goroutine that has not yet shared c. The handler's methods are called from the
-// next step for posted functions on; who attaches on the loop can finish its own preparations before that. The error
+// next step for posted functions on: who attaches on the loop finishes its own preparations before that, who attaches elsewhere
+// and posts them may find that Read came first. The error
 // is the system's, when there are no descriptors left, or [ErrGroupClosed]; then Closed is not called.
 func (l *Loop) Attach(c *Conn, nc net.Conn, h Handler) error {
 	if c.loop != nil {

@@ -8,8 +8,11 @@
 //	...
 //	l := group.Next()
 //	s := &session{}                      // embeds a loop.Conn, implements loop.Handler
-//	err = l.Attach(&s.Conn, netConn, s)  // from here on s is touched on l alone
-//	l.Post(func() { s.greet() })         // from any goroutine
+//	l.Post(func() {                      // from any goroutine; from here on s is touched on l alone
+//		if err := l.Attach(&s.Conn, netConn, s); err == nil {
+//			s.greet()            // before the first Read
+//		}
+//	})
 //	...
 //	group.Close()
 //

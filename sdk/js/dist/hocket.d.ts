@@ -143,9 +143,9 @@ declare type From = 'live'
  | {
     last: number;
 }
-/** What was published in the last so many milliseconds. */
+/** What was published since that time, in milliseconds since 1970. */
  | {
-    sinceMs: number;
+    since: number;
 }
 /** Everything after a position the application has kept itself. */
  | Position;
@@ -559,6 +559,8 @@ declare class Connection extends Emitter<ConnectionEvents> {
      * `connection_lost` when the line goes before the answer comes.
      */
     call(method: string, payload?: unknown): Promise<unknown>;
+    /** Changes what others see of this session in presence, now and after every reconnect. */
+    setInfo(info: unknown): void;
     /** Ends the connection for good. Whatever still waits is rejected with `closed`. */
     close(): void;
 }
@@ -711,6 +713,8 @@ declare class Link {
     gotToken(token: string, now: number): void;
     /** The host could not get a token. */
     noToken(error: HocketError, now: number): void;
+    /** What others see of this session has changed. */
+    setInfo(info: unknown): void;
     /** The socket is open. */
     opened(now: number): void;
     /** Something came over the line, so it is alive. */
@@ -754,6 +758,9 @@ declare type Input = {
 } | {
     type: 'no token';
     error: HocketError;
+} | {
+    type: 'info';
+    info: unknown;
 } | {
     type: 'online';
 } | {

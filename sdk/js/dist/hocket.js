@@ -431,7 +431,6 @@ var Subscription = class {
 	#head = 0;
 	#position;
 	#base;
-	#firstAskedAt;
 	#unseen;
 	constructor(channel, options, backoff, random, emit) {
 		this.channel = channel;
@@ -471,7 +470,7 @@ var Subscription = class {
 		this.#retryAt = void 0;
 		this.#askedFrom = this.position;
 		this.#enter("subscribing");
-		const payload = { from: this.#askedFrom ?? this.#beginning(now) };
+		const payload = { from: this.#askedFrom ?? this.#beginning() };
 		if (this.#options.presence) payload["presence"] = this.#options.presence;
 		return JSON.stringify({
 			type: "subscribe",
@@ -611,11 +610,9 @@ var Subscription = class {
 		this.#base = void 0;
 	}
 	/** Where to begin when there is no position to go on from. */
-	#beginning(now) {
+	#beginning() {
 		const from = this.#options.from ?? "live";
-		if (typeof from !== "object" || !("sinceMs" in from)) return from;
-		this.#firstAskedAt ??= now;
-		return { since_ms: from.sinceMs + (now - this.#firstAskedAt) };
+		return typeof from === "object" && "since" in from ? { since_ms: from.since } : from;
 	}
 	/** What was shown so far has no continuation. Everything the log still holds will come, so nothing is dropped. */
 	#reset(event) {
@@ -677,7 +674,6 @@ var Subscription = class {
 		this.#base = typeof from === "object" && "epoch" in from ? from : void 0;
 		this.#epoch = void 0;
 		this.#head = 0;
-		this.#firstAskedAt = void 0;
 	}
 	#enter(state) {
 		if (state !== "subscribing") this.#id = void 0;
@@ -939,6 +935,8 @@ var Link = class {
 	#deadline;
 	#url;
 	#token;
+	#info;
+	#infoIsNew = false;
 	#connectId = -1;
 	#refusal;
 	#upSince;
@@ -953,6 +951,7 @@ var Link = class {
 		this.#backoff = new Backoff(settings.backoff, random);
 		this.#url = settings.url;
 		this.#token = settings.token;
+		this.#info = settings.info;
 	}
 	get state() {
 		return this.#state;
@@ -994,6 +993,12 @@ var Link = class {
 		if (this.#phase === "token") this.#retry(error, now);
 		else if (this.#phase === "connected") this.#refreshAt = now + refreshEveryMs;
 	}
+	/** What others see of this session has changed. */
+	setInfo(info) {
+		this.#info = info;
+		this.#infoIsNew = true;
+		if (this.#phase === "connected") this.#connect();
+	}
 	/** The socket is open. */
 	opened(now) {
 		if (this.#phase !== "opening") return;
@@ -1020,6 +1025,7 @@ var Link = class {
 		this.#upSince = now;
 		this.#enter("connected");
 		this.#host.up(now);
+		if (this.#infoIsNew) this.#connect();
 		this.#sendPing(now);
 	}
 	/** `connect` was answered with an error. In a session that stands only the new token was refused. */
@@ -1083,11 +1089,12 @@ var Link = class {
 	}
 	#connect() {
 		this.#connectId = this.#host.newId();
-		const { client, user, info } = this.#settings;
+		this.#infoIsNew = false;
+		const { client, user } = this.#settings;
 		const payload = {
 			client,
 			user,
-			info,
+			info: this.#info,
 			token: this.#token
 		};
 		this.#host.send(JSON.stringify({
@@ -1404,6 +1411,7 @@ var Session = class {
 				return this.#link.closed(input.code, input.reason, now);
 			case "token": return this.#link.gotToken(input.token, now);
 			case "no token": return this.#link.noToken(input.error, now);
+			case "info": return this.#link.setInfo(input.info);
 			case "online": return this.#link.online(now);
 			case "tick": return this.#tick(now);
 			case "subscribe": return this.#subscribe(input.channel, input.options, now);
@@ -1756,6 +1764,13 @@ var Connection = class extends Emitter {
 			type: "call",
 			method,
 			...payload !== void 0 && { payload }
+		});
+	}
+	/** Changes what others see of this session in presence, now and after every reconnect. */
+	setInfo(info) {
+		this.#run({
+			type: "info",
+			info
 		});
 	}
 	/** Ends the connection for good. Whatever still waits is rejected with `closed`. */

@@ -126,6 +126,11 @@ export class Connection extends Emitter<ConnectionEvents> {
     return this.#request({ type: 'call', method, ...(payload !== undefined && { payload }) });
   }
 
+  /** Changes what others see of this session in presence, now and after every reconnect. */
+  setInfo(info: unknown): void {
+    this.#run({ type: 'info', info });
+  }
+
   /** Ends the connection for good. Whatever still waits is rejected with `closed`. */
   close(): void {
     this.#run({ type: 'stop' });

@@ -62,6 +62,8 @@ export class Link {
   #deadline: number | undefined; // of the present phase; in `waiting` the moment of the next attempt
   #url: string;
   #token: string | undefined;
+  #info: unknown;
+  #infoIsNew = false; // the server has not been told
   #connectId = -1;
   #refusal: HocketError | undefined; // the error that answered `connect`
   #upSince: number | undefined;
@@ -77,6 +79,7 @@ export class Link {
     this.#backoff = new Backoff(settings.backoff, random);
     this.#url = settings.url;
     this.#token = settings.token;
+    this.#info = settings.info;
   }
 
   get state(): ConnectionState {
@@ -126,6 +129,13 @@ export class Link {
     else if (this.#phase === 'connected') this.#refreshAt = now + refreshEveryMs;
   }
 
+  /** What others see of this session has changed. */
+  setInfo(info: unknown): void {
+    this.#info = info;
+    this.#infoIsNew = true;
+    if (this.#phase === 'connected') this.#connect();
+  }
+
   /** The socket is open. */
   opened(now: number): void {
     if (this.#phase !== 'opening') return;
@@ -157,6 +167,7 @@ export class Link {
     this.#upSince = now;
     this.#enter('connected');
     this.#host.up(now);
+    if (this.#infoIsNew) this.#connect(); // it changed while the first connect was under way
     this.#sendPing(now);
   }
 
@@ -230,8 +241,9 @@ export class Link {
 
   #connect(): void {
     this.#connectId = this.#host.newId();
-    const { client, user, info } = this.#settings;
-    const payload = { client, user, info, token: this.#token };
+    this.#infoIsNew = false;
+    const { client, user } = this.#settings;
+    const payload = { client, user, info: this.#info, token: this.#token };
     this.#host.send(JSON.stringify({ type: 'connect', id: this.#connectId, payload }));
   }
 

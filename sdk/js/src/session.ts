@@ -16,6 +16,7 @@ export type Input =
   | { type: 'closed'; code: number; reason: string }
   | { type: 'token'; token: string }
   | { type: 'no token'; error: HocketError }
+  | { type: 'info'; info: unknown }
   | { type: 'online' }
   | { type: 'tick' }
   | { type: 'subscribe'; channel: string; options: ChannelOptions }
@@ -123,6 +124,8 @@ export class Session {
         return this.#link.gotToken(input.token, now);
       case 'no token':
         return this.#link.noToken(input.error, now);
+      case 'info':
+        return this.#link.setInfo(input.info);
       case 'online':
         return this.#link.online(now);
       case 'tick':

@@ -16,6 +16,25 @@ test('connect is the first message, and says who we are', () => {
   expect(d.sent).toEqual([{ type: 'connect', id: 1, payload: { client: 'abc', user: 'ada', info: { color: 'red' } } }]);
 });
 
+test('new info is told in place, and again after every reconnect', () => {
+  const d = Drive.connected({ info: { name: 'a' } });
+  d.input({ type: 'info', info: { name: 'b' } });
+  expect(d.last('connect').payload.info).toEqual({ name: 'b' });
+  d.reply('connect', { session: 's1', user: '' });
+  expect(d.of('state')).toHaveLength(0);
+  d.reconnect();
+  expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual([{ name: 'b' }]);
+});
+
+test('info that changes while connect is under way is told after it', () => {
+  const d = new Drive({ info: 'old' });
+  d.input({ type: 'start' });
+  d.input({ type: 'opened' });
+  d.input({ type: 'info', info: 'new' });
+  d.reply('connect', { session: 's1', user: '' });
+  expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual(['old', 'new']);
+});
+
 test('subscribes follow connect without waiting, publishes wait for its answer', () => {
   const d = new Drive();
   d.input({ type: 'start' });

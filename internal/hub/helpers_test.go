@@ -345,6 +345,9 @@ func (c *client) pull(max, cut int) bool {
 	}
 	cut = min(cut, len(sl.Bytes))
 	c.out.Write(sl.Bytes[:cut])
+	if c.over {
+		c.w.Fatalf("Take goes on after Overflow")
+	}
 	entries, rest := c.Sent(sl, cut)
 	c.sent += entries
 	c.rest = append([]byte(nil), rest...)
@@ -353,8 +356,10 @@ func (c *client) pull(max, cut int) bool {
 
 // read takes everything that is due.
 func (c *client) read() string {
-	for c.pull(64<<10, 64<<10) {
-		c.w.settle()
+	for again := true; again; again = c.due && !c.over {
+		for c.pull(64<<10, 64<<10) {
+		}
+		c.w.settle() // a page may be under way
 	}
 	return c.text()
 }

@@ -8,29 +8,38 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"hocket.dev"
 	"hocket.dev/broker"
+	"hocket.dev/internal/config"
 )
 
 const demoChannel = "ticker:demo"
 
-// devConfig is the configuration of --dev: open, with some history and presence everywhere.
-func devConfig() hocket.Config {
-	kept := hocket.History{Count: 1000, Age: 10 * time.Minute}
-	return hocket.Config{
-		Anonymous: true,
-		OpenAPI:   true,
-		Origins: []string{
-			"http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*",
-			"https://localhost:*", "https://127.0.0.1:*", "https://[::1]:*",
-		},
-		Channels: []hocket.Rule{{Pattern: demoChannel, History: kept, Presence: true, Publish: hocket.ByServer}},
-		Fallback: hocket.Rule{History: kept, Presence: true, Publish: hocket.Clients},
-		Broker:   broker.NewMemory(broker.MemoryConfig{Scatter: true}),
+// openForDev changes the defaults to those of --dev: open on this machine, with some history and presence everywhere.
+func openForDev(file *config.File) {
+	file.Anonymous = true
+	file.Origins = []string{
+		"http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*",
+		"https://localhost:*", "https://127.0.0.1:*", "https://[::1]:*",
 	}
+	file.Fallback.History = config.History{Count: 1000, Age: 10 * time.Minute}
+	file.Fallback.Presence = true
+}
+
+// addDemo adds what only --dev has: the demo channel, an API without keys, and offsets with holes, so that nobody comes
+// to rely on consecutive ones.
+func addDemo(c *hocket.Config, file *config.File) {
+	demo := c.Fallback
+	demo.Pattern, demo.Publish = demoChannel, hocket.ByServer
+	if !slices.ContainsFunc(c.Channels, func(r hocket.Rule) bool { return r.Pattern == demoChannel }) {
+		c.Channels = append([]hocket.Rule{demo}, c.Channels...)
+	}
+	c.OpenAPI = true
+	c.Broker = broker.NewMemory(broker.MemoryConfig{Scatter: true, MaxBytes: int64(file.MemoryBytes)})
 }
 
 // startDemo adds the methods echo and time, and a ticker that ends with ctx.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,12 +16,14 @@ import (
 	"time"
 
 	"hocket.dev"
+	"hocket.dev/internal/config"
 	"hocket.dev/internal/sys"
 )
 
 // serveCmd runs a server until it is told to stop.
 type serveCmd struct {
 	Listen string `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
+	Config string `placeholder:"FILE" help:"Configuration in YAML; docs/configuration.md describes it."`
 	Dev    bool   `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
 	Log    string `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
 }
@@ -76,17 +79,23 @@ type settings struct {
 	hocket hocket.Config
 }
 
-// settings gathers flags, file and environment.
+// settings gathers defaults, file, flags and environment; the later wins.
 func (c *serveCmd) settings() (*settings, error) {
-	set := &settings{listen: "127.0.0.1:8000", dev: c.Dev}
+	file := config.Default()
 	if c.Dev {
-		set.hocket = devConfig()
+		openForDev(&file)
 	}
-	if c.Listen != "" {
-		set.listen = c.Listen
+	if c.Config != "" {
+		if err := config.Read(c.Config, &file); err != nil {
+			return nil, &usageError{err}
+		}
 	}
-	if c.Dev && !isLoopback(set.listen) {
-		return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", set.listen)
+	set := &settings{listen: cmp.Or(c.Listen, file.Listen), dev: c.Dev, hocket: file.Hocket()}
+	if c.Dev {
+		if !isLoopback(set.listen) {
+			return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", set.listen)
+		}
+		addDemo(&set.hocket, &file)
 	}
 	for key := range strings.SplitSeq(os.Getenv("HOCKET_API_KEYS"), ",") {
 		if key = strings.TrimSpace(key); key != "" {
@@ -222,8 +231,7 @@ func serve(ctx context.Context, l net.Listener, srv *hocket.Server, h http.Handl
 		failed = fmt.Errorf("serve: %w", err)
 	}
 	l.Close()
-	drain := max(set.hocket.Drain, time.Second)
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain+500*time.Millisecond)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), set.hocket.Drain+500*time.Millisecond)
 	defer cancel()
 	srv.Close(stopping)
 	if err := web.Shutdown(stopping); err != nil {

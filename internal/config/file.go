@@ -1,0 +1,104 @@
+package config
+
+import (
+	"time"
+
+	"hocket.dev"
+	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
+)
+
+// A File is what a configuration file says.
+//
+// The tags of its fields: `name` as written in the file; `default`; `doc` for the reference page; `min`, the smallest
+// number; `secret` keeps the value out of errors.
+type File struct {
+	Listen    string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
+	Anonymous bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
+	Origins   []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside those of the server's own address. \"http://localhost:*\" admits every port, \"*\" all origins."`
+	APIKeys   []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
+	Node      string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
+
+	PingEvery   time.Duration `name:"ping_every" default:"25s" min:"1s" doc:"The time between pings to a client: whole seconds, at most 4m."`
+	PongTimeout time.Duration `name:"pong_timeout" default:"10s" min:"1s" doc:"How long a client has to answer a ping: whole seconds, at most 4m. A client that vanishes is closed after both times at the latest."`
+	Drain       time.Duration `name:"drain" default:"1s" min:"1ms" doc:"How long the server waits for clients to go when it stops."`
+
+	MemoryBytes Bytes `name:"memory_bytes" default:"256MiB" min:"1MiB" doc:"What all channels together may hold. Beyond it the oldest entries go."`
+	WindowBytes Bytes `name:"window_bytes" default:"256MiB" min:"1MiB" doc:"What the entries kept ready for subscribers may hold. Beyond it the largest windows are shortened, and who lags further behind is told what it missed."`
+
+	Channels []Channel `name:"channels" doc:"The rules of channels. The first one whose pattern matches decides."`
+	Fallback Rule      `name:"fallback" doc:"The rule of channels that no pattern matches."`
+	Limits   Limits    `name:"limits" doc:"What one session may hold and ask."`
+
+	at *lines
+}
+
+// A Channel is the rule of the channels that its pattern matches.
+type Channel struct {
+	Pattern string `name:"pattern" doc:"A channel name in which \"*\" stands for one segment and \":>\" at the end for the rest; \">\" alone matches everything."`
+	Rule
+}
+
+// A Rule holds the settings of channels.
+type Rule struct {
+	History  History         `name:"history" doc:"How much of a channel is kept for who comes late or comes back. Each bound holds by itself."`
+	Presence bool            `name:"presence" default:"false" doc:"Whether clients may be listed as members of the channel, and see who is."`
+	Publish  rule.Publishers `name:"publish" default:"clients" doc:"Who may publish: \"clients\" and the server, or the \"server\" (API and methods) alone."`
+	Overflow rule.Overflow   `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed, \"disconnect\" closes its connection with 4001."`
+}
+
+// A History says how much is kept.
+type History struct {
+	Count int           `name:"count" default:"100" doc:"Entries; 0 keeps nothing."`
+	Bytes Bytes         `name:"bytes" default:"0" doc:"Bytes of payloads and what belongs to them; 0 is no bound."`
+	Age   time.Duration `name:"age" default:"10m" doc:"Time since publication; 0 is no bound."`
+}
+
+// Limits bound what one session may hold and ask.
+type Limits struct {
+	MessageBytes   Bytes         `name:"message_bytes" default:"64KiB" min:"1KiB" doc:"One message from a client."`
+	Subscriptions  int           `name:"subscriptions" default:"1000" min:"1" doc:"Channels subscribed to at once."`
+	OpenRequests   int           `name:"open_requests" default:"64" min:"1" doc:"Requests that wait for an answer."`
+	OutboxBytes    Bytes         `name:"outbox_bytes" default:"256KiB" min:"4KiB" doc:"Replies and events that wait to be sent. Beyond half of it the session is not read, beyond all of it closed."`
+	HistoryEntries int           `name:"history_entries" default:"1000" min:"1" doc:"Entries in one page of history."`
+	HistoryBytes   Bytes         `name:"history_bytes" default:"1MiB" min:"1KiB" doc:"The entries of one page of history."`
+	InfoBytes      Bytes         `name:"info_bytes" default:"4KiB" min:"1" doc:"What a member tells about itself."`
+	CallTimeout    time.Duration `name:"call_timeout" default:"10s" min:"1ms" doc:"How long a method may take to answer a call."`
+	ProofTimeout   time.Duration `name:"proof_timeout" default:"10s" min:"1ms" doc:"How long a client has to prove who it is."`
+}
+
+// Default returns what holds where a file says nothing.
+func Default() File {
+	var f File
+	fillDefaults(&f)
+	return f
+}
+
+// Hocket returns the configuration of a node with these settings and a broker of its own in memory.
+func (f *File) Hocket() hocket.Config {
+	rules := make([]hocket.Rule, len(f.Channels))
+	for i, c := range f.Channels {
+		rules[i] = c.rule(c.Pattern)
+	}
+	return hocket.Config{
+		Node: f.Node, Anonymous: f.Anonymous, Origins: f.Origins, APIKeys: f.APIKeys,
+		Channels: rules, Fallback: f.Fallback.rule(""),
+		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
+		Limits: hocket.Limits{
+			MessageBytes: int64(f.Limits.MessageBytes), Subscriptions: f.Limits.Subscriptions,
+			OpenRequests: f.Limits.OpenRequests, OutboxBytes: int(f.Limits.OutboxBytes),
+			HistoryEntries: f.Limits.HistoryEntries, HistoryBytes: int64(f.Limits.HistoryBytes),
+			InfoBytes: int(f.Limits.InfoBytes), CallTimeout: f.Limits.CallTimeout, ProofTimeout: f.Limits.ProofTimeout,
+		},
+		WindowBytes: int64(f.WindowBytes),
+		Broker:      broker.NewMemory(broker.MemoryConfig{MaxBytes: int64(f.MemoryBytes)}),
+	}
+}
+
+func (r *Rule) rule(pattern string) hocket.Rule {
+	return hocket.Rule{
+		Pattern:  pattern,
+		History:  hocket.History{Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age},
+		Presence: r.Presence, Publish: r.Publish, Overflow: r.Overflow,
+	}
+}

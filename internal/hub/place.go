@@ -159,7 +159,8 @@ func (p *placing) firstPage(ctx context.Context) (page broker.Page, recovered bo
 		q.HasAfter, q.After, q.Epoch = true, start.Position.Offset, start.Position.Epoch
 	}
 	page, err = b.Read(ctx, p.req.Channel, q)
-	if start.Kind != Position || err != nil || page.Complete {
+	// A position without an epoch is none of this log, though a broker takes "" for the current one.
+	if start.Kind != Position || err != nil || page.Complete && page.Epoch == start.Position.Epoch {
 		return page, true, err
 	}
 	// What is kept. It may be complete by itself, if everything there ever was is kept.

@@ -151,6 +151,16 @@ func TestAPositionIsRecoveredOrNot(t *testing.T) {
 	}
 }
 
+func TestAPositionWithoutAnEpochIsNotRecovered(t *testing.T) {
+	w := newWorld(t, window(2))
+	w.many("a", 5)
+	c := w.place("a", after("", 3))
+	if c.placed.Recovered {
+		t.Error("recovered")
+	}
+	c.wantOffsets([]uint64{1, 2, 3, 4, 5})
+}
+
 func TestAPositionBeforeScatteredOffsetsIsRecovered(t *testing.T) {
 	w := newWorld(t, scattered)
 	w.place("a")

@@ -22,6 +22,11 @@ func (e *envelope) publish(c *dialect.Command) *dialect.Error {
 	if err := e.needChannel(c); err != nil {
 		return err
 	}
+	return e.entry(c)
+}
+
+// entry reads what is to be published, whatever the channel.
+func (e *envelope) entry(c *dialect.Command) *dialect.Error {
 	a := &c.Publish
 	if err := e.keyAndOp(a); err != nil {
 		return err

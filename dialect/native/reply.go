@@ -121,17 +121,25 @@ func appendSubscribed(dst []byte, id dialect.ID, r *dialect.Subscribed) []byte {
 }
 
 func appendPublished(dst []byte, id dialect.ID, r *dialect.Published) []byte {
-	dst = append(appendHead(dst, "reply", id, ""), `,"payload":{`...)
-	dst = appendPositionFields(dst, r.Epoch, r.Offset)
+	dst = append(appendHead(dst, "reply", id, ""), `,"payload":`...)
+	return append(appendReceipt(dst, r), '}')
+}
+
+func appendReceipt(dst []byte, r *dialect.Published) []byte {
+	dst = appendPositionFields(append(dst, '{'), r.Epoch, r.Offset)
 	if r.Duplicate {
 		dst = append(dst, `,"duplicate":true`...)
 	}
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }
 
 func appendHistory(dst []byte, id dialect.ID, r *dialect.HistoryPage) []byte {
-	dst = append(appendHead(dst, "reply", id, r.Channel), `,"payload":{`...)
-	dst = appendPositionFields(dst, r.Page.Epoch, r.Page.Head)
+	dst = append(appendHead(dst, "reply", id, r.Channel), `,"payload":`...)
+	return append(appendPage(dst, r), '}')
+}
+
+func appendPage(dst []byte, r *dialect.HistoryPage) []byte {
+	dst = appendPositionFields(append(dst, '{'), r.Page.Epoch, r.Page.Head)
 	dst = append(dst, `,"messages":[`...)
 	for i, e := range r.Page.Entries {
 		if i > 0 {
@@ -142,12 +150,16 @@ func appendHistory(dst []byte, id dialect.ID, r *dialect.HistoryPage) []byte {
 		dst = append(dst, '}')
 	}
 	dst = strconv.AppendBool(append(dst, `],"more":`...), r.Page.More)
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }
 
 func appendPresence(dst []byte, id dialect.ID, r *dialect.PresencePage) []byte {
-	dst = append(appendHead(dst, "reply", id, r.Channel), `,"payload":{`...)
-	dst = appendIntField(dst, "count", int64(r.Count))
+	dst = append(appendHead(dst, "reply", id, r.Channel), `,"payload":`...)
+	return append(appendMembers(dst, r), '}')
+}
+
+func appendMembers(dst []byte, r *dialect.PresencePage) []byte {
+	dst = appendIntField(append(dst, '{'), "count", int64(r.Count))
 	dst = append(dst, `,"members":[`...)
 	for i, e := range r.Members {
 		if i > 0 {
@@ -160,7 +172,7 @@ func appendPresence(dst []byte, id dialect.ID, r *dialect.PresencePage) []byte {
 		dst = appendStringField(dst, "next", r.Next)
 	}
 	dst = appendPositionFields(dst, r.Epoch, r.Offset)
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }
 
 func appendFailed(dst []byte, id dialect.ID, r *dialect.Failed) []byte {

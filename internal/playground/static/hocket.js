@@ -1,0 +1,1946 @@
+// Hocket SDK 0.1.0. Apache-2.0. Code generated from sdk/js/src by npm run build; DO NOT EDIT.
+// src/emitter.ts
+/** Listeners by event. A listener that throws harms nobody else: its error is reported as uncaught. */
+var Emitter = class {
+	#listeners = /* @__PURE__ */ new Map();
+	/** Calls `fn` at every such event. Returns what ends that. */
+	on(event, fn) {
+		let listeners = this.#listeners.get(event);
+		if (listeners === void 0) this.#listeners.set(event, listeners = /* @__PURE__ */ new Set());
+		listeners.add(fn);
+		return () => {
+			listeners.delete(fn);
+		};
+	}
+	/** Calls the listeners of `event`. */
+	emit(event, value) {
+		for (const fn of [...this.#listeners.get(event) ?? []]) try {
+			fn(value);
+		} catch (error) {
+			queueMicrotask(() => {
+				throw error;
+			});
+		}
+	}
+};
+// src/errors.gen.ts
+/** The codes of the errors a request is answered with, by name. An application's own begin at 10000. */
+var ErrorCode = {
+	/** The message is not exactly one JSON object. */
+	invalid_json: 1100,
+	/** A field of the message is missing or has the wrong type. */
+	invalid_message: 1101,
+	/** The message has a type this server does not know. */
+	unknown_type: 1102,
+	/** The channel name is missing, too long or malformed. */
+	invalid_channel: 1103,
+	/** The id is neither a string of at most 64 bytes nor a whole number from 0 to 2^53-1. */
+	invalid_id: 1104,
+	/** A request with this id is still open. */
+	id_in_use: 1105,
+	/** The payload is missing or is not what the request needs. */
+	invalid_payload: 1106,
+	/** The position to start from is malformed: the epoch is a string, the offset a whole number from 0 to 2^53-1. */
+	invalid_position: 1107,
+	/** The key, idempotency key or client id is too long or malformed. */
+	invalid_key: 1108,
+	/** The message or its payload is larger than the limit. */
+	too_large: 1109,
+	/** The request is not a handshake this server can answer. */
+	bad_handshake: 1110,
+	/** Pages of this origin may not connect. */
+	origin_not_allowed: 1111,
+	/** The session has not proved who it is. */
+	unauthenticated: 1401,
+	/** A session keeps its user: a later connect cannot name another one. */
+	user_mismatch: 1402,
+	/** The session may not do this. */
+	permission_denied: 1403,
+	/** There is no such method, session or user. */
+	not_found: 1404,
+	/** The session is not subscribed to this channel. */
+	not_subscribed: 1405,
+	/** The session is subscribed to this channel already. */
+	already_subscribed: 1406,
+	/** The answer did not come in time. */
+	timeout: 1408,
+	/** The channel or key is not in the state the request expects. */
+	conflict: 1409,
+	/** The channel's log began anew: subscribe again to go on in the new epoch. */
+	epoch_changed: 1410,
+	/** Too many requests: wait retry_after_ms. */
+	rate_limited: 1429,
+	/** The session holds as many of these as it may. */
+	limit_reached: 1430,
+	/** The server failed; its log says why. */
+	internal: 1500,
+	/** This server does not support this yet. */
+	not_supported: 1501,
+	/** The server has too much to do: wait retry_after_ms. */
+	busy: 1503,
+	/** The channel's log cannot be reached: try again later. */
+	unavailable: 1504,
+	/** The server shuts down or takes no new sessions: connect again later. */
+	draining: 1505
+};
+/** The codes a connection is closed with, by name, beside those of RFC 6455. */
+var CloseCode = {
+	/** The server shuts down: reconnect. */
+	draining: 4e3,
+	/** The connection did not take its messages fast enough: reconnect and recover. */
+	slow_consumer: 4001,
+	/** The client did not answer a ping in time: reconnect. */
+	ping_timeout: 4002,
+	/** The client sent too much: reconnect after a longer delay. */
+	rate_limited: 4003,
+	/** The session failed on the server: reconnect. */
+	internal: 4004,
+	/** The token has expired: get a new one and reconnect. */
+	token_expired: 4100,
+	/** The token was revoked: get a new one and reconnect. */
+	revoked: 4101,
+	/** The client did not prove who it is: do not reconnect. */
+	unauthenticated: 4200,
+	/** The client may not connect: do not reconnect. */
+	forbidden: 4201,
+	/** The client is banned: do not reconnect. */
+	banned: 4202
+};
+/** The errors after which the same request may succeed later. */
+var retryableCodes = /* @__PURE__ */ new Set([
+	1408,
+	1410,
+	1429,
+	1500,
+	1503,
+	1504,
+	1505
+]);
+/**
+* What a client does after a close: connect again, get a new token and connect again, or stop.
+* A code that is not listed follows its range: 4000 to 4099 reconnect, 4100 to 4199 token, 4200 to 4299 stop.
+*/
+var CloseAction = {
+	4e3: "reconnect",
+	4001: "reconnect",
+	4002: "reconnect",
+	4003: "reconnect",
+	4004: "reconnect",
+	4100: "token",
+	4101: "token",
+	4200: "stop",
+	4201: "stop",
+	4202: "stop"
+};
+// src/errors.ts
+/**
+* The codes of errors the SDK itself makes. They lie below 1000, so they never meet a server's (1100 to 9999) or an
+* application's (from 10000).
+*/
+var LocalErrorCode = {
+	/** `close()` was called, or the connection ended for good. */
+	closed: 1,
+	/** The line went down before the answer came: whether the call was carried out is unknown. */
+	connection_lost: 2,
+	/** More publishes wait than `maxQueued` allows. */
+	queue_full: 3,
+	/** An async iterator was read too slowly and its buffer is full. */
+	iterator_overflow: 4,
+	/** `unsubscribe()` was called while a subscription was being made. */
+	unsubscribed: 5,
+	/** The token callback failed, or the server refused the token and there is no callback. */
+	no_token: 6
+};
+/** Every error of the SDK, whether the server answered with it or the SDK found it. */
+var HocketError = class HocketError extends Error {
+	/** The stable number, as in `ErrorCode`, `CloseCode` and `LocalErrorCode`. */
+	code;
+	/** The stable name, such as `permission_denied`. */
+	name;
+	/** How long the server asks to wait before trying again, in milliseconds; 0 when it gave no advice. */
+	retryAfterMs;
+	constructor(code, name, message, retryAfterMs = 0) {
+		super(message);
+		this.code = code;
+		this.name = name;
+		this.retryAfterMs = retryAfterMs;
+	}
+	/** Whether the same request may succeed later. */
+	get retryable() {
+		return retryableCodes.has(this.code) || this.code === LocalErrorCode.connection_lost;
+	}
+	/** Reads an error as it stands in a message of the server. What is not one becomes `internal`. */
+	static from(value) {
+		const e = typeof value === "object" && value !== null ? value : {};
+		const code = typeof e["code"] === "number" ? e["code"] : ErrorCode.internal;
+		const name = typeof e["name"] === "string" ? e["name"] : "internal";
+		const message = typeof e["message"] === "string" ? e["message"] : name.replaceAll("_", " ");
+		const after = typeof e["retry_after_ms"] === "number" ? e["retry_after_ms"] : 0;
+		return new HocketError(code, name, message, after);
+	}
+};
+/** Makes an error of the SDK's own. */
+function localError(name, message) {
+	return new HocketError(LocalErrorCode[name], name, message);
+}
+/** Makes the error of a request that was not answered in time. It carries the catalogue's own code for that. */
+function timeoutError(what, ms) {
+	return new HocketError(ErrorCode.timeout, "timeout", `${what} was not answered within ${ms} ms`);
+}
+var closeNames = new Map(Object.entries(CloseCode).map(([name, code]) => [code, name]));
+/** Makes the error that says why a connection was closed. */
+function closeError(code, reason) {
+	return new HocketError(code, closeNames.get(code) ?? "connection_closed", reason || `the connection was closed with ${code}`);
+}
+// src/map.ts
+/**
+* A keyed channel as a map: each key with the latest value anyone has published for it. Writing publishes; the map
+* changes when the entry comes back from the log, so that every client goes through the same states in the same order.
+*/
+var LiveMap = class extends Emitter {
+	#channel;
+	#values = /* @__PURE__ */ new Map();
+	/** @internal */
+	constructor(channel) {
+		super();
+		this.#channel = channel;
+		channel.on("message", (m) => this.#apply(m));
+		channel.on("subscribed", ({ resumed }) => {
+			if (!resumed) this.#clear();
+		});
+	}
+	get size() {
+		return this.#values.size;
+	}
+	get(key) {
+		return this.#values.get(key);
+	}
+	has(key) {
+		return this.#values.has(key);
+	}
+	[Symbol.iterator]() {
+		return this.#values.entries();
+	}
+	/** Publishes a value for the key. */
+	set(key, value) {
+		return this.#channel.publish(value, { key });
+	}
+	/** Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`. */
+	append(key, more) {
+		return this.#channel.publish(more, {
+			key,
+			op: "append"
+		});
+	}
+	/** Publishes that the key is gone. */
+	delete(key) {
+		return this.#channel.publish(null, {
+			key,
+			op: "delete"
+		});
+	}
+	#apply(m) {
+		if (m.key === void 0) return;
+		const previous = this.#values.get(m.key);
+		const value = m.op === "delete" ? void 0 : m.op === "append" ? grow(previous, m.payload) : m.payload;
+		if (m.op === "delete") this.#values.delete(m.key);
+		else this.#values.set(m.key, value);
+		this.emit("change", {
+			key: m.key,
+			value,
+			previous,
+			op: m.op
+		});
+	}
+	#clear() {
+		if (this.#values.size === 0) return;
+		this.#values.clear();
+		this.emit("clear", void 0);
+	}
+};
+/** What `append` makes of a value: the server lets only strings grow. */
+function grow(value, more) {
+	return typeof value === "string" && typeof more === "string" ? value + more : more;
+}
+// src/presence.ts
+var pageSize = 100;
+/**
+* Who is on a channel. The list is read in pages after every subscribe and kept up to date by joins and leaves; where
+* both speak of one member, the later position in the presence log is right.
+*/
+var Presence = class extends Emitter {
+	#ask;
+	#members = /* @__PURE__ */ new Map();
+	#changes;
+	#reading = 0;
+	/** @internal */
+	constructor(ask) {
+		super();
+		this.#ask = ask;
+	}
+	/** Everyone who is here, in the order in which they became known. */
+	get members() {
+		return [...this.#members.values()];
+	}
+	get count() {
+		return this.#members.size;
+	}
+	/** The member with this session name. */
+	get(session) {
+		return this.#members.get(session);
+	}
+	/** @internal Reads the whole list. The one known so far stays until then. */
+	synchronize() {
+		const reading = ++this.#reading;
+		this.#changes = /* @__PURE__ */ new Map();
+		this.#readPages(reading).catch(() => {
+			if (reading === this.#reading) this.#changes = void 0;
+		});
+	}
+	/** @internal Takes what the server says about members. */
+	changed(kind, members, position) {
+		for (const m of members) {
+			this.#changes?.set(m.session, {
+				position,
+				here: kind !== "leave"
+			});
+			if (kind === "leave") this.#remove(m.session);
+			else this.#put(toMember(m));
+		}
+	}
+	/** @internal Forgets everyone, silently: nobody has left, we have. */
+	clear() {
+		this.#reading++;
+		this.#changes = void 0;
+		this.#members.clear();
+	}
+	async #readPages(reading) {
+		const listed = /* @__PURE__ */ new Set();
+		let first;
+		let next;
+		do {
+			const page = await this.#ask({
+				limit: pageSize,
+				...next && { next }
+			});
+			if (reading !== this.#reading) return;
+			const at = position(page);
+			first ??= at;
+			for (const m of page.members ?? []) {
+				listed.add(m.session);
+				if (!this.#knowsBetter(m.session, at)) this.#put(toMember(m));
+			}
+			next = page.next;
+		} while (next);
+		this.#dropUnlisted(listed, first);
+		this.#changes = void 0;
+		this.emit("sync", this.members);
+	}
+	/** Whether a join or leave has told of this session something later than a page read at `at`. */
+	#knowsBetter(session, at) {
+		const change = this.#changes?.get(session);
+		if (change === void 0) return false;
+		if (change.position === void 0 || at === void 0 || change.position.epoch !== at.epoch) return true;
+		return change.position.offset > at.offset;
+	}
+	#dropUnlisted(listed, first) {
+		for (const session of [...this.#members.keys()]) if (!listed.has(session) && !this.#knowsBetter(session, first)) this.#remove(session);
+	}
+	#put(member) {
+		const known = this.#members.get(member.session);
+		if (known === void 0) {
+			this.#members.set(member.session, member);
+			this.emit("join", member);
+		} else if (known.user !== member.user || JSON.stringify(known.info) !== JSON.stringify(member.info)) {
+			this.#members.set(member.session, member);
+			this.emit("update", member);
+		}
+	}
+	#remove(session) {
+		const member = this.#members.get(session);
+		if (member === void 0) return;
+		this.#members.delete(session);
+		this.emit("leave", member);
+	}
+};
+function position(page) {
+	return page.epoch !== void 0 && page.offset !== void 0 ? {
+		epoch: page.epoch,
+		offset: page.offset
+	} : void 0;
+}
+function toMember(m) {
+	return {
+		session: m.session,
+		user: m.user ?? "",
+		info: m.info
+	};
+}
+// src/backoff.ts
+var defaultBackoff = {
+	baseMs: 500,
+	maxMs: 2e4,
+	stableMs: 1e4
+};
+/**
+* Exponential backoff with full jitter: the n-th delay is drawn evenly from [0, min(max, base × 2ⁿ)). Spreading over
+* the whole range, not around its end, keeps clients that lost their server together from coming back together.
+*/
+var Backoff = class {
+	#settings;
+	#random;
+	#attempt = 0;
+	/** `random` answers a number from 0 up to 1. */
+	constructor(settings, random) {
+		this.#settings = settings;
+		this.#random = random;
+	}
+	/** Draws the next delay in milliseconds; the bound doubles with every call. */
+	next() {
+		const bound = Math.min(this.#settings.maxMs, this.#settings.baseMs * 2 ** this.#attempt);
+		if (bound < this.#settings.maxMs) this.#attempt++;
+		return Math.floor(this.#random() * bound);
+	}
+	/** Grows the next delays at once, for a server that says it was asked too often. */
+	atLeast(attempt) {
+		this.#attempt = Math.max(this.#attempt, attempt);
+	}
+	reset() {
+		this.#attempt = 0;
+	}
+};
+// src/subscription.ts
+/**
+* One channel as this client follows it: where it stands, and what is to be asked to go on from there. It does no I/O;
+* the session sends what {@link request} gives and hands over what comes.
+*
+* The position is the offset of the last `message` or `position` received, nothing else. Before the first of them the
+* subscription goes on from `#base`, a position before everything that is still to come.
+*/
+var Subscription = class {
+	channel;
+	#options;
+	#emit;
+	#backoff;
+	#state = "unsubscribed";
+	#askedAt = 0;
+	#askedFrom;
+	#id;
+	#retryAt;
+	#epoch;
+	#head = 0;
+	#position;
+	#base;
+	#unseen;
+	constructor(channel, options, backoff, random, emit) {
+		this.channel = channel;
+		this.#options = options;
+		this.#emit = emit;
+		this.#backoff = new Backoff(backoff, random);
+		this.#forget();
+	}
+	get state() {
+		return this.#state;
+	}
+	/** The position to go on from, once there is one. */
+	get position() {
+		if (this.#epoch !== void 0 && this.#position !== void 0) return {
+			epoch: this.#epoch,
+			offset: this.#position
+		};
+		return this.#base;
+	}
+	/** When {@link tick} wants to be called: to ask again, or because a question was not answered. */
+	deadline(timeoutMs) {
+		if (this.#state === "waiting") return this.#retryAt;
+		return this.#state === "subscribing" ? this.#askedAt + timeoutMs : void 0;
+	}
+	/** Whether a subscribe is to be sent as soon as a line stands. */
+	wants(now) {
+		return this.#state === "waiting" && (this.#retryAt === void 0 || this.#retryAt <= now);
+	}
+	/** The application wants the channel. */
+	want() {
+		if (this.#state === "unsubscribed") this.#enter("waiting");
+	}
+	/** Gives the subscribe to send under this id. */
+	request(id, now) {
+		this.#id = id;
+		this.#askedAt = now;
+		this.#retryAt = void 0;
+		this.#askedFrom = this.position;
+		this.#enter("subscribing");
+		const payload = { from: this.#askedFrom ?? this.#beginning() };
+		if (this.#options.presence) payload["presence"] = this.#options.presence;
+		return JSON.stringify({
+			type: "subscribe",
+			id,
+			channel: this.channel,
+			payload
+		});
+	}
+	/** Whether the request with this id is this channel's present subscribe. */
+	isAsking(id) {
+		return this.#state === "subscribing" && id === this.#id;
+	}
+	/** The server has confirmed the subscription. */
+	confirm(reply) {
+		const before = this.#epoch;
+		const recoverable = this.#options.recover !== false;
+		const anotherLog = before !== void 0 && before !== reply.epoch;
+		const lost = this.#askedFrom !== void 0 && (!reply.recovered || this.#askedFrom.epoch !== reply.epoch);
+		const reset = recoverable && (lost || anotherLog);
+		this.#backoff.reset();
+		if (reset) this.#reset({
+			oldEpoch: before ?? this.#askedFrom?.epoch ?? "",
+			epoch: reply.epoch,
+			offset: reply.offset
+		});
+		if (reset && this.#options.from === "state") {
+			this.#restart();
+			return "begin again";
+		}
+		this.#stand(reply, before);
+		this.#enter("subscribed");
+		const { epoch, offset } = reply;
+		const resumed = this.#askedFrom !== void 0 && !reset;
+		const again = before !== void 0;
+		this.#emit({
+			type: "subscribed",
+			subscribed: {
+				epoch,
+				offset,
+				recovered: !reset,
+				resumed,
+				again
+			}
+		});
+		return "nothing";
+	}
+	/** The server has refused the subscription, or ended it. What may succeed later is tried again. */
+	fail(error, now) {
+		const retrying = error.retryable;
+		if (retrying) this.#retryAt = now + Math.max(error.retryAfterMs, this.#backoff.next());
+		this.#enter(retrying ? "waiting" : "unsubscribed");
+		this.#emit({
+			type: "unsubscribed",
+			error,
+			retrying
+		});
+	}
+	/** Gives up when the server has not answered in time; then a late answer must be undone with an `unsubscribe`. */
+	tick(now, timeoutMs) {
+		if (this.#state !== "subscribing" || this.#askedAt + timeoutMs > now) return false;
+		this.fail(timeoutError(`subscribe to ${this.channel}`, timeoutMs), now);
+		return true;
+	}
+	/** The line is gone; the subscription is made again over the next one. */
+	lost() {
+		if (this.#state === "unsubscribed") return;
+		if (this.#options.recover === false) this.#restart();
+		this.#retryAt = void 0;
+		this.#enter("waiting");
+	}
+	/** The application has left the channel, or the connection has ended: what is known of the log is forgotten. */
+	leave(error) {
+		if (this.#state === "unsubscribed") return;
+		this.#forget();
+		this.#enter("unsubscribed");
+		this.#emit({
+			type: "unsubscribed",
+			error,
+			retrying: false
+		});
+	}
+	/** Takes a push of the server for this channel. */
+	received(m) {
+		if (this.#state !== "subscribed") return "nothing";
+		switch (m.type) {
+			case "message": return this.#message(m);
+			case "position":
+				if (typeof m.offset === "number") this.#advance(m.offset);
+				return "nothing";
+			case "gap": return this.#gap(m.payload);
+			case "join":
+			case "leave":
+			case "update":
+				this.#presence(m.type, m);
+				return "nothing";
+			default: return "nothing";
+		}
+	}
+	#message(m) {
+		const offset = m.offset ?? 0;
+		if (this.#position !== void 0 && offset <= this.#position) return "nothing";
+		this.#countUnseen(offset);
+		this.#advance(offset);
+		this.#emit({
+			type: "message",
+			message: toMessage(m, this.#epoch ?? "", offset > this.#head)
+		});
+		return "nothing";
+	}
+	#gap(gap) {
+		this.#emit({
+			type: "gap",
+			gap: {
+				from: gap.from,
+				to: gap.to,
+				reason: gap.reason
+			}
+		});
+		if (this.#options.from !== "state") return "nothing";
+		this.#restart();
+		return "begin again";
+	}
+	#presence(kind, m) {
+		const position = typeof m.epoch === "string" && typeof m.offset === "number" ? {
+			epoch: m.epoch,
+			offset: m.offset
+		} : void 0;
+		this.#emit({
+			type: "presence",
+			kind,
+			members: m.members ?? [],
+			position
+		});
+	}
+	#advance(offset) {
+		if (this.#position === void 0 || offset > this.#position) this.#position = offset;
+		this.#base = void 0;
+	}
+	/** Where to begin when there is no position to go on from. */
+	#beginning() {
+		const from = this.#options.from ?? "live";
+		return typeof from === "object" && "since" in from ? { since_ms: from.since } : from;
+	}
+	/** What was shown so far has no continuation. Everything the log still holds will come, so nothing is dropped. */
+	#reset(event) {
+		this.#epoch = event.epoch;
+		this.#position = void 0;
+		this.#base = {
+			epoch: event.epoch,
+			offset: 0
+		};
+		this.#emit({
+			type: "reset",
+			reset: event
+		});
+	}
+	#stand(reply, before) {
+		const from = this.#options.from ?? "live";
+		const beginning = this.#askedFrom === void 0;
+		if (beginning && from === "live") this.#base = {
+			epoch: reply.epoch,
+			offset: reply.offset
+		};
+		const grown = before === reply.epoch && reply.offset > this.#head;
+		if (beginning && grown && typeof from === "object" && "last" in from && this.#options.recover !== false) this.#unseen = {
+			after: this.#head,
+			left: from.last
+		};
+		else this.#unseen = void 0;
+		this.#epoch = reply.epoch;
+		this.#head = reply.offset;
+	}
+	/**
+	* A `last: n` that was cut before anything came begins with the newest n once more. When exactly n come, more may
+	* have been published meanwhile than that; nobody else would say so.
+	*/
+	#countUnseen(offset) {
+		if (this.#unseen === void 0 || offset > this.#head) return;
+		this.#unseen.left--;
+		if (this.#unseen.left > 0) return;
+		const gap = {
+			from: this.#unseen.after,
+			to: offset,
+			reason: "subscribed_again"
+		};
+		this.#unseen = void 0;
+		this.#emit({
+			type: "gap",
+			gap
+		});
+	}
+	/** Begins with `from` the next time. */
+	#restart() {
+		this.#position = void 0;
+		this.#base = void 0;
+	}
+	/** Knows nothing but what the application asked for. */
+	#forget() {
+		const from = this.#options.from;
+		this.#position = void 0;
+		this.#base = typeof from === "object" && "epoch" in from ? from : void 0;
+		this.#epoch = void 0;
+		this.#head = 0;
+	}
+	#enter(state) {
+		if (state !== "subscribing") this.#id = void 0;
+		if (this.#state === state) return;
+		this.#state = state;
+		this.#emit({
+			type: "state",
+			state
+		});
+	}
+};
+/** Makes the public message of one on the wire. */
+function toMessage(m, epoch, live) {
+	return {
+		channel: m.channel ?? "",
+		epoch,
+		offset: m.offset ?? 0,
+		time: m.time ?? 0,
+		payload: m.payload,
+		key: m.key,
+		op: m.op ?? "set",
+		tags: m.tags,
+		from: m.from && {
+			user: m.from.user ?? "",
+			session: m.from.session
+		},
+		live
+	};
+}
+// src/channel.ts
+/** How many messages an async iterator keeps for a reader that is behind. */
+var iteratorBound = 1e4;
+/** A channel as this client sees it. Made by `connection.channel(name)`. */
+var Channel = class extends Emitter {
+	name;
+	/** Who is on the channel; kept while it is subscribed with `presence`. */
+	presence;
+	#link;
+	#options;
+	#state = "unsubscribed";
+	#subscribing;
+	#map;
+	/** @internal */
+	constructor(name, options, link) {
+		super();
+		this.name = name;
+		this.#options = options;
+		this.#link = link;
+		this.presence = new Presence((payload) => link.request({
+			type: "presence",
+			payload
+		}));
+		link.register((event) => this.#happened(event));
+	}
+	get state() {
+		return this.#state;
+	}
+	/** @internal Takes options as long as they can still take effect. */
+	configure(options) {
+		if (this.#state !== "unsubscribed") throw new TypeError(`${this.name} is subscribed already: its options stand`);
+		this.#options = {
+			...this.#options,
+			...options
+		};
+	}
+	/**
+	* Follows the channel until {@link unsubscribe}, over every reconnect. Resolves when the server has confirmed it for
+	* the first time, however long the line takes; rejects when it is refused for good.
+	*/
+	subscribe() {
+		if (this.#state === "subscribed") return Promise.resolve();
+		if (this.#subscribing === void 0) {
+			const { promise, resolve, reject } = deferred();
+			promise.catch(() => {});
+			this.#subscribing = {
+				promise,
+				resolve,
+				reject
+			};
+			this.#link.subscribe(this.#options);
+			return promise;
+		}
+		return this.#subscribing.promise;
+	}
+	/** Stops following the channel. */
+	unsubscribe() {
+		this.#link.unsubscribe();
+	}
+	/**
+	* Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
+	* out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
+	* new entry), when too many wait, and when the connection is closed. The payload is read at once.
+	*/
+	async publish(payload, options = {}) {
+		const { key, op, echo, idempotencyKey } = options;
+		const reply = await this.#link.publish({
+			payload,
+			...key !== void 0 && { key },
+			...op !== void 0 && op !== "set" && { op },
+			...echo === false && { echo },
+			...idempotencyKey !== void 0 && { idempotency_key: idempotencyKey }
+		});
+		return {
+			epoch: reply.epoch ?? "",
+			offset: reply.offset ?? 0,
+			duplicate: reply.duplicate === true
+		};
+	}
+	/** Reads older messages, oldest first. */
+	async history(options = {}) {
+		const reply = await this.#link.request({
+			type: "history",
+			payload: options
+		});
+		const messages = (reply.messages ?? []).map((m) => toMessage({
+			channel: this.name,
+			...m
+		}, reply.epoch, false));
+		return {
+			epoch: reply.epoch,
+			offset: reply.offset,
+			messages,
+			more: reply.more === true
+		};
+	}
+	/** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
+	map() {
+		if (this.#map === void 0) {
+			if (this.#options.from !== "state") this.configure({ from: "state" });
+			this.#map = new LiveMap(this);
+		}
+		this.subscribe();
+		return this.#map;
+	}
+	/**
+	* The messages from now on; it subscribes when nobody has. It ends with the subscription. A reader that lets 10,000
+	* messages wait gets an `iterator_overflow` error.
+	*/
+	async *[Symbol.asyncIterator]() {
+		const waiting = [];
+		let ended;
+		let wake = () => {};
+		const ends = [this.on("message", (m) => {
+			if (waiting.length < iteratorBound) waiting.push(m);
+			else ended ??= { error: localError("iterator_overflow", `${iteratorBound} messages wait to be read`) };
+			wake();
+		}), this.on("unsubscribed", ({ retrying }) => {
+			if (!retrying) ended ??= {};
+			wake();
+		})];
+		try {
+			await this.subscribe();
+			while (ended === void 0 || waiting.length > 0) {
+				const m = waiting.shift();
+				if (m !== void 0) yield m;
+				else await new Promise((resolve) => wake = resolve);
+			}
+			if (ended.error !== void 0) throw ended.error;
+		} finally {
+			for (const end of ends) end();
+		}
+	}
+	#happened(event) {
+		switch (event.type) {
+			case "message": return this.emit("message", event.message);
+			case "gap": return this.emit("gap", event.gap);
+			case "reset": return this.emit("reset", event.reset);
+			case "state":
+				this.#state = event.state;
+				return this.emit("state", event.state);
+			case "subscribed":
+				if (this.#options.presence) this.presence.synchronize();
+				this.emit("subscribed", event.subscribed);
+				this.#subscribing?.resolve();
+				this.#subscribing = void 0;
+				return;
+			case "unsubscribed": return this.#unsubscribed(event.error, event.retrying);
+			case "presence": return this.presence.changed(event.kind, event.members, event.position);
+		}
+	}
+	#unsubscribed(error, retrying) {
+		this.emit("unsubscribed", {
+			error,
+			retrying
+		});
+		if (retrying) return;
+		this.presence.clear();
+		this.#subscribing?.reject(error);
+		this.#subscribing = void 0;
+	}
+};
+function deferred() {
+	let resolve = () => {};
+	let reject = () => {};
+	return {
+		promise: new Promise((res, rej) => {
+			resolve = res;
+			reject = rej;
+		}),
+		resolve,
+		reject
+	};
+}
+// src/protocol.ts
+/** Reads one message; undefined for what is none. */
+function parseMessage(text) {
+	let value;
+	try {
+		value = JSON.parse(text);
+	} catch {
+		return;
+	}
+	if (typeof value !== "object" || value === null) return void 0;
+	return typeof value.type === "string" ? value : void 0;
+}
+/**
+* Judges a close code. Everything outside 4100–4299 means to come back: also 1000 and 1001, with which servers and
+* proxies end idle or moving connections; who is not wanted is told so with 42xx.
+*/
+function verdict(code) {
+	const listed = CloseAction[code];
+	if (listed !== void 0) return listed;
+	if (code >= 4100 && code <= 4199) return "token";
+	if (code >= 4200 && code <= 4299) return "stop";
+	return "reconnect";
+}
+var pathOfSocket = "/v1/ws";
+/**
+* Makes a WebSocket address of what the caller wrote: http becomes ws, no path becomes `/v1/ws`, and an address
+* without a host is taken relative to `base` (the page's own address).
+*/
+function socketURL(url, base) {
+	const u = new URL(url, base);
+	if (u.protocol === "http:") u.protocol = "ws:";
+	if (u.protocol === "https:") u.protocol = "wss:";
+	if (u.protocol !== "ws:" && u.protocol !== "wss:") throw new TypeError(`${url} is no ws, wss, http or https address`);
+	if (u.pathname === "/" || u.pathname === "") u.pathname = pathOfSocket;
+	u.hash = "";
+	return u.href;
+}
+// src/link.ts
+/** How long a token callback may take, in multiples of connectTimeoutMs: people may have to type a password. */
+var tokenPatience = 6;
+/** After an `error` to `connect` the server closes with a code that says what to do. It may have this long, in ms. */
+var verdictWithinMs = 1e3;
+/** Tokens are refreshed this long before they expire, but never more often than refreshEveryMs. */
+var refreshAheadMs = 3e4;
+var refreshEveryMs = 1e4;
+/**
+* The life of one connection: token, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
+* no clock: the session tells it what happened and when, and it asks its host to act.
+*/
+var Link = class {
+	#settings;
+	#host;
+	#backoff;
+	#phase = "idle";
+	#state = "connecting";
+	#deadline;
+	#url;
+	#token;
+	#info;
+	#infoIsNew = false;
+	#connectId = -1;
+	#refusal;
+	#upSince;
+	#ping;
+	#pingAt;
+	#silentBy;
+	#refreshAt;
+	#moveAt;
+	constructor(settings, random, host) {
+		this.#settings = settings;
+		this.#host = host;
+		this.#backoff = new Backoff(settings.backoff, random);
+		this.#url = settings.url;
+		this.#token = settings.token;
+		this.#info = settings.info;
+	}
+	get state() {
+		return this.#state;
+	}
+	get connected() {
+		return this.#phase === "connected";
+	}
+	/** Whether the server hears us, though it may not have answered `connect` yet. */
+	get open() {
+		return this.#phase === "greeting" && this.#refusal === void 0 || this.#phase === "connected";
+	}
+	/** When {@link tick} wants to be called. */
+	get wakeAt() {
+		const times = [this.#deadline];
+		if (this.#phase === "connected") times.push(this.#pingAt, this.#silentBy, this.#refreshAt, this.#moveAt);
+		const due = times.filter((t) => t !== void 0);
+		return due.length === 0 ? void 0 : Math.min(...due);
+	}
+	/** Begins an attempt. */
+	start(now) {
+		this.#enter("connecting");
+		if (this.#settings.hasTokenSource && this.#token === void 0) {
+			this.#wait("token", now + tokenPatience * this.#settings.connectTimeoutMs);
+			this.#host.getToken();
+			return;
+		}
+		this.#wait("opening", now + this.#settings.connectTimeoutMs);
+		this.#host.open(this.#url);
+	}
+	/** The host has got a token, to begin with or to refresh the one in use. */
+	gotToken(token, now) {
+		this.#token = token;
+		if (this.#phase === "token") this.start(now);
+		else if (this.#phase === "connected") this.#connect();
+	}
+	/** The host could not get a token. */
+	noToken(error, now) {
+		this.#host.failed(error);
+		if (this.#phase === "token") this.#retry(error, now);
+		else if (this.#phase === "connected") this.#refreshAt = now + refreshEveryMs;
+	}
+	/** What others see of this session has changed. */
+	setInfo(info) {
+		this.#info = info;
+		this.#infoIsNew = true;
+		if (this.#phase === "connected") this.#connect();
+	}
+	/** The socket is open. */
+	opened(now) {
+		if (this.#phase !== "opening") return;
+		this.#phase = "greeting";
+		this.#refusal = void 0;
+		this.#connect();
+		this.#host.greeted(now);
+	}
+	/** Something came over the line, so it is alive. */
+	alive() {
+		this.#silentBy = void 0;
+	}
+	/** Whether the answer with this id belongs to the link. */
+	isConnect(id) {
+		return id === this.#connectId;
+	}
+	/** `connect` was answered: the session stands, or its token has been refreshed. */
+	welcomed(reply, now) {
+		this.#connectId = -1;
+		this.#refreshAt = void 0;
+		if (this.#settings.hasTokenSource && reply.expires_at) this.#refreshAt = Math.max(now + refreshEveryMs, reply.expires_at - refreshAheadMs);
+		if (this.#phase !== "greeting") return;
+		this.#wait("connected", void 0);
+		this.#upSince = now;
+		this.#enter("connected");
+		this.#host.up(now);
+		if (this.#infoIsNew) this.#connect();
+		this.#sendPing(now);
+	}
+	/** `connect` was answered with an error. In a session that stands only the new token was refused. */
+	refused(error, now) {
+		this.#connectId = -1;
+		this.#host.failed(error);
+		if (this.#phase !== "greeting") return;
+		this.#refusal = error;
+		this.#deadline = now + verdictWithinMs;
+	}
+	pong(id, now) {
+		if (this.#ping === void 0 || id !== this.#ping.id) return;
+		this.#host.latency(now - this.#ping.sentAt);
+		this.#ping = void 0;
+	}
+	/** The server asks to connect anew after a while, perhaps elsewhere. Until then the line stays in use. */
+	move(afterMs, url, now) {
+		if (this.#phase !== "connected") return;
+		this.#moveAt = now + Math.max(0, afterMs);
+		if (url !== void 0 && this.#mayMoveTo(url)) this.#url = url;
+	}
+	/** The socket has closed, or could not be opened (1006). */
+	closed(code, reason, now) {
+		if (this.#phase !== "opening" && this.#phase !== "greeting" && this.#phase !== "connected") return;
+		const error = closeError(code, reason);
+		if (this.#phase === "opening") this.#url = this.#settings.url;
+		const what = verdict(code);
+		const move = this.#moveAt;
+		if (what === "stop") return this.#end(error);
+		this.#lose(now);
+		if (what === "token") return this.#renew(error, now);
+		if (code === CloseCode.rate_limited) this.#backoff.atLeast(4);
+		if (move !== void 0) return this.#retryAt(Math.max(move, now), error, now);
+		this.#retry(error, now);
+	}
+	/** The network is back, says the browser: a waiting link tries at once. */
+	online(now) {
+		if (this.#phase === "waiting") this.start(now);
+	}
+	/** Time has passed. */
+	tick(now) {
+		if (this.#deadline !== void 0 && this.#deadline <= now) this.#expired(now);
+		if (this.#phase !== "connected") return;
+		if (due(this.#silentBy, now)) return this.#giveUp(timeoutError("ping", this.#settings.pongTimeoutMs), now);
+		if (due(this.#moveAt, now)) {
+			this.#host.drop();
+			this.#lose(now);
+			return this.start(now);
+		}
+		if (due(this.#refreshAt, now)) {
+			this.#refreshAt = void 0;
+			this.#host.getToken();
+		}
+		if (due(this.#pingAt, now)) this.#sendPing(now);
+	}
+	/** The application closes the connection. */
+	stop() {
+		if (this.#phase === "closed") return;
+		if (this.#phase !== "idle" && this.#phase !== "waiting" && this.#phase !== "token") this.#host.drop();
+		this.#end(localError("closed", "the connection was closed by close()"));
+	}
+	#connect() {
+		this.#connectId = this.#host.newId();
+		this.#infoIsNew = false;
+		const { client, user } = this.#settings;
+		const payload = {
+			client,
+			user,
+			info: this.#info,
+			token: this.#token
+		};
+		this.#host.send(JSON.stringify({
+			type: "connect",
+			id: this.#connectId,
+			payload
+		}));
+	}
+	#sendPing(now) {
+		this.#ping = {
+			id: this.#host.newId(),
+			sentAt: now
+		};
+		this.#pingAt = now + this.#settings.pingEveryMs;
+		this.#silentBy = now + this.#settings.pongTimeoutMs;
+		this.#host.send(`{"type":"ping","id":${this.#ping.id}}`);
+	}
+	/** The present phase has taken too long. */
+	#expired(now) {
+		const { connectTimeoutMs } = this.#settings;
+		switch (this.#phase) {
+			case "waiting": return this.start(now);
+			case "token": return this.#retry(timeoutError("the token callback", tokenPatience * connectTimeoutMs), now);
+			case "opening":
+				this.#url = this.#settings.url;
+				return this.#giveUp(timeoutError("connecting", connectTimeoutMs), now);
+			case "greeting": return this.#refusal === void 0 ? this.#giveUp(timeoutError("connect", connectTimeoutMs), now) : this.#afterRefusal(this.#refusal, now);
+		}
+	}
+	/** The server refused `connect` and did not close: the error's own code decides. */
+	#afterRefusal(error, now) {
+		if (error.retryable) return this.#giveUp(error, now);
+		this.#host.drop();
+		if (error.code !== ErrorCode.unauthenticated) return this.#end(error);
+		this.#lose(now);
+		this.#renew(error, now);
+	}
+	/** A new token is needed before the next attempt. */
+	#renew(error, now) {
+		if (!this.#settings.hasTokenSource) return this.#end(error);
+		this.#token = void 0;
+		this.#retry(error, now);
+	}
+	#giveUp(error, now) {
+		this.#host.drop();
+		this.#lose(now);
+		this.#retry(error, now);
+	}
+	/** Forgets everything that belonged to the line. */
+	#lose(now) {
+		if (this.#upSince !== void 0 && now - this.#upSince >= this.#settings.backoff.stableMs) this.#backoff.reset();
+		this.#upSince = void 0;
+		this.#connectId = -1;
+		this.#refusal = void 0;
+		this.#ping = this.#pingAt = this.#silentBy = this.#refreshAt = this.#moveAt = void 0;
+		this.#phase = "idle";
+		this.#host.down(now);
+	}
+	#retry(error, now) {
+		this.#retryAt(now + Math.max(error.retryAfterMs, this.#backoff.next()), error, now);
+	}
+	#retryAt(at, error, now) {
+		this.#wait("waiting", at);
+		this.#enter("waiting", at - now, error);
+	}
+	#end(error) {
+		this.#wait("closed", void 0);
+		this.#host.ended(error);
+		this.#enter("closed", void 0, error);
+	}
+	#wait(phase, until) {
+		this.#phase = phase;
+		this.#deadline = until;
+	}
+	#enter(state, retryInMs, error) {
+		const previous = this.#state;
+		this.#state = state;
+		if (previous !== state || state === "waiting") this.#host.stateChanged(state, previous, retryInMs, error);
+	}
+	/** A server may send us elsewhere, but not from an encrypted line to an open one. */
+	#mayMoveTo(url) {
+		let to;
+		try {
+			to = new URL(url);
+		} catch {
+			return false;
+		}
+		return to.protocol === "wss:" || to.protocol === "ws:" && !this.#settings.url.startsWith("wss:");
+	}
+};
+function due(at, now) {
+	return at !== void 0 && at <= now;
+}
+// src/outbox.ts
+/** How many publishes may be open at the server at once; the others wait here, where they cost it nothing. */
+var maxOpen = 64;
+/**
+* The publishes that have no answer yet, in the order they were made. A lost line makes all of them unsent; they then
+* go out again in the same order and with the same `seq`, by which the server tells what it has already.
+*/
+var Outbox = class {
+	#limit;
+	#items = /* @__PURE__ */ new Map();
+	#byId = /* @__PURE__ */ new Map();
+	#seq = 0;
+	/** `limit` bounds how many publishes may wait. */
+	constructor(limit) {
+		this.#limit = limit;
+	}
+	get size() {
+		return this.#items.size;
+	}
+	/** Takes a publish in. `fields` lacks `seq`; it gets one unless it carries an idempotency key. */
+	add(ticket, fields) {
+		if (this.#items.size >= this.#limit) throw new HocketError(LocalErrorCode.queue_full, "queue_full", `${this.#limit} publishes wait already`);
+		const numbered = fields["idempotency_key"] === void 0 ? {
+			...fields,
+			seq: this.#seq + 1
+		} : fields;
+		const body = JSON.stringify(numbered).slice(1);
+		this.#seq++;
+		this.#items.set(ticket, {
+			ticket,
+			body,
+			id: void 0
+		});
+	}
+	/** Gives the next message to send, or undefined when none may be sent now. */
+	next(newId) {
+		if (this.#byId.size >= maxOpen) return void 0;
+		for (const item of this.#items.values()) {
+			if (item.id !== void 0) continue;
+			item.id = newId();
+			this.#byId.set(item.id, item);
+			return `{"type":"publish","id":${item.id},${item.body}`;
+		}
+	}
+	/** Takes out the publish sent with this id, and gives its ticket; undefined when there is none. */
+	answered(id) {
+		const item = this.#byId.get(id);
+		if (item === void 0) return void 0;
+		this.#byId.delete(id);
+		this.#items.delete(item.ticket);
+		return item.ticket;
+	}
+	/** Forgets what was sent: the line is gone. */
+	lost() {
+		for (const item of this.#byId.values()) item.id = void 0;
+		this.#byId.clear();
+	}
+	/** Takes out the longest publish under way: the one a server that closed with 1009 will never take. */
+	dropLongest() {
+		let longest;
+		for (const item of this.#byId.values()) if (longest === void 0 || item.body.length > longest.body.length) longest = item;
+		if (longest?.id === void 0) return void 0;
+		return this.answered(longest.id);
+	}
+	/** Empties the outbox and gives the tickets of what was in it. */
+	clear() {
+		const tickets = [...this.#items.keys()];
+		this.#items.clear();
+		this.#byId.clear();
+		return tickets;
+	}
+};
+// src/requests.ts
+/** The open requests of a session: held while there is no line, each with its deadline. Pure in time. */
+var Requests = class {
+	#timeoutMs;
+	#open = /* @__PURE__ */ new Map();
+	#byId = /* @__PURE__ */ new Map();
+	/** `timeoutMs` is how long a request may wait for its answer. */
+	constructor(timeoutMs) {
+		this.#timeoutMs = timeoutMs;
+	}
+	add(ticket, request, now) {
+		const { type, ...rest } = request;
+		this.#open.set(ticket, {
+			ticket,
+			what: request.method ?? `${type} of ${request.channel ?? ""}`,
+			body: `"type":${JSON.stringify(type)},${JSON.stringify(rest).slice(1)}`,
+			deadline: now + this.#timeoutMs,
+			repeatable: type !== "call",
+			id: void 0
+		});
+	}
+	/** Gives the next message to send, or undefined when all have been sent. */
+	next(newId) {
+		for (const request of this.#open.values()) {
+			if (request.id !== void 0) continue;
+			request.id = newId();
+			this.#byId.set(request.id, request);
+			return `{"id":${request.id},${request.body}`;
+		}
+	}
+	/** Takes out the request sent with this id, and gives its ticket; undefined when there is none. */
+	answered(id) {
+		const request = this.#byId.get(id);
+		if (request === void 0) return void 0;
+		this.#byId.delete(id);
+		this.#open.delete(request.ticket);
+		return request.ticket;
+	}
+	/** When the next request times out. */
+	get deadline() {
+		for (const request of this.#open.values()) return request.deadline;
+	}
+	/** Takes out what has timed out. */
+	expire(now) {
+		return this.#fail((r) => r.deadline <= now, (r) => timeoutError(r.what, this.#timeoutMs));
+	}
+	/** The line is gone: reads wait for the next one, calls under way fail. */
+	lost() {
+		const failed = this.#fail((r) => r.id !== void 0 && !r.repeatable, (r) => localError("connection_lost", `the connection was lost before ${r.what} was answered`));
+		for (const request of this.#byId.values()) request.id = void 0;
+		this.#byId.clear();
+		return failed;
+	}
+	/** Empties everything. */
+	clear(error) {
+		return this.#fail(() => true, () => error);
+	}
+	#fail(which, error) {
+		const failures = [];
+		for (const request of [...this.#open.values()]) {
+			if (!which(request)) continue;
+			this.#open.delete(request.ticket);
+			if (request.id !== void 0) this.#byId.delete(request.id);
+			failures.push({
+				ticket: request.ticket,
+				error: error(request)
+			});
+		}
+		return failures;
+	}
+};
+// src/session.ts
+/**
+* A client's whole behaviour without I/O, clock or chance of its own: what happens goes in with the time at which it
+* happened, what is to be done comes out. {@link Connection} drives it with a WebSocket and timers; a test or a
+* simulation can drive it with anything.
+*/
+var Session = class {
+	#settings;
+	#random;
+	#link;
+	#requests;
+	#outbox;
+	#subscriptions = /* @__PURE__ */ new Map();
+	#asking = /* @__PURE__ */ new Map();
+	#lastId = 0;
+	#out = [];
+	constructor(settings, random) {
+		this.#settings = settings;
+		this.#random = random;
+		this.#requests = new Requests(settings.requestTimeoutMs);
+		this.#outbox = new Outbox(settings.maxQueued);
+		const emit = (o) => this.#out.push(o);
+		this.#link = new Link(settings, random, {
+			open: (url) => emit({
+				type: "open",
+				url
+			}),
+			drop: () => emit({ type: "drop" }),
+			send: (text) => this.#send(text),
+			newId: () => this.#newId(),
+			getToken: () => emit({ type: "get token" }),
+			stateChanged: (state, previous, retryInMs, error) => emit({
+				type: "state",
+				state,
+				previous,
+				...retryInMs !== void 0 && { retryInMs },
+				...error && { error }
+			}),
+			latency: (ms) => emit({
+				type: "latency",
+				ms
+			}),
+			failed: (error) => emit({
+				type: "error",
+				error
+			}),
+			greeted: (now) => this.#subscribeAll(now),
+			up: () => this.#flush(),
+			down: () => this.#down(),
+			ended: (error) => this.#ended(error)
+		});
+	}
+	/** Takes what has happened at `now` (milliseconds, never going backwards), and gives what is to be done. */
+	next(input, now) {
+		this.#take(input, now);
+		const out = this.#out;
+		this.#out = [];
+		return out;
+	}
+	/** When the session wants a `tick`, in the time of {@link next}; undefined: not before something else happens. */
+	get wakeAt() {
+		let first = this.#link.wakeAt;
+		const consider = (t) => {
+			if (t !== void 0 && (first === void 0 || t < first)) first = t;
+		};
+		consider(this.#requests.deadline);
+		if (this.#link.open) for (const s of this.#subscriptions.values()) consider(s.deadline(this.#settings.requestTimeoutMs));
+		return first;
+	}
+	#take(input, now) {
+		switch (input.type) {
+			case "start": return this.#link.start(now);
+			case "stop": return this.#link.stop();
+			case "opened": return this.#link.opened(now);
+			case "received": return this.#received(input.text, now);
+			case "closed":
+				if (input.code === 1009) this.#dropTooLarge();
+				return this.#link.closed(input.code, input.reason, now);
+			case "token": return this.#link.gotToken(input.token, now);
+			case "no token": return this.#link.noToken(input.error, now);
+			case "info": return this.#link.setInfo(input.info);
+			case "online": return this.#link.online(now);
+			case "tick": return this.#tick(now);
+			case "subscribe": return this.#subscribe(input.channel, input.options, now);
+			case "unsubscribe": return this.#unsubscribe(input.channel);
+			case "publish": return this.#publish(input.ticket, input.fields);
+			case "request": return this.#request(input.ticket, input.request, now);
+		}
+	}
+	#tick(now) {
+		this.#link.tick(now);
+		this.#failAll(this.#requests.expire(now));
+		if (!this.#link.open) return;
+		for (const s of this.#subscriptions.values()) {
+			if (s.tick(now, this.#settings.requestTimeoutMs)) this.#sendUnsubscribe(s.channel);
+			if (s.wants(now)) this.#ask(s, now);
+		}
+	}
+	#subscribe(channel, options, now) {
+		if (this.#link.state === "closed") {
+			const event = {
+				type: "unsubscribed",
+				error: closedError(),
+				retrying: false
+			};
+			this.#out.push({
+				type: "channel",
+				channel,
+				event
+			});
+			return;
+		}
+		let s = this.#subscriptions.get(channel);
+		if (s === void 0) {
+			const emit = (event) => this.#out.push({
+				type: "channel",
+				channel,
+				event
+			});
+			s = new Subscription(channel, options, this.#settings.backoff, this.#random, emit);
+			this.#subscriptions.set(channel, s);
+		}
+		s.want();
+		if (this.#link.open && s.wants(now)) this.#ask(s, now);
+	}
+	#unsubscribe(channel) {
+		const s = this.#subscriptions.get(channel);
+		if (s === void 0) return;
+		this.#subscriptions.delete(channel);
+		if ((s.state === "subscribing" || s.state === "subscribed") && this.#link.open) this.#sendUnsubscribe(channel);
+		s.leave(localError("unsubscribed", `unsubscribe from ${channel} was called`));
+	}
+	#publish(ticket, fields) {
+		try {
+			if (this.#link.state === "closed") throw closedError();
+			this.#outbox.add(ticket, fields);
+		} catch (error) {
+			this.#out.push({
+				type: "failure",
+				ticket,
+				error
+			});
+			return;
+		}
+		if (this.#link.connected) this.#flush();
+	}
+	#request(ticket, request, now) {
+		if (this.#link.state === "closed") {
+			this.#out.push({
+				type: "failure",
+				ticket,
+				error: closedError()
+			});
+			return;
+		}
+		this.#requests.add(ticket, request, now);
+		if (this.#link.connected) this.#flush();
+	}
+	/** `connect` is under way; subscriptions need not wait for its answer. Publishes do: a refused one would be lost. */
+	#subscribeAll(now) {
+		for (const s of this.#subscriptions.values()) if (s.wants(now)) this.#ask(s, now);
+	}
+	/** Sends what waits: publishes in the order they were made, then requests. */
+	#flush() {
+		const newId = () => this.#newId();
+		for (let m = this.#outbox.next(newId); m !== void 0; m = this.#outbox.next(newId)) this.#send(m);
+		for (let m = this.#requests.next(newId); m !== void 0; m = this.#requests.next(newId)) this.#send(m);
+	}
+	#down() {
+		this.#asking.clear();
+		for (const s of this.#subscriptions.values()) s.lost();
+		this.#outbox.lost();
+		this.#failAll(this.#requests.lost());
+	}
+	#ended(error) {
+		for (const ticket of this.#outbox.clear()) this.#out.push({
+			type: "failure",
+			ticket,
+			error
+		});
+		this.#failAll(this.#requests.clear(error));
+		for (const s of this.#subscriptions.values()) s.leave(error);
+		this.#subscriptions.clear();
+	}
+	/** The server closed because of a message it will never take: sent again, it would close every line anew. */
+	#dropTooLarge() {
+		const ticket = this.#outbox.dropLongest();
+		const error = new HocketError(1109, "too_large", "the server closed the connection because of this message");
+		if (ticket !== void 0) this.#out.push({
+			type: "failure",
+			ticket,
+			error
+		});
+	}
+	#received(text, now) {
+		if (!this.#link.open) return;
+		this.#link.alive();
+		const m = parseMessage(text);
+		if (m === void 0) return;
+		switch (m.type) {
+			case "reply": return this.#reply(m, now);
+			case "error": return this.#error(m, now);
+			case "connected":
+				this.#out.push({
+					type: "connected",
+					connected: m.payload
+				});
+				return;
+			case "ping": return this.#send("{\"type\":\"pong\"}");
+			case "pong": return this.#link.pong(m.id, now);
+			case "event":
+				this.#out.push({
+					type: "event",
+					payload: m.payload
+				});
+				return;
+			case "reconnect": return this.#reconnect(m, now);
+			case "unsubscribed": return this.#unsubscribed(m, now);
+			default: return this.#push(m, now);
+		}
+	}
+	#reply(m, now) {
+		if (this.#link.isConnect(m.id)) {
+			const connected = m.payload;
+			this.#out.push({
+				type: "connected",
+				connected
+			});
+			return this.#link.welcomed(connected, now);
+		}
+		const s = this.#askedBy(m);
+		if (s !== void 0) {
+			if (s.confirm(m.payload) === "begin again") this.#askAnew(s, now);
+			return;
+		}
+		const ticket = this.#ticketOf(m);
+		if (ticket !== void 0) this.#out.push({
+			type: "answer",
+			ticket,
+			payload: m.payload
+		});
+	}
+	#error(m, now) {
+		const error = HocketError.from(m.error);
+		if (this.#link.isConnect(m.id)) return this.#link.refused(error, now);
+		const s = this.#askedBy(m);
+		if (s !== void 0) return s.fail(error, now);
+		const ticket = this.#ticketOf(m);
+		if (ticket !== void 0) this.#out.push({
+			type: "failure",
+			ticket,
+			error
+		});
+		else this.#out.push({
+			type: "error",
+			error
+		});
+	}
+	#reconnect(m, now) {
+		const p = m.payload ?? {};
+		this.#link.move(p.after_ms ?? 0, p.url, now);
+	}
+	#unsubscribed(m, now) {
+		const s = this.#subscriptions.get(m.channel ?? "");
+		if (s?.state === "subscribed") s.fail(HocketError.from(m.payload), now);
+	}
+	#push(m, now) {
+		const s = this.#subscriptions.get(m.channel ?? "");
+		if (s?.received(m) === "begin again") this.#askAnew(s, now);
+	}
+	/** The subscription whose request this message answers, once. */
+	#askedBy(m) {
+		const id = Number(m.id);
+		const s = this.#asking.get(id);
+		this.#asking.delete(id);
+		return s?.isAsking(id) ? s : void 0;
+	}
+	#ticketOf(m) {
+		if (typeof m.id !== "number") return void 0;
+		const ticket = this.#outbox.answered(m.id);
+		if (ticket === void 0) return this.#requests.answered(m.id);
+		this.#flush();
+		return ticket;
+	}
+	#ask(s, now) {
+		const id = this.#newId();
+		this.#asking.set(id, s);
+		this.#send(s.request(id, now));
+	}
+	#askAnew(s, now) {
+		this.#sendUnsubscribe(s.channel);
+		this.#ask(s, now);
+	}
+	#sendUnsubscribe(channel) {
+		this.#send(JSON.stringify({
+			type: "unsubscribe",
+			id: this.#newId(),
+			channel
+		}));
+	}
+	#send(text) {
+		this.#out.push({
+			type: "send",
+			text
+		});
+	}
+	#newId() {
+		return ++this.#lastId;
+	}
+	#failAll(failures) {
+		for (const { ticket, error } of failures) this.#out.push({
+			type: "failure",
+			ticket,
+			error
+		});
+	}
+};
+function closedError() {
+	return localError("closed", "the connection is closed");
+}
+// src/clock.ts
+/** The time of the machine, from the start of the page on by the clock that nobody sets. */
+var systemClock = {
+	now: () => performance.timeOrigin + performance.now(),
+	after(ms, fn) {
+		const timer = setTimeout(fn, ms);
+		return () => clearTimeout(timer);
+	}
+};
+// src/connection.ts
+var subprotocol = "hocket.v1.json";
+/**
+* Connects to a Hocket server, and stays connected until `close()`. `url` is the server's address (`ws:`, `wss:`,
+* `http:`, `https:`, or a path on the page's own server); without a path it is `/v1/ws`. It returns at once: channels,
+* publishes and calls may be made right away and wait for the line.
+*/
+function connect(url, options = {}) {
+	return new Connection(url, options);
+}
+/** One session with a server over however many sockets it takes. Made by {@link connect}. */
+var Connection = class extends Emitter {
+	#clock;
+	#session;
+	#WebSocket;
+	#tokenSource;
+	#channels = /* @__PURE__ */ new Map();
+	#hosts = /* @__PURE__ */ new Map();
+	#waiters = /* @__PURE__ */ new Map();
+	#inputs = [];
+	#running = false;
+	#lastTicket = 0;
+	#socket;
+	#timer;
+	#state = "connecting";
+	#connected;
+	#latency;
+	#online = () => this.#run({ type: "online" });
+	constructor(url, options) {
+		super();
+		const WebSocket = options.WebSocket ?? globalThis.WebSocket;
+		if (WebSocket === void 0) throw new TypeError("there is no global WebSocket: pass one as options.WebSocket");
+		this.#WebSocket = WebSocket;
+		this.#clock = options.clock ?? systemClock;
+		this.#tokenSource = typeof options.token === "function" ? options.token : void 0;
+		this.#session = new Session(settings(url, options), options.random ?? Math.random);
+		globalThis.addEventListener?.("online", this.#online);
+		this.#run({ type: "start" });
+	}
+	get state() {
+		return this.#state;
+	}
+	/** The last measured round trip in milliseconds; undefined before the first. */
+	get latency() {
+		return this.#latency;
+	}
+	/** The public name of the present session, as it stands in `from` and in presence; "" before the first. */
+	get session() {
+		return this.#connected?.session ?? "";
+	}
+	/** Who the server says we are; "" when anonymous. */
+	get user() {
+		return this.#connected?.user ?? "";
+	}
+	/** What the server can do. */
+	get features() {
+		return this.#connected?.features ?? [];
+	}
+	/**
+	* The channel of that name. It is the same object every time; options may be given as long as it has not been
+	* subscribed.
+	*/
+	channel(name, options) {
+		const known = this.#channels.get(name);
+		if (known !== void 0) {
+			if (options !== void 0) known.configure(options);
+			return known;
+		}
+		const channel = new Channel(name, options ?? {}, {
+			subscribe: (wanted) => this.#run({
+				type: "subscribe",
+				channel: name,
+				options: wanted
+			}),
+			unsubscribe: () => this.#run({
+				type: "unsubscribe",
+				channel: name
+			}),
+			publish: (fields) => this.#ask((ticket) => ({
+				type: "publish",
+				ticket,
+				fields: {
+					channel: name,
+					...fields
+				}
+			})),
+			request: (request) => this.#request({
+				channel: name,
+				...request
+			}),
+			register: (host) => this.#hosts.set(name, host)
+		});
+		this.#channels.set(name, channel);
+		return channel;
+	}
+	/**
+	* Calls a method of the server or of the back end behind it. Rejects with the method's error, with `timeout`, or with
+	* `connection_lost` when the line goes before the answer comes.
+	*/
+	call(method, payload) {
+		return this.#request({
+			type: "call",
+			method,
+			...payload !== void 0 && { payload }
+		});
+	}
+	/** Changes what others see of this session in presence, now and after every reconnect. */
+	setInfo(info) {
+		this.#run({
+			type: "info",
+			info
+		});
+	}
+	/** Ends the connection for good. Whatever still waits is rejected with `closed`. */
+	close() {
+		this.#run({ type: "stop" });
+	}
+	#request(request) {
+		return this.#ask((ticket) => ({
+			type: "request",
+			ticket,
+			request
+		}));
+	}
+	#ask(input) {
+		return new Promise((resolve, reject) => {
+			const ticket = ++this.#lastTicket;
+			this.#waiters.set(ticket, {
+				resolve,
+				reject
+			});
+			try {
+				this.#run(input(ticket));
+			} catch (error) {
+				this.#waiters.delete(ticket);
+				reject(error);
+			}
+		});
+	}
+	/** Takes one step. What listeners ask for meanwhile is done after it, so that outputs keep their order. */
+	#run(input) {
+		if (this.#running) {
+			this.#inputs.push(input);
+			return;
+		}
+		this.#running = true;
+		try {
+			for (let i = input; i !== void 0; i = this.#inputs.shift()) for (const output of this.#session.next(i, this.#clock.now())) this.#do(output);
+		} finally {
+			this.#running = false;
+		}
+		this.#arm();
+	}
+	#arm() {
+		this.#timer?.();
+		this.#timer = void 0;
+		const at = this.#session.wakeAt;
+		if (at === void 0) return;
+		this.#timer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#run({ type: "tick" }));
+	}
+	#do(output) {
+		switch (output.type) {
+			case "open": return this.#open(output.url);
+			case "drop": return this.#drop();
+			case "send":
+				this.#socket?.send(output.text);
+				return this.emit("raw", {
+					direction: "out",
+					text: output.text
+				});
+			case "get token": return this.#getToken();
+			case "state": return this.#stateChanged(output);
+			case "connected":
+				this.#connected = output.connected;
+				return this.emit("connected", output.connected);
+			case "latency":
+				this.#latency = output.ms;
+				return this.emit("latency", output.ms);
+			case "error": return this.emit("error", output.error);
+			case "event": return this.emit("event", output.payload);
+			case "channel": return this.#hosts.get(output.channel)?.(output.event);
+			case "answer":
+				this.#waiters.get(output.ticket)?.resolve(output.payload);
+				this.#waiters.delete(output.ticket);
+				return;
+			case "failure":
+				this.#waiters.get(output.ticket)?.reject(output.error);
+				this.#waiters.delete(output.ticket);
+		}
+	}
+	#stateChanged(event) {
+		this.#state = event.state;
+		if (event.state === "closed") globalThis.removeEventListener?.("online", this.#online);
+		const { state, previous, retryInMs, error } = event;
+		this.emit("state", {
+			state,
+			previous,
+			...retryInMs !== void 0 && { retryInMs },
+			...error && { error }
+		});
+	}
+	#open(url) {
+		let socket;
+		try {
+			socket = new this.#WebSocket(url, [subprotocol]);
+		} catch (error) {
+			this.#run({
+				type: "closed",
+				code: 1006,
+				reason: String(error)
+			});
+			return;
+		}
+		this.#socket = socket;
+		socket.onopen = () => this.#run({ type: "opened" });
+		socket.onmessage = (event) => {
+			if (typeof event.data !== "string") return;
+			this.emit("raw", {
+				direction: "in",
+				text: event.data
+			});
+			this.#run({
+				type: "received",
+				text: event.data
+			});
+		};
+		socket.onerror = () => {};
+		socket.onclose = (event) => {
+			this.#socket = void 0;
+			this.#run({
+				type: "closed",
+				code: event.code,
+				reason: event.reason
+			});
+		};
+	}
+	/** Lets go of the socket. A dead line answers no close, so nothing waits for one. */
+	#drop() {
+		const socket = this.#socket;
+		if (socket === void 0) return;
+		this.#socket = void 0;
+		socket.onopen = socket.onmessage = socket.onclose = null;
+		socket.close(1e3);
+	}
+	#getToken() {
+		const source = this.#tokenSource;
+		if (source === void 0) return;
+		new Promise((resolve) => resolve(source())).then((token) => this.#run({
+			type: "token",
+			token
+		}), (error) => {
+			const known = error instanceof HocketError ? error : localError("no_token", `the token callback failed: ${String(error)}`);
+			this.#run({
+				type: "no token",
+				error: known
+			});
+		});
+	}
+};
+function settings(url, o) {
+	return {
+		url: socketURL(url, globalThis.location?.href),
+		client: randomName(),
+		user: o.user,
+		info: o.info,
+		token: typeof o.token === "string" ? o.token : void 0,
+		hasTokenSource: typeof o.token === "function",
+		backoff: {
+			...defaultBackoff,
+			...o.backoff
+		},
+		connectTimeoutMs: o.connectTimeoutMs ?? 1e4,
+		requestTimeoutMs: o.requestTimeoutMs ?? 1e4,
+		pingEveryMs: o.pingEveryMs ?? 1e4,
+		pongTimeoutMs: o.pongTimeoutMs ?? 5e3,
+		maxQueued: o.maxQueued ?? 1e3
+	};
+}
+/** 96 random bits: the log tells clients apart by this name, so it must be nobody else's. */
+function randomName() {
+	const bytes = crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(12));
+	return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+}
+export { Channel, CloseCode, Connection, ErrorCode, HocketError, LiveMap, LocalErrorCode, Presence, Session, connect };

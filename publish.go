@@ -8,7 +8,6 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/jsonval"
-	"hocket.dev/internal/rule"
 )
 
 // Receipt is the answer to a publish: the position of the new entry.
@@ -27,25 +26,23 @@ func (s *Server) Publish(ctx context.Context, channel string, payload any) (Rece
 // PublishEntry is Publish for an entry with a key, an idempotency key or tags. The payload, which must not be changed
 // afterwards, is checked to be what Format says.
 func (s *Server) PublishEntry(ctx context.Context, channel string, e broker.Entry) (Receipt, error) {
-	if err := rule.CheckChannel(channel); err != nil {
-		return Receipt{}, dialect.Errorf(dialect.InvalidChannel, "%v", err)
-	}
 	if e.Format == broker.JSON && e.Op != broker.Delete {
 		if err := jsonval.Check(e.Payload, maxDepth); err != nil {
 			return Receipt{}, dialect.Errorf(dialect.InvalidPayload, "the payload is not JSON: %v", err)
 		}
 	}
-	h := s.rules.For(channel).History
 	type answer struct {
 		receipt Receipt
-		err     error
+		err     *dialect.Error
 	}
 	done := make(chan answer, 1)
-	s.broker.Publish(channel, e, broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age},
-		func(r Receipt, err error) { done <- answer{r, err} })
+	s.node.Publish(channel, e, func(r Receipt, err *dialect.Error) { done <- answer{r, err} })
 	select {
 	case a := <-done:
-		return a.receipt, a.err
+		if a.err != nil {
+			return Receipt{}, a.err
+		}
+		return a.receipt, nil
 	case <-ctx.Done():
 		return Receipt{}, ctx.Err()
 	}

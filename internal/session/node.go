@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"hocket.dev/broker"
@@ -87,6 +88,9 @@ type Config struct {
 type Node struct {
 	cfg    Config
 	shards []*Shard
+
+	Publishes  atomic.Uint64 // by the server; clients' are in Counters
+	Duplicates atomic.Uint64 // of them, those that had been applied before
 }
 
 // NewNode makes a Node.

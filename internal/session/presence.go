@@ -3,8 +3,6 @@ package session
 import (
 	"context"
 	"log/slog"
-	"strconv"
-	"strings"
 	"time"
 
 	"hocket.dev/broker"
@@ -144,59 +142,4 @@ func (sh *Shard) leave(log string, e broker.Entry, try int) {
 			sh.loop.After(leaveRetry, func() { sh.leave(log, e, try+1) })
 		})
 	})
-}
-
-// presence answers with a page of members, by their place in the presence log.
-func (s *Session) presence(c *dialect.Command) {
-	cfg := &s.shard.node.cfg
-	state, ok := cfg.Broker.(broker.State)
-	if r := cfg.Rules.For(c.Channel); !r.Presence || !ok {
-		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", c.Channel))
-		return
-	}
-	epoch, after, valid := parseNext(c.Presence.Next)
-	if !valid {
-		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "next is not the one of a page before"))
-		return
-	}
-	limit := c.Presence.Limit
-	if limit == 0 || limit > cfg.Limits.HistoryEntries {
-		limit = min(100, cfg.Limits.HistoryEntries)
-		if c.Presence.Limit > 0 {
-			limit = cfg.Limits.HistoryEntries
-		}
-	}
-	var page broker.Page
-	var n int
-	var err error
-	log, id := dialect.PresencePrefix+c.Channel, c.ID
-	channel := c.Channel
-	s.query(id, channel, func(ctx context.Context) {
-		if page, err = state.State(ctx, log, broker.StateQuery{After: after, Limit: limit}); err == nil {
-			n, err = state.Keys(ctx, log)
-		}
-	}, func() {
-		if err == nil && epoch != "" && epoch != page.Epoch {
-			s.fail(id, channel, dialect.Errorf(dialect.EpochChanged, "the presence of %s began anew: ask for the first page", channel))
-			return
-		}
-		if err != nil {
-			s.fail(id, channel, asError(err, channel))
-			return
-		}
-		r := &dialect.PresencePage{Channel: channel, Epoch: page.Epoch, Offset: page.Head, Count: n, Members: page.Entries}
-		if page.More && len(page.Entries) > 0 {
-			r.Next = page.Epoch + "." + strconv.FormatUint(page.Entries[len(page.Entries)-1].Offset, 10)
-		}
-		s.say(id, r)
-	})
-}
-
-func parseNext(next string) (epoch string, after uint64, ok bool) {
-	if next == "" {
-		return "", 0, true
-	}
-	epoch, offset, found := strings.Cut(next, ".")
-	after, err := strconv.ParseUint(offset, 10, 53)
-	return epoch, after, found && err == nil
 }

@@ -29,51 +29,34 @@ func (s *Session) query(id dialect.ID, channel string, work func(ctx context.Con
 
 // history answers with a page of the log.
 func (s *Session) history(c *dialect.Command) {
-	cfg := &s.shard.node.cfg
-	a := c.History
-	limit := min(a.Limit, cfg.Limits.HistoryEntries)
-	if limit <= 0 {
-		limit = min(100, cfg.Limits.HistoryEntries)
-	}
-	q := broker.Query{After: a.After, HasAfter: a.HasAfter, Limit: limit}
-	id, channel := c.ID, c.Channel
-	if a.HasBefore {
-		if q.Before = a.Before; q.Before == 0 { // nothing lies before the beginning; 0 in a Query means no bound
-			q.Before = 1
-		}
-	}
+	node, id, channel, args := s.shard.node, c.ID, c.Channel, c.History
 	var page broker.Page
-	var err error
+	var err *dialect.Error
 	s.query(id, channel, func(ctx context.Context) {
-		page, err = cfg.Broker.Read(ctx, channel, q)
+		page, err = node.History(ctx, channel, args)
 	}, func() {
 		if err != nil {
-			s.fail(id, channel, asError(err, channel))
+			s.fail(id, channel, err)
 			return
 		}
-		cutPage(&page, cfg.Limits.HistoryBytes, a.HasAfter)
 		s.say(id, &dialect.HistoryPage{Channel: channel, Page: page})
 	})
 }
 
-// cutPage keeps a page within bytes, and at least one entry: the oldest ones when it goes forward, else the newest.
-func cutPage(p *broker.Page, bytes int64, forward bool) {
-	var size int64
-	for i := range p.Entries {
-		e := p.Entries[i]
-		if !forward {
-			e = p.Entries[len(p.Entries)-1-i]
-		}
-		if size += e.Size(); size > bytes && i > 0 {
-			p.More = true
-			if forward {
-				p.Entries = p.Entries[:i]
-			} else {
-				p.Entries = p.Entries[len(p.Entries)-i:]
-			}
+// presence answers with a page of members.
+func (s *Session) presence(c *dialect.Command) {
+	node, id, channel, args := s.shard.node, c.ID, c.Channel, c.Presence
+	var page *dialect.PresencePage
+	var err *dialect.Error
+	s.query(id, channel, func(ctx context.Context) {
+		page, err = node.Members(ctx, channel, args)
+	}, func() {
+		if err != nil {
+			s.fail(id, channel, err)
 			return
 		}
-	}
+		s.say(id, page)
+	})
 }
 
 // calling is a call under way.

@@ -17,6 +17,7 @@ import (
 
 	"hocket.dev"
 	"hocket.dev/internal/config"
+	"hocket.dev/internal/playground"
 	"hocket.dev/internal/sys"
 )
 
@@ -206,6 +207,7 @@ func routes(srv *hocket.Server, set *settings) http.Handler {
 	for _, path := range []string{"/v1/", "/api/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, srv)
 	}
+	mux.Handle("/", playground.Handler())
 	if set.dev {
 		return onlyThisMachine(mux)
 	}

@@ -43,7 +43,6 @@ func (c *Cursor) rejoin() {
 		if inside {
 			c.next = l.index(c.offset) // if that is the end, entries that the pages held may still come: Take knows
 			c.behind = nil
-			c.group.refreshLocked()
 		}
 		l.mu.Unlock()
 		if inside {

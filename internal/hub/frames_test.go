@@ -2,10 +2,12 @@ package hub
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 	"unsafe"
+	"weak"
 )
 
 func TestFollowersOfOneEncodingShareTheBytes(t *testing.T) {
@@ -49,6 +51,17 @@ func TestFramesOfManySizesStayInOrder(t *testing.T) {
 		all = append(all, w.publish("a", strings.Repeat("x", size)))
 	}
 	c.wantOffsets(all)
+}
+
+func TestALargeFrameStaysBetweenSmallOnes(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	for range 10 {
+		all := w.many("a", 1)
+		all = append(all, w.publish("a", strings.Repeat("x", 20_000)))
+		c.wantOffsets(append(all, w.many("a", 1)...))
+		w.pass(10 * time.Second)
+	}
 }
 
 func TestSentFramesAreNeverWrittenAgain(t *testing.T) {
@@ -116,12 +129,21 @@ func TestQuietChannelsHoldNoFrames(t *testing.T) {
 func TestFramesOfABusyChannelGrowOld(t *testing.T) {
 	w := newWorld(t)
 	c := w.place("a")
+	var first weak.Pointer[chunk]
 	for i := range 60 { // far less than the bound in bytes
-		w.many("a", 2)
+		w.publish("a", strings.Repeat("x", 200))
+		w.publish("a", strings.Repeat("x", 200))
+		if frames := w.hub.find("a").sets[0].frames; i == 0 {
+			first = weak.Make(frames[0].chunk)
+		}
 		w.pass(500 * time.Millisecond)
 		if n := len(w.hub.find("a").sets[0].frames); n > 12 {
 			t.Fatalf("%d frames after %d s of four entries each", n, i/2)
 		}
+	}
+	runtime.GC()
+	if first.Value() != nil {
+		t.Error("the first chunk is still held")
 	}
 	if got := len(offsets(c.read())); got != 120 {
 		t.Errorf("got %d entries", got)

@@ -50,8 +50,27 @@ func TestAChannelOpenedForNobodyGoes(t *testing.T) {
 		t.Error("done was called for a closed cursor")
 	}
 	w.pass(time.Second)
+	if n := w.hub.Stats().Channels; n != 1 {
+		t.Errorf("%d channels: it does not linger", n)
+	}
 	w.pass(16 * time.Second)
 	w.wantEmpty()
+}
+
+func TestALogThatHasJustDiedIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.place("a").Close()
+	l := w.hub.find("a")
+	l.mu.Lock()
+	l.discard() // as Tick does, but for taking it out of its shard, which comes next
+	l.mu.Unlock()
+	c := w.place("a")
+	w.publish("a", "x")
+	c.want("1 x\n")
+	w.hub.remove(l) // Tick comes to it
+	if n := w.broker.follows["a"]; n != 1 || w.hub.find("a") == l {
+		t.Errorf("followed %d times", n)
+	}
 }
 
 func TestCloseWhileReading(t *testing.T) {
@@ -207,18 +226,20 @@ func TestAWalkYieldsAndMissesNobody(t *testing.T) {
 	if clients[0].dues != 1 || clients[n-1].dues != 0 {
 		t.Fatal("the first step does not end where it should")
 	}
-	// The last ones take the places of the first, which the walk has passed; then more is published.
-	for _, c := range clients[:50] {
+	for _, c := range clients[:50] { // the last ones take their places, which the walk has passed
 		c.Close()
 	}
-	w.publish("a", "y")
-	loop.one()
-	w.publish("a", "z")
 	loop.run()
 	for i, c := range clients[50:] {
 		if c.dues != 1 {
 			t.Fatalf("client %d was told %d times", i+50, c.dues)
 		}
 	}
-	clients[60].wantOffsets([]uint64{1, 2, 3})
+	w.publish("a", "y")
+	loop.one()
+	clients[60].wantOffsets([]uint64{1, 2})
+	w.publish("a", "z") // while the walk is under way
+	loop.run()
+	clients[60].wantOffsets([]uint64{3})
+	clients[n-1].wantOffsets([]uint64{1, 2, 3})
 }

@@ -67,6 +67,87 @@ func TestWhereASocketCutsMakesNoDifference(t *testing.T) {
 	}
 }
 
+// once has fn called when the next page has been made, before the hub gets it.
+func (w *world) once(fn func(p *broker.Page)) {
+	w.broker.page = func(_ string, _ broker.Query, p *broker.Page) {
+		w.broker.page = nil
+		fn(p)
+	}
+}
+
+func TestWhatComesAfterTheFirstPageWasMadeIsReadToo(t *testing.T) {
+	w := newWorld(t)
+	w.once(func(*broker.Page) { w.publish("a", "x") })
+	w.place("a", last(1)).want("1 x\n")
+}
+
+func TestGapWhileReadingHasTheLogReadOnceMore(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.once(func(*broker.Page) {
+		w.broker.Lose("a", 1)
+		w.publish("a", "x")
+		w.hub.Gap("a")
+	})
+	w.hub.Gap("a")
+	c.want("1 x\n")
+}
+
+func TestAnotherHoleWhileReadingIsReadToo(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.once(func(*broker.Page) {
+		w.broker.Lose("a", 1)
+		w.many("a", 2)
+	})
+	w.hub.Gap("a")
+	c.wantOffsets([]uint64{1, 2})
+}
+
+func TestANewEpochWhileReadingIsFound(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.once(func(*broker.Page) {
+		w.hub.Deliver("a", "new", &broker.Entry{Offset: 1})
+		w.once(func(p *broker.Page) { p.Epoch = "new" })
+	})
+	w.hub.Gap("a")
+	w.settle()
+	if c.ended != ErrEpochChanged {
+		t.Errorf("ended with %v", c.ended)
+	}
+}
+
+func TestAReadThatFailedIsTriedAgainSoon(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.pass(61 * time.Second) // quiet: heads are compared in 30 s
+	w.broker.Lose("a", 1)
+	w.publish("a", "x")
+	w.broker.Fail(errors.New("gone"))
+	w.hub.Gap("a")
+	w.broker.Fail(nil)
+	c.want("")
+	w.pass(time.Second)
+	c.want("1 x\n")
+}
+
+func TestAHeadWithoutAnEntryIsReached(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.broker.Lose("a", 1)
+	w.publish("a", "x")
+	w.broker.page = func(_ string, _ broker.Query, p *broker.Page) { p.Head = 5 } // compacted away
+	w.broker.position = func(_ string, p *broker.Position) { p.Offset = 5 }
+	w.pass(time.Second)
+	c.want("1 x\n")
+	before := w.hub.Stats().Reads
+	w.pass(time.Second)
+	if n := w.hub.Stats().Reads; n != before {
+		t.Errorf("%d reads for nothing", n-before)
+	}
+}
+
 func TestEntriesComeWhileTheFirstReadIsUnderWay(t *testing.T) {
 	w := newWorld(t, tasksByHand)
 	w.many("a", 3)
@@ -188,6 +269,17 @@ func TestWhatCannotBeReadIsToldAsAGap(t *testing.T) {
 	}
 }
 
+func TestAGapBeginsAfterWhatTheClientHas(t *testing.T) {
+	w := newWorld(t, keeping(rule.History{Count: 2}))
+	w.place("a")
+	w.many("a", 2)
+	w.broker.Lose("a", 6)
+	w.many("a", 3)
+	c := w.place("a", after(w.epoch("a"), 5)) // it has them from another node
+	w.many("a", 4)                            // the broker keeps 8 and 9
+	c.want("gap 6-7 unavailable\n8 2\n9 3\n")
+}
+
 func TestWithoutRetentionALostEntryIsAGap(t *testing.T) {
 	w := newWorld(t, keeping(rule.History{}))
 	c := w.place("a")
@@ -210,6 +302,9 @@ func TestAnIncompletePageWithoutAHoleIsNoGap(t *testing.T) {
 	w.publish("a", "y")
 	w.pass(time.Second)
 	c.want("1 x\n2 y\n")
+	if n := w.hub.find("a").holes; n != 0 {
+		t.Errorf("%d holes in the window", n)
+	}
 }
 
 func TestALostBrokerIsReadWhenItIsBack(t *testing.T) {
@@ -250,6 +345,7 @@ func TestALaggingReplicaDoesNotHoldUpTheLog(t *testing.T) {
 			p.Entries, p.Head = nil, 1
 		}
 	}
+	w.pass(61 * time.Second) // quiet: heads are compared in 30 s
 	w.broker.Lose("a", 1)
 	w.many("a", 2)
 	c.want("1 x\n")
@@ -310,6 +406,19 @@ func TestALowerHeadIsANewEpoch(t *testing.T) {
 	if c.ended != ErrEpochChanged {
 		t.Errorf("ended with %v", c.ended)
 	}
+}
+
+func TestAnEntryThatOvertakesTheHeadsIsNoNews(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.publish("a", "x")
+	w.broker.position = func(string, *broker.Position) { w.publish("a", "y") }
+	before := w.hub.Stats().Reads
+	w.pass(time.Second)
+	if n := w.hub.Stats().Reads - before; n != 0 {
+		t.Errorf("%d reads for nothing", n)
+	}
+	c.want("1 x\n2 y\n")
 }
 
 func TestAnEntryOfAFormerEpochIsNotDelivered(t *testing.T) {

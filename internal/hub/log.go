@@ -77,7 +77,7 @@ func (l *log) append(e *broker.Entry) {
 	}
 	over := l.hub.bytes.Add(size) > l.hub.cfg.BudgetBytes
 	for len(l.window) > l.hub.cfg.WindowEntries || l.bytes > l.hub.cfg.WindowBytes && len(l.window) > 1 {
-		l.evict(1, len(l.window)-l.holes > l.keep.Count)
+		l.evict(1, len(l.window) > l.keep.Count) // before a hole there is nothing either
 	}
 	if over {
 		l.hub.relieve(l)

@@ -182,7 +182,7 @@ func (p *placing) placeBehind(l *log, page *broker.Page, recovered bool) {
 	}
 	c.behind = &backlog{
 		epoch: page.Epoch, entries: page.Entries, upTo: page.Head,
-		state: kind == State, more: page.More && kind != Last,
+		state: kind == State, more: page.More,
 	}
 	switch {
 	case kind == State:

@@ -166,12 +166,9 @@ func TestAPositionBeforeScatteredOffsetsIsRecovered(t *testing.T) {
 	w.place("a")
 	all := w.many("a", 4)
 	for i := range all {
-		if all[i] == 0 {
-			continue
-		}
 		c := w.place("a", after(w.epoch("a"), all[i]-1))
-		if !c.placed.Recovered {
-			t.Errorf("not recovered from just before entry %d", i)
+		if !c.placed.Recovered || c.Offset() != all[i]-1 {
+			t.Errorf("from just before entry %d: recovered %v, at %d", i, c.placed.Recovered, c.Offset())
 		}
 		c.wantOffsets(all[i:])
 	}
@@ -180,6 +177,38 @@ func TestAPositionBeforeScatteredOffsetsIsRecovered(t *testing.T) {
 		t.Error("not recovered from the beginning")
 	}
 	c.wantOffsets(all)
+}
+
+func TestAFullPageMayHoldTheFirstEntryEver(t *testing.T) {
+	w := newWorld(t, scattered, keeping(rule.History{Count: 4}))
+	all := w.many("a", 4)
+	c := w.place("a", after(w.epoch("a"), 0))
+	if !c.placed.Recovered {
+		t.Error("not recovered from the beginning")
+	}
+	c.wantOffsets(all)
+}
+
+func TestAHeadBeyondTheLastEntryIsAPosition(t *testing.T) {
+	w := newWorld(t)
+	w.many("a", 3)
+	w.broker.page = func(_ string, _ broker.Query, p *broker.Page) { p.Head = 5 }
+	if c := w.place("a", after(w.epoch("a"), 5)); c.placed.Offset != 5 || !c.placed.Recovered {
+		t.Errorf("placed %+v", c.placed)
+	}
+	if n := w.hub.Stats().Reads; n != 1 {
+		t.Errorf("%d reads", n)
+	}
+}
+
+func TestWhatIsRetainedIsNotCountedAcrossAHole(t *testing.T) {
+	w := newWorld(t, keeping(rule.History{Count: 10, Bytes: 2 * 130}))
+	w.place("a")
+	w.publish("a", "x")
+	w.broker.Lose("a", 4)
+	w.many("a", 5)
+	w.place("a", last(10)).wantOffsets([]uint64{5, 6})
+	w.place("a", from(Start{Kind: Since, Since: 1})).wantOffsets([]uint64{5, 6})
 }
 
 func TestAPositionOlderThanTheWindowIsReadInPages(t *testing.T) {
@@ -197,16 +226,20 @@ func TestAPositionOlderThanTheWindowIsReadInPages(t *testing.T) {
 
 func TestAPositionAheadOfThisNodeIsAskedOfTheBroker(t *testing.T) {
 	w := newWorld(t)
-	w.place("a")
+	other := w.place("a")
 	w.publish("a", "x")
+	w.pass(61 * time.Second) // quiet: heads are compared in 30 s
 	w.broker.Lose("a", 2)
 	w.many("a", 2) // the client has them from another node
 	c := w.place("a", after(w.epoch("a"), 3))
 	if !c.placed.Recovered || c.placed.Offset != 3 {
 		t.Errorf("placed %+v", c.placed)
 	}
+	other.wantOffsets([]uint64{1})
+	w.pass(time.Second)
+	other.wantOffsets([]uint64{2, 3}) // now that this node knows of them
 	c.want("")
-	w.publish("a", "y") // this node gets 2 and 3 as well
+	w.publish("a", "y")
 	c.wantOffsets([]uint64{4})
 }
 
@@ -313,6 +346,21 @@ func TestManyPlacedFromOneWindowAskTheBrokerOnce(t *testing.T) {
 	for i, c := range clients {
 		if got := len(offsets(c.read())); got != 50-i%50 || !c.placed.Recovered {
 			t.Fatalf("client %d got %d entries, recovered %v", i, got, c.placed.Recovered)
+		}
+	}
+	if n := w.hub.Stats().Reads; n != 1 {
+		t.Errorf("%d reads", n)
+	}
+}
+
+func TestManyTooOldForAFullWindowAskNobody(t *testing.T) {
+	w := newWorld(t, window(5), keeping(rule.History{Count: 3}))
+	w.many("a", 3)
+	w.place("a")
+	w.many("a", 10)
+	for at := range uint64(8) {
+		if c := w.place("a", after(w.epoch("a"), at)); c.placed.Recovered {
+			t.Errorf("recovered from %d", at)
 		}
 	}
 	if n := w.hub.Stats().Reads; n != 1 {

@@ -105,7 +105,11 @@ func TestAHoleGrowsOldWithItsWindow(t *testing.T) {
 		t.Errorf("%d bytes held", n)
 	}
 	w.publish("a", "x")
-	w.place("a", last(5)).wantOffsets([]uint64{7})
+	before := w.hub.Stats().Reads
+	w.place("a", last(1)).wantOffsets([]uint64{7})
+	if n := w.hub.Stats().Reads; n != before {
+		t.Error("the broker was asked though the hole has gone")
+	}
 }
 
 func TestTheNodesBudgetIsKept(t *testing.T) {

@@ -119,7 +119,7 @@ func (b *book) receive(s *cursor, msg []byte, now int64) bool {
 // deliver counts the message that is due.
 func (b *book) deliver(s *cursor, p *publish, now int64) {
 	s.next++
-	s.offset = p.offset
+	s.offset = max(s.offset, p.offset)
 	b.delivered++
 	b.last = now
 	if b.measured && p.sent >= b.since {
@@ -159,9 +159,8 @@ func (b *book) inspect(s *cursor, msg []byte, now int64) {
 		b.corrupt(s, "holds %.200q instead of %.200q", in.payload, b.scratch)
 		return
 	}
-	b.checkOffset(s, p, in.offset)
-	if p.msg == nil {
-		p.msg = append(b.buffer(), msg...)
+	if b.goodOffset(s, p, in.offset) && p.msg == nil {
+		p.offset, p.msg = in.offset, append(b.buffer(), msg...)
 	}
 	b.deliver(s, p, now)
 }
@@ -215,20 +214,21 @@ func (b *book) pass(s *cursor) {
 	}
 }
 
-// checkOffset holds the offset of the message that is due against what it was for
-// other subscribers, and against the one before: offsets grow.
-func (b *book) checkOffset(s *cursor, p *publish, offset uint64) {
-	if p.msg == nil {
-		p.offset = offset
-	}
-	if p.offset != offset {
-		b.faults.Errors++
-		b.faults.note("%s: message %d has offset %d here and %d elsewhere", s.channel.name, s.next, offset, p.offset)
-	}
-	if offset <= s.offset && !b.bare {
-		b.faults.Errors++
+// goodOffset holds the offset of the message that is due against the one before, as
+// offsets grow, and against what it was for other subscribers.
+func (b *book) goodOffset(s *cursor, p *publish, offset uint64) bool {
+	switch {
+	case b.bare:
+		return true
+	case offset <= s.offset:
 		b.faults.note("%s: message %d has offset %d after %d", s.channel.name, s.next, offset, s.offset)
+	case p.msg != nil && p.offset != offset:
+		b.faults.note("%s: message %d has offset %d here and %d elsewhere", s.channel.name, s.next, offset, p.offset)
+	default:
+		return true
 	}
+	b.faults.Errors++
+	return false
 }
 
 // buffer returns an empty buffer for a message.

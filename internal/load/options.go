@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// Options says what to run. Only URL is needed; the zero value of every other field
-// means its default. The tags are those of github.com/alecthomas/kong, so that a
+// Options says what to run. The zero value of every field means its default. The tags are those of github.com/alecthomas/kong, so that a
 // command can embed the struct; the help texts name the defaults that withDefaults
 // fills in.
 type Options struct {
-	URL string `arg:"" help:"WebSocket address of the server, such as ws://127.0.0.1:8000/v1/ws."`
+	URL string `arg:"" optional:"" help:"WebSocket address of the server (default ws://127.0.0.1:8000/v1/ws)."`
 	// PublishURL is where the publisher connects, URL when empty.
 	PublishURL string `hidden:""`
 
@@ -31,7 +30,7 @@ type Options struct {
 	Messages int           `placeholder:"N" help:"Stop after this many publishes, warm-up not counted, if that comes before --duration."`
 	Drain    time.Duration `placeholder:"TIME" help:"Wait this long for what is still due after the last publish; what has not come then is missing (default 10s)."`
 
-	From []string `placeholder:"ADDRESS" help:"Source addresses to connect from, in turn. Each gives about 28,000 ports. Default for a server on 127.0.0.1 on Linux: one of 127.0.0.2, 127.0.0.3, … per 10,000 connections; otherwise the system's choice."`
+	From []string `placeholder:"ADDRESS" help:"Source addresses to connect from, in turn. Each gives about 28,000 ports. Default for a server on 127.0.0.1 on Linux: 127.0.0.2, 127.0.0.3, and one more per 10,000 connections; otherwise the system's choice."`
 	PID  int      `name:"pid" placeholder:"PID" help:"Process id of the server on this machine (Linux): adds its CPU per delivered message and its memory per connection."`
 
 	Idle   bool          `help:"Open and subscribe, publish nothing, and measure memory: the server's RSS when all are open, less its RSS with the first 200 open. Needs --pid."`
@@ -48,6 +47,7 @@ type Options struct {
 }
 
 const (
+	defaultURL          = "ws://127.0.0.1:8000/v1/ws"
 	defaultConnections  = 1000
 	defaultPayloadBytes = 128
 	defaultRate         = 20
@@ -60,6 +60,7 @@ const (
 
 // withDefaults returns o with every default filled in.
 func (o Options) withDefaults() Options {
+	setDefault(&o.URL, defaultURL)
 	setDefault(&o.PublishURL, o.URL)
 	setDefault(&o.Connections, defaultConnections)
 	setDefault(&o.Channels, 1)
@@ -141,7 +142,7 @@ func (o Options) sources(to address) ([]*net.TCPAddr, error) {
 		return nil, nil
 	}
 	ip := netip.AddrFrom4([4]byte{127, 0, 0, 2})
-	for range 1 + o.Connections/perSource {
+	for range 2 + o.Connections/perSource {
 		addrs = append(addrs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
 		ip = ip.Next()
 	}

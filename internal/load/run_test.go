@@ -1,8 +1,15 @@
 package load
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -95,7 +102,7 @@ func TestFaultsAreReported(t *testing.T) {
 		{"a message of the future", &fake{deliver: on(1, swap(".00000000", ".00000001"))}, Faults{Corrupt: 1}},
 		{"another channel", &fake{deliver: on(1, swap("bench:0", "bench:1"))}, Faults{Corrupt: 1}},
 		{"not JSON", &fake{deliver: on(1, swap(`"type"`, `"type`))}, Faults{Errors: 1, Missing: 1}},
-		{"offset falls", &fake{deliver: on(1, swap(`"offset":25`, `"offset":7`))}, Faults{Errors: 2}},
+		{"offset falls", &fake{deliver: on(1, swap(`"offset":25`, `"offset":7`))}, Faults{Errors: 1}},
 		{"gap notice", &fake{deliver: on(1, func(string) []string {
 			return []string{`{"type":"gap","channel":"bench:0","payload":{"from":1,"to":2,"reason":"slow_consumer"}}`}
 		})}, Faults{GapNotices: 1, Missing: 1}},
@@ -123,6 +130,18 @@ func TestFaultsAreReported(t *testing.T) {
 				t.Error("no sentence says what happened")
 			}
 		})
+	}
+}
+
+func TestOffsetsAreTheSameForAll(t *testing.T) {
+	o := short()
+	o.Connections = 2 // of three, one or two would differ from the first
+	result, err := runFake(t, &fake{deliver: on(1, swap(`"offset":25`, `"offset":26`))}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Faults.Errors != 1 || result.Delivered != 40 {
+		t.Errorf("faults: %v, delivered %d; want 1 error and 40", &result.Faults, result.Delivered)
 	}
 }
 
@@ -242,6 +261,155 @@ func TestCancel(t *testing.T) {
 		}
 		f.wg.Wait()
 	})
+}
+
+func TestServersThatRefuse(t *testing.T) {
+	answer := func(response string) func(int) (net.Conn, error) {
+		return func(i int) (net.Conn, error) {
+			if response == "" {
+				return nil, errors.New("nobody there")
+			}
+			client, server := net.Pipe()
+			go func() {
+				defer server.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(server)); err == nil {
+					io.WriteString(server, response)
+				}
+			}()
+			return client, nil
+		}
+	}
+	tests := []struct{ response, want string }{
+		{"", "open connection 1 of 3: nobody there"},
+		{"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "status 403"},
+		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n", "Accept"},
+		{"220 smtp ready\r\n", "handshake"},
+		{"HTTP/1.1 101", "handshake"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			o := short()
+			o.dial = answer(tt.response)
+			if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%q: error %v, want one about %q", tt.response, err, tt.want)
+			}
+		})
+	}
+}
+
+// A server that accepts and then says nothing costs ten seconds, not the evening.
+func TestSilentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := short()
+		var server net.Conn
+		o.dial = func(int) (client net.Conn, err error) {
+			client, server = net.Pipe()
+			go io.Copy(io.Discard, server)
+			return client, nil
+		}
+		begin := time.Now()
+		if _, err := Run(t.Context(), o); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error %v, want a timeout", err)
+		}
+		if d := time.Since(begin); d != handshakeTimeout {
+			t.Errorf("took %v", d)
+		}
+		server.Close()
+	})
+}
+
+func TestIdle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is read from /proc")
+	}
+	o := short()
+	o.Connections, o.Idle, o.PID = idleBase+50, true, os.Getpid()
+	var took time.Duration
+	f := &fake{}
+	synctest.Test(t, func(t *testing.T) {
+		f.t, o.dial = t, f.dial
+		begin := time.Now()
+		result, err := Run(t.Context(), o)
+		if err := errors.Join(err, result.Err()); err != nil {
+			t.Fatal(err)
+		}
+		took = time.Since(begin)
+		s := result.Server
+		if s.RSSBefore < 1<<20 || s.PerConnection != (s.RSSOpen-s.RSSBefore)/50 {
+			t.Errorf("memory: %+v", s)
+		}
+		if result.Opening != 0 {
+			t.Errorf("opening took %v, want nothing: settling does not count", result.Opening)
+		}
+		f.wg.Wait()
+	})
+	if took != 16*time.Second {
+		t.Errorf("took %v, want 8s with %d connections and 8s with all", took, idleBase)
+	}
+	if f.n != 0 {
+		t.Errorf("%d publishes", f.n)
+	}
+}
+
+// The real thing once: sockets, the epoll driver, source addresses.
+func TestOverTCP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{t: t}
+	f.wg.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.wg.Go(func() { f.serve(nc) })
+		}
+	})
+	o := short()
+	o.URL, o.Rate, o.Channels = "ws://"+l.Addr().String()+"/v1/ws", 1000, 2
+	result, err := Run(t.Context(), o)
+	if err := errors.Join(err, result.Err()); err != nil {
+		t.Error(err)
+	}
+	if result.Delivered != 30 || result.Latency.Max <= 0 {
+		t.Errorf("delivered %d, want 30; latency %v", result.Delivered, result.Latency)
+	}
+	l.Close()
+	f.wg.Wait()
+}
+
+func TestSources(t *testing.T) {
+	tests := []struct {
+		url         string
+		connections int
+		from        []string
+		want        string
+	}{
+		{"ws://127.0.0.1:8000/", 100, nil, "[127.0.0.2:0 127.0.0.3:0]"},
+		{"ws://127.0.0.1:8000/", 25_000, nil, "[127.0.0.2:0 127.0.0.3:0 127.0.0.4:0 127.0.0.5:0]"},
+		{"ws://127.0.0.1:8000/", 100, []string{"127.0.0.9"}, "[127.0.0.9:0]"},
+		{"ws://192.0.2.1:8000/", 100, nil, "[]"},
+		{"ws://example.com/", 100, nil, "[]"},
+		{"ws://[::1]:8000/", 100, nil, "[]"},
+	}
+	for _, tt := range tests {
+		to, err := parseAddress(tt.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Options{Connections: tt.connections, From: tt.from}.sources(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runtime.GOOS != "linux" && tt.from == nil {
+			tt.want = "[]"
+		}
+		if fmt.Sprint(got) != tt.want {
+			t.Errorf("%s from %v with %d connections: %v, want %s", tt.url, tt.from, tt.connections, got, tt.want)
+		}
+	}
 }
 
 func TestOptionsThatCannotBe(t *testing.T) {

@@ -1189,8 +1189,11 @@ function due(at, now) {
 	return at !== void 0 && at <= now;
 }
 // src/outbox.ts
-/** How many publishes may be open at the server at once; the others wait here, where they cost it nothing. */
-var maxOpen = 64;
+/**
+* How many publishes may be open at the server at once; the others wait here, where they cost it nothing. A server takes
+* 64 open requests of a session by default: half of them leaves room for everything else.
+*/
+var maxOpen = 32;
 /**
 * The publishes that have no answer yet, in the order they were made. A lost line makes all of them unsent; they then
 * go out again in the same order and with the same `seq`, by which the server tells what it has already.

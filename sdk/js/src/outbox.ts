@@ -9,8 +9,11 @@ interface Item {
   id: number | undefined;
 }
 
-/** How many publishes may be open at the server at once; the others wait here, where they cost it nothing. */
-const maxOpen = 64;
+/**
+ * How many publishes may be open at the server at once; the others wait here, where they cost it nothing. A server takes
+ * 64 open requests of a session by default: half of them leaves room for everything else.
+ */
+const maxOpen = 32;
 
 /**
  * The publishes that have no answer yet, in the order they were made. A lost line makes all of them unsent; they then

@@ -26,6 +26,7 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/dialect/native"
+	"hocket.dev/internal/api"
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/loop"
 	"hocket.dev/internal/rule"
@@ -45,6 +46,7 @@ type Server struct {
 	loops     *loop.Group
 	node      *session.Node
 	websocket *websocket.Transport
+	api       *api.Handler
 	mux       *http.ServeMux
 	tasks     *tasks
 
@@ -109,6 +111,7 @@ func (s *Server) wire() {
 		Node: s.node, Loops: s.loops, Dialects: []dialect.Dialect{native.New()},
 		AllowOrigin: s.allowOrigin, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
 	})
+	s.api = api.New(api.Config{Node: s.node, Keys: s.cfg.APIKeys, Open: s.cfg.OpenAPI, Info: s.apiInfo})
 	s.routes()
 }
 

@@ -5,18 +5,30 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
+
+	"hocket.dev/internal/api"
 )
 
 // routes says which path is served by what.
 func (s *Server) routes() {
 	s.mux.Handle("/v1/ws", s.websocket)
 	s.mux.HandleFunc("GET /v1/info", s.info)
+	s.mux.Handle(api.Path, s.api)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 }
 
 // ServeHTTP serves the paths of Hocket: /v1, /api/v1, /healthz, /readyz and /metrics.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// apiInfo tells back ends what this node is and has.
+func (s *Server) apiInfo() api.Info {
+	return api.Info{
+		Node: s.cfg.Node, Version: Version, UptimeMS: time.Since(s.began).Milliseconds(),
+		Sessions: s.Sessions(), Channels: int(s.hub.Stats().Channels), Features: s.node.Features(),
+	}
+}
 
 // info tells clients what this server speaks.
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {

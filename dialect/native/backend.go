@@ -3,6 +3,7 @@ package native
 import (
 	"bytes"
 
+	"hocket.dev/broker"
 	"hocket.dev/dialect"
 )
 
@@ -41,6 +42,15 @@ func DecodeEntry(body []byte) dialect.Command {
 		c.Err = e.entry(&c)
 	}
 	return c
+}
+
+// DecodePayload reads a payload, which must be one checked JSON value, and its encoding, nil for none. What it returns is
+// a part of payload or a copy.
+func DecodePayload(payload, encoding []byte) ([]byte, broker.Format, *dialect.Error) {
+	var c dialect.Command
+	e := envelope{payload: payload, encoding: encoding}
+	err := e.publishPayload(&c)
+	return c.Payload, c.Format, err
 }
 
 // AppendResult appends what the reply to a client's request has for its payload: a JSON object. r is a Published, a

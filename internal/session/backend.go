@@ -36,6 +36,9 @@ func (n *Node) Publish(channel string, e broker.Entry, done func(broker.Receipt,
 
 // History reads a page of a channel's log, within the node's limits. It blocks until the broker answers or ctx ends.
 func (n *Node) History(ctx context.Context, channel string, a *dialect.HistoryArgs) (broker.Page, *dialect.Error) {
+	if err := checkChannel(channel); err != nil {
+		return broker.Page{}, err
+	}
 	q := broker.Query{After: a.After, HasAfter: a.HasAfter, Limit: n.pageLimit(a.Limit)}
 	if a.HasBefore {
 		q.Before = max(a.Before, 1) // nothing lies before the beginning; 0 in a Query means no bound
@@ -50,6 +53,9 @@ func (n *Node) History(ctx context.Context, channel string, a *dialect.HistoryAr
 
 // State reads the latest entry of each key after an offset, oldest first. Otherwise it is like History.
 func (n *Node) State(ctx context.Context, channel string, after uint64, limit int) (broker.Page, *dialect.Error) {
+	if err := checkChannel(channel); err != nil {
+		return broker.Page{}, err
+	}
 	state, ok := n.cfg.Broker.(broker.State)
 	if !ok {
 		return broker.Page{}, asError(hub.ErrNoState, channel)
@@ -64,6 +70,9 @@ func (n *Node) State(ctx context.Context, channel string, after uint64, limit in
 
 // Members reads a page of a channel's members, by their place in the presence log. Otherwise it is like History.
 func (n *Node) Members(ctx context.Context, channel string, a *dialect.PresenceArgs) (*dialect.PresencePage, *dialect.Error) {
+	if err := checkChannel(channel); err != nil {
+		return nil, err
+	}
 	state, ok := n.cfg.Broker.(broker.State)
 	if r := n.cfg.Rules.For(channel); !r.Presence || !ok {
 		return nil, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", channel)

@@ -1,0 +1,288 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"hocket.dev"
+	"hocket.dev/broker"
+)
+
+func TestPublishReachesTheLogAndClients(t *testing.T) {
+	s := start(t, nil)
+	c, _ := s.connect(t, "")
+	c.send(t, `{"type":"subscribe","id":1,"channel":"ticker:BTC"}`)
+	c.next(t, "reply", nil)
+
+	var first, again receipt
+	s.want(t, "publish", `{"channel":"ticker:BTC","payload":{"price" : 1.50},"key":"p","tags":{"a":"b"},"idempotency_key":"o-1"}`, &first)
+	msg := string(c.next(t, "message", nil))
+	if !strings.HasSuffix(msg, `,"payload":{"price" : 1.50},"key":"p","tags":{"a":"b"}}`) {
+		t.Errorf("the client got %s", msg)
+	}
+	s.want(t, "publish", `{"channel":"ticker:BTC","payload":2,"idempotency_key":"o-1"}`, &again)
+	if first.Epoch == "" || first.Offset == 0 || first.Duplicate || !again.Duplicate || again.Offset != first.Offset {
+		t.Errorf("got %+v, then %+v", first, again)
+	}
+	s.want(t, "publish", `{"channel":"ticker:BTC","payload":"AP8=","encoding":"base64"}`, &first)
+	if msg := string(c.next(t, "message", nil)); !strings.HasSuffix(msg, `"payload":"AP8=","encoding":"base64"}`) {
+		t.Errorf("the client got %s", msg)
+	}
+}
+
+func TestBackEndsAndUsersDoNotShareIdempotencyKeys(t *testing.T) {
+	s := start(t, nil)
+	c, _ := s.connect(t, "?user=ada")
+	var mine, theirs receipt
+	s.want(t, "publish", `{"channel":"c","payload":1,"idempotency_key":"x"}`, &mine)
+	var reply struct{ Payload receipt }
+	c.send(t, `{"type":"publish","id":1,"channel":"c","payload":2,"idempotency_key":"x"}`)
+	c.next(t, "reply", &reply)
+	if theirs = reply.Payload; theirs.Duplicate || theirs.Offset <= mine.Offset {
+		t.Errorf("after %+v the user's publish is %+v", mine, theirs)
+	}
+}
+
+func TestBroadcastTellsEachOutcome(t *testing.T) {
+	s := start(t, nil)
+	var got struct {
+		Results []struct {
+			Channel string
+			receipt
+			Error *struct{ Name string }
+		}
+	}
+	s.want(t, "broadcast", `{"channels":["a","b c","$x","b"],"payload":[1]}`, &got)
+	if len(got.Results) != 4 {
+		t.Fatalf("got %+v", got)
+	}
+	for i, want := range []struct{ channel, err string }{{"a", ""}, {"b c", "invalid_channel"}, {"$x", "permission_denied"}, {"b", ""}} {
+		r := got.Results[i]
+		name := ""
+		if r.Error != nil {
+			name = r.Error.Name
+		}
+		if r.Channel != want.channel || name != want.err || (name == "") != (r.Offset > 0) {
+			t.Errorf("result %d is %+v, want %+v", i, r, want)
+		}
+	}
+	for _, channel := range []string{"a", "b"} {
+		var p page
+		s.want(t, "history", `{"channel":"`+channel+`"}`, &p)
+		if p.payloads() != "[1]" {
+			t.Errorf("%s holds %s", channel, p.payloads())
+		}
+	}
+}
+
+func TestBatchKeepsOrderAndGoesOnAfterFailures(t *testing.T) {
+	s := start(t, nil)
+	var commands []string
+	for i := range 50 {
+		commands = append(commands, fmt.Sprintf(`{"method":"publish","channel":"c","payload":%d}`, i))
+	}
+	commands[7] = `{"method":"publish","channel":"c","payload":7,"ttl_ms":1}`
+	commands[8] = `{"method":"history","channel":"c"}`
+	commands[9] = `{"channel":"c","payload":9}`
+	commands[10] = `["publish"]`
+	var got struct {
+		Results []struct {
+			Result *receipt
+			Error  *struct{ Name string }
+		}
+	}
+	s.want(t, "batch", `{"commands":[`+strings.Join(commands, ",")+`]}`, &got)
+	failed := map[int]string{7: "not_supported", 8: "not_supported", 9: "invalid_message", 10: "invalid_json"}
+	var last uint64
+	for i, r := range got.Results {
+		if want := failed[i]; want != "" {
+			if r.Error == nil || r.Error.Name != want || r.Result != nil {
+				t.Errorf("result %d is %+v, want %s", i, r, want)
+			}
+			continue
+		}
+		if r.Result == nil || r.Result.Offset <= last {
+			t.Fatalf("result %d is %+v after offset %d", i, r, last)
+		}
+		last = r.Result.Offset
+	}
+	var p page
+	s.want(t, "history", `{"channel":"c","limit":3}`, &p)
+	if p.payloads() != "47 48 49" || p.Offset != last || len(got.Results) != 50 {
+		t.Errorf("the log ends with %s at %d, %d results", p.payloads(), p.Offset, len(got.Results))
+	}
+}
+
+func TestHistoryGoesBothWays(t *testing.T) {
+	s := start(t, nil)
+	var offsets []uint64
+	for i := range 5 {
+		var r receipt
+		s.want(t, "publish", fmt.Sprintf(`{"channel":"c","payload":%d}`, i), &r)
+		offsets = append(offsets, r.Offset)
+	}
+	for _, test := range []struct {
+		args, want string
+		more       bool
+	}{
+		{`"limit":2`, "3 4", true},
+		{fmt.Sprintf(`"after":%d,"limit":2`, offsets[1]), "2 3", true},
+		{fmt.Sprintf(`"after":%d`, offsets[2]), "3 4", false},
+		{fmt.Sprintf(`"before":%d,"limit":2`, offsets[3]), "1 2", true},
+		{`"before":0`, "", false},
+		{`"after":0,"before":null,"unknown":{}`, "0 1 2 3 4", false},
+	} {
+		var p page
+		s.want(t, "history", `{"channel":"c",`+test.args+`}`, &p)
+		if p.payloads() != test.want || p.More != test.more || p.Offset != offsets[4] || p.Epoch == "" {
+			t.Errorf("%s: got %q of %+v, want %q, more %v", test.args, p.payloads(), p, test.want, test.more)
+		}
+	}
+}
+
+func TestAPageHasABoundInBytes(t *testing.T) {
+	s := start(t, func(c *hocket.Config) { c.Limits.HistoryBytes = 2500 })
+	for i := range 5 {
+		s.want(t, "publish", fmt.Sprintf(`{"channel":"c","payload":"%d%s","key":"%d"}`, i, strings.Repeat("x", 1000), i), new(receipt))
+	}
+	for _, method := range []string{"history", "state"} {
+		var p page
+		s.want(t, method, `{"channel":"c","after":0}`, &p)
+		if len(p.Messages) != 2 || !p.More {
+			t.Errorf("%s gave %d messages, more %v", method, len(p.Messages), p.More)
+		}
+	}
+}
+
+func TestStateHasTheLatestOfEachKey(t *testing.T) {
+	s := start(t, nil)
+	for _, e := range []string{`"key":"a","payload":1`, `"key":"b","payload":2`, `"key":"c","payload":3`, `"key":"a","payload":4`, `"key":"b","op":"delete"`} {
+		s.want(t, "publish", `{"channel":"m",`+e+`}`, new(receipt))
+	}
+	var all, first, rest page
+	s.want(t, "state", `{"channel":"m"}`, &all)
+	s.want(t, "state", `{"channel":"m","limit":1}`, &first)
+	s.want(t, "state", fmt.Sprintf(`{"channel":"m","after":%d}`, first.Messages[0].Offset), &rest)
+	if all.payloads() != "3 4" || first.payloads() != "3" || !first.More || rest.payloads() != "4" || rest.More {
+		t.Errorf("got %+v, %+v, %+v", all, first, rest)
+	}
+}
+
+func TestPresenceTellsWhoIsThere(t *testing.T) {
+	s := start(t, nil)
+	ada, name := s.connect(t, "?user=ada")
+	ada.send(t, `{"type":"subscribe","id":1,"channel":"room","payload":{"presence":true}}`)
+	ada.next(t, "reply", nil)
+	bob, _ := s.connect(t, "?user=bob")
+	bob.send(t, `{"type":"subscribe","id":1,"channel":"room","payload":{"presence":true}}`)
+	bob.next(t, "reply", nil)
+	type members struct {
+		Count   int
+		Members []struct{ Session, User string }
+		Next    string
+		Epoch   string
+	}
+	var first, rest members
+	s.want(t, "presence", `{"channel":"room","limit":1}`, &first)
+	if first.Count != 2 || len(first.Members) != 1 || first.Members[0].Session != name || first.Members[0].User != "ada" || first.Next == "" {
+		t.Fatalf("got %+v", first)
+	}
+	s.want(t, "presence", `{"channel":"room","next":"`+first.Next+`"}`, &rest)
+	if len(rest.Members) != 1 || rest.Members[0].User != "bob" || rest.Next != "" || rest.Epoch != first.Epoch {
+		t.Errorf("got %+v", rest)
+	}
+	if a := s.call(t, "presence", `{"channel":"room","next":"old.1"}`); a.Error == nil || a.Error.Name != "epoch_changed" {
+		t.Errorf("the next of another epoch: %s", a.body)
+	}
+	if a := s.call(t, "presence", `{"channel":"bare:room"}`); a.status != http.StatusForbidden {
+		t.Errorf("presence of a channel that keeps none: %s", a.body)
+	}
+}
+
+func TestChannelsMatchAPattern(t *testing.T) {
+	s := start(t, nil)
+	c, _ := s.connect(t, "")
+	c.send(t, `{"type":"subscribe","id":1,"channel":"chat:1","payload":{"presence":true}}`) // makes $presence:chat:1
+	c.next(t, "reply", nil)
+	for _, name := range []string{"!", "chat:2", "chat", "chat9", "chat:2:a", "chat:3", "chatty", "zoo"} {
+		s.want(t, "publish", `{"channel":"`+name+`","payload":1}`, new(receipt))
+	}
+	for _, test := range []struct{ args, want, next string }{
+		{``, "! chat chat9 chat:1 chat:2 chat:2:a chat:3 chatty zoo", ""},
+		{`"pattern":"chat:*"`, "chat:1 chat:2 chat:3", ""},
+		{`"pattern":"chat:>"`, "chat:1 chat:2 chat:2:a chat:3", ""},
+		{`"pattern":"chat:>","limit":2`, "chat:1 chat:2", "chat:2"},
+		{`"pattern":"chat:>","after":"chat:2","limit":2`, "chat:2:a chat:3", ""},
+		{`"pattern":"chat:*:a"`, "chat:2:a", ""},
+		{`"pattern":"chat:3"`, "chat:3", ""},
+		{`"pattern":"nothing:*"`, "", ""},
+		{`"pattern":">","after":"chat:3"`, "chatty zoo", ""},
+	} {
+		var got struct {
+			Channels []string
+			Next     string
+		}
+		s.want(t, "channels", "{"+test.args+"}", &got)
+		if strings.Join(got.Channels, " ") != test.want || got.Next != test.next || got.Channels == nil {
+			t.Errorf("%s: got %+v, want %s", test.args, got, test.want)
+		}
+	}
+}
+
+func TestSendReachesASessionOrAllOfAUser(t *testing.T) {
+	s := start(t, nil)
+	one, name := s.connect(t, "?user=ada")
+	two, _ := s.connect(t, "?user=ada")
+	s.connect(t, "?user=bob")
+	var got struct{ Sessions int }
+	s.want(t, "send", `{"user":"ada","payload":{"n" : 1}}`, &got)
+	if got.Sessions != 2 {
+		t.Errorf("%d sessions got it, want 2", got.Sessions)
+	}
+	for _, c := range []client{one, two} {
+		if msg := string(c.next(t, "event", nil)); msg != `{"type":"event","payload":{"n" : 1}}` {
+			t.Errorf("got %s", msg)
+		}
+	}
+	s.want(t, "send", `{"session":"`+name+`","payload":"AQ==","encoding":"base64"}`, &got)
+	if msg := string(one.next(t, "event", nil)); got.Sessions != 1 || msg != `{"type":"event","payload":"AQ==","encoding":"base64"}` {
+		t.Errorf("got %s, %d sessions", msg, got.Sessions)
+	}
+	s.want(t, "send", `{"session":"nobody","payload":1}`, &got)
+	if got.Sessions != 0 {
+		t.Errorf("%d sessions called nobody", got.Sessions)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	s := start(t, nil)
+	c, _ := s.connect(t, "")
+	c.send(t, `{"type":"subscribe","id":1,"channel":"c"}`)
+	c.next(t, "reply", nil)
+	for _, body := range []string{"", "{}"} {
+		var got struct {
+			Node, Version      string
+			UptimeMS           *int64 `json:"uptime_ms"`
+			Sessions, Channels int
+			Features           []string
+		}
+		s.want(t, "info", body, &got)
+		if got.Node != "n1" || got.Version != hocket.Version || got.UptimeMS == nil || got.Sessions != 1 || got.Channels != 1 || len(got.Features) == 0 {
+			t.Errorf("%q: got %+v", body, got)
+		}
+	}
+}
+
+// TestBareBroker shows what a broker that only keeps logs can do.
+func TestBareBroker(t *testing.T) {
+	s := start(t, func(c *hocket.Config) {
+		c.Broker = struct{ broker.Broker }{broker.NewMemory(broker.MemoryConfig{})}
+	})
+	for method, status := range map[string]int{"state": 501, "channels": 501, "history": 200} {
+		if a := s.call(t, method, `{"channel":"c"}`); a.status != status {
+			t.Errorf("%s answered %d %s", method, a.status, a.body)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"hocket.dev/dialect"
+	"hocket.dev/internal/session"
+)
+
+// Path is where a Handler is to be mounted.
+const Path = "/api/v1/"
+
+// MaxBody is how many bytes a request may have.
+const MaxBody = 1 << 20
+
+// Config says how a Handler works.
+type Config struct {
+	Node *session.Node
+	// Keys open the API. Without any it is closed, unless Open is set.
+	Keys []string
+	// Open lets everybody in but pages of other origins.
+	Open bool
+	// Info is what the method info tells.
+	Info func() Info
+	// Timeout is how long a request may wait for the log; 0 means 10 s.
+	Timeout time.Duration
+}
+
+// Handler serves the API.
+type Handler struct {
+	cfg     Config
+	keys    []digest
+	foreign *http.CrossOriginProtection
+
+	mu       sync.Mutex
+	requests map[Outcome]uint64
+}
+
+// Outcome is what requests are counted by.
+type Outcome struct {
+	Method string // of the API, "unknown" for any other
+	Status int    // of HTTP
+}
+
+// method appends its result, one JSON value, to dst.
+type method func(h *Handler, ctx context.Context, dst, body []byte) ([]byte, *dialect.Error)
+
+// methods are the methods there are; those without a function are promised by the protocol and not there yet.
+var methods = map[string]method{
+	"publish":   (*Handler).publish,
+	"broadcast": (*Handler).broadcast,
+	"batch":     (*Handler).batch,
+	"history":   (*Handler).history,
+	"state":     (*Handler).state,
+	"presence":  (*Handler).presence,
+	"channels":  (*Handler).channels,
+	"send":      (*Handler).send,
+	"info":      (*Handler).info,
+
+	"sessions": nil, "call": nil, "subscribe": nil, "unsubscribe": nil, "disconnect": nil, "revoke": nil, "tickets": nil,
+}
+
+// New makes a Handler.
+func New(cfg Config) *Handler {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	h := &Handler{cfg: cfg, foreign: http.NewCrossOriginProtection(), requests: make(map[Outcome]uint64)}
+	for _, key := range cfg.Keys {
+		h.keys = append(h.keys, digestOf(key))
+	}
+	return h
+}
+
+// Requests counts the requests that have been answered.
+func (h *Handler) Requests() map[Outcome]uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.requests)
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Path, Path)
+	do, known := methods[name]
+	if !known {
+		name = "unknown"
+	}
+	status := h.serve(w, r, do, known)
+	h.mu.Lock()
+	h.requests[Outcome{name, status}]++
+	h.mu.Unlock()
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, do method, known bool) (status int) {
+	if err := h.admit(r); err != nil {
+		return fail(w, err)
+	}
+	switch {
+	case !known:
+		return fail(w, dialect.Errorf(dialect.NotFound, "there is no such method: the API has %s", available()))
+	case do == nil:
+		return fail(w, dialect.Errorf(dialect.NotSupported, "this server does not support this method yet: the API has %s", available()))
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		return write(w, http.StatusMethodNotAllowed, appendFailure(nil,
+			dialect.Errorf(dialect.InvalidMessage, "a method of the API is asked for with POST")))
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return fail(w, err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
+	defer cancel()
+	answer, err := do(h, ctx, []byte(`{"result":`), body)
+	if err != nil {
+		return fail(w, err)
+	}
+	return write(w, http.StatusOK, append(answer, '}'))
+}
+
+// available lists the methods there are.
+func available() string {
+	var names []string
+	for name, do := range methods {
+		if do != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// readBody reads a request's body; none is an object without fields. Content-Type is not looked at: what parses as JSON
+// is JSON.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *dialect.Error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, dialect.Errorf(dialect.TooLarge, "a request may have at most %d bytes", large.Limit)
+	case err != nil:
+		return nil, dialect.Errorf(dialect.InvalidMessage, "the body of the request could not be read to its end")
+	case len(body) == 0:
+		return []byte("{}"), nil
+	}
+	return body, nil
+}

@@ -53,6 +53,9 @@ func runScenario(ctx context.Context, s settings, sc scenario, st *starter, prog
 			for _, m := range sc.metrics {
 				fmt.Fprintf(progress, "  %s %s", m.name, m.format(m.of(result)))
 			}
+			if result.Late > 0 {
+				fmt.Fprintf(progress, "  (%d of %d publishes went out late: the machine was busy)", result.Late, result.Published)
+			}
 			fmt.Fprintln(progress)
 		}
 	}

@@ -61,7 +61,7 @@ func newStarter(ctx context.Context, s settings, scenarios []scenario) (*starter
 func (st *starter) prepareHocket(ctx context.Context) error {
 	if st.hocket == "" {
 		st.hocket = filepath.Join(st.dir, "hocket")
-		build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-trimpath", "-o", st.hocket, "./cmd/hocket")
+		build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", st.hocket, "./cmd/hocket")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build ../cmd/hocket: %w\n%s", err, out)
 		}

@@ -1,0 +1,241 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	randv2 "math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"hocket.dev/dialect"
+	"hocket.dev/websocket"
+)
+
+const (
+	maxOpen        = 32       // requests sent and not answered; a server allows 64 by default
+	maxMessage     = 16 << 20 // bytes of one message from the server
+	dialTimeout    = 15 * time.Second
+	stableAfter    = 10 * time.Second // a connection that lasted so long makes delays start small again
+	heartbeatGrace = 10 * time.Second // how much later than expected a heartbeat may come
+	longerDelay    = 3                // the attempt from which delays grow after "rate_limited"
+
+	invalidPayload    = int(dialect.InvalidPayload)
+	tooLarge          = int(dialect.TooLarge)
+	alreadySubscribed = int(dialect.AlreadySubscribed)
+)
+
+// Options change what a Client does. nil and the zero value are the same.
+type Options struct {
+	// User and Info name the user, where the server lets clients name themselves. Info is shown in presence, as JSON.
+	User string
+	Info any
+	// ClientID is the name under which the log remembers what was published, at most 64 bytes; "" means a random one.
+	// Who sets it keeps it unique, and starts a new one with every process.
+	ClientID string
+
+	// MinDelay bounds the first delay before a new connection, 500 ms when 0; the bound doubles with every failure, up to
+	// MaxDelay, 20 s when 0. The delay is drawn evenly from 0 to the bound.
+	MinDelay, MaxDelay time.Duration
+	// MaxWaiting is how many requests may wait to be sent, while there is no connection or the server is slow; 0 means
+	// 1,000. Beyond it requests fail with ErrBusy.
+	MaxWaiting int
+
+	// OnConnection is told when the connection is there (nil), and when it is lost and why. It is called on the Client's
+	// own goroutine and must not block.
+	OnConnection func(lost error)
+
+	// Header, TLS and NetDial are those of websocket.DialOptions.
+	Header  http.Header
+	TLS     *tls.Config
+	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A Client is a session with a server that outlives its connections.
+type Client struct {
+	opts  Options
+	hello json.RawMessage // payload of connect
+	stop  context.CancelFunc
+	ended chan struct{} // closed when the client's goroutines are gone
+
+	// guarded by mu
+	mu     sync.Mutex
+	url    string
+	err    error // why the client has ended
+	link   *link // nil while there is no connection that is ready
+	lastID uint64
+	seq    uint64
+	queue  []*request // to be sent, in order
+	open   map[uint64]*request
+	subs   map[string]*Subscription
+}
+
+// Dial connects to a server, such as "ws://127.0.0.1:8000/v1/ws", and returns when the server has admitted the session.
+// ctx bounds only that. The error is an *Error when a Hocket server has refused, else what the network said.
+func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
+	c := &Client{
+		url: url, ended: make(chan struct{}),
+		open: make(map[uint64]*request), subs: make(map[string]*Subscription),
+	}
+	if opts != nil {
+		c.opts = *opts
+	}
+	setDefault(&c.opts.MinDelay, 500*time.Millisecond)
+	setDefault(&c.opts.MaxDelay, 20*time.Second)
+	setDefault(&c.opts.MaxWaiting, 1000)
+	setDefault(&c.opts.ClientID, randomID())
+	hello, err := marshal(map[string]any{
+		"user": c.opts.User, "info": c.opts.Info, "client": c.opts.ClientID, "heartbeat": true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.hello = hello
+	first, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	go c.run(running, first)
+	return c, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func randomID() string {
+	var b [12]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Close ends the session and everything that waits for it. It blocks until the server has answered the close, at most
+// 5 s, and the client's goroutines have ended. It always returns nil, so that it can be deferred.
+func (c *Client) Close() error {
+	c.fail(ErrClosed)
+	c.stop()
+	<-c.ended
+	return nil
+}
+
+// run serves one connection after another.
+func (c *Client) run(ctx context.Context, l *link) {
+	defer close(c.ended)
+	attempt := 0
+	for {
+		began := time.Now()
+		err := c.serve(ctx, l)
+		if time.Since(began) >= stableAfter {
+			attempt = 0
+		}
+		for {
+			if c.over(ctx, err) {
+				return
+			}
+			if rateLimited(err) {
+				attempt = max(attempt, longerDelay)
+			}
+			if !wait(ctx, c.delay(l, attempt)) {
+				return
+			}
+			attempt++
+			dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+			l, err = c.connect(dialing)
+			cancel()
+			if err == nil {
+				break
+			}
+		}
+	}
+}
+
+// serve puts a connection to work until it is lost.
+func (c *Client) serve(ctx context.Context, l *link) error {
+	c.attach(l)
+	c.told(nil)
+	err := l.run(ctx, c)
+	c.detach(l)
+	if ctx.Err() == nil {
+		c.told(err)
+	}
+	if e := final(err, l.said); e != nil {
+		return e
+	}
+	return err
+}
+
+func (c *Client) told(lost error) {
+	if c.opts.OnConnection != nil {
+		c.opts.OnConnection(lost)
+	}
+}
+
+// over tells whether err, or the program, ends the client for good.
+func (c *Client) over(ctx context.Context, err error) bool {
+	var e *Error
+	if errors.As(err, &e) && !e.retryable() {
+		c.fail(e)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err != nil || ctx.Err() != nil
+}
+
+func rateLimited(err error) bool {
+	var closed *websocket.CloseError
+	return errors.As(err, &closed) && closed.Code == websocket.CloseCode(dialect.CloseRateLimited)
+}
+
+// delay says how long to wait before the next attempt. l is the last connection, which may have been asked to wait;
+// nil when there was none since.
+func (c *Client) delay(l *link, attempt int) time.Duration {
+	if l != nil && l.goAway != nil {
+		return time.Duration(l.goAway.AfterMS) * time.Millisecond
+	}
+	bound := c.opts.MaxDelay
+	if d := c.opts.MinDelay << min(attempt, 30); d > 0 && d < bound { // d overflows when MinDelay is days
+		bound = d
+	}
+	return randv2.N(bound)
+}
+
+// wait answers false when ctx has ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// fail ends the client: what waits is answered with err.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	for _, r := range c.unanswered() {
+		r.answer(nil, err)
+	}
+	c.queue = nil
+	clear(c.open)
+	for _, s := range c.subs {
+		s.end(err)
+	}
+	clear(c.subs)
+}

@@ -1,0 +1,375 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"hocket.dev"
+)
+
+func TestPublishAndSubscribe(t *testing.T) {
+	_, url := serve(t, nil)
+	c := dial(t, url, &Options{User: "ada", Info: map[string]string{"name": "Ada"}})
+	live := subscribe(t, c, "chat:lobby", nil)
+	at := publish(t, c, "chat:lobby", map[string]int{"n": 1})
+	m := wantPayload(t, live, `{"n":1}`)
+	if m.Position != at || m.Channel != "chat:lobby" || m.From == nil || m.From.User != "ada" || m.Op != "set" || m.Time.IsZero() {
+		t.Errorf("message %+v, published at %v", m, at)
+	}
+}
+
+func TestEveryStart(t *testing.T) {
+	began := time.Now().Add(-time.Second)
+	for _, test := range []struct {
+		name string
+		from func(middle Position) Start
+		want []string
+	}{
+		{"zero", func(Position) Start { return Start{} }, nil},
+		{"live", func(Position) Start { return Live() }, nil},
+		{"last", func(Position) Start { return Last(2) }, []string{"1", "2"}},
+		{"since", func(Position) Start { return Since(began) }, []string{"0", "1", "2"}},
+		{"after", After, []string{"2"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, url := serve(t, nil)
+			c := dial(t, url, nil)
+			var at [3]Position
+			for i := range at {
+				at[i] = publish(t, c, "log", i)
+			}
+			s := subscribe(t, c, "log", &SubscribeOptions{From: test.from(at[1])})
+			publish(t, c, "log", "live")
+			for _, want := range append(test.want, `"live"`) {
+				wantPayload(t, s, want)
+			}
+		})
+	}
+}
+
+func TestKeysAndState(t *testing.T) {
+	_, url := serve(t, nil)
+	c := dial(t, url, nil)
+	for _, p := range []struct {
+		key, op string
+		payload any
+	}{{"a", "", "1"}, {"b", "set", "2"}, {"a", "append", "3"}, {"b", "delete", nil}} {
+		if _, err := c.Publish(t.Context(), "board", p.payload, &PublishOptions{Key: p.key, Op: p.op, Tags: map[string]string{"x": "y"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := subscribe(t, c, "board", &SubscribeOptions{From: State()})
+	m := wantPayload(t, s, `"13"`)
+	if m.Key != "a" || m.Op != "set" {
+		t.Errorf("%+v", m)
+	}
+	if _, err := c.Publish(t.Context(), "board", nil, &PublishOptions{Key: "a", Op: "delete", Tags: map[string]string{"x": "y"}}); err != nil {
+		t.Fatal(err)
+	}
+	if m := next(t, s); m.Op != "delete" || m.Payload != nil || m.Tags["x"] != "y" {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestBytesThatAreNoJSON(t *testing.T) {
+	_, url := serve(t, nil)
+	c := dial(t, url, nil)
+	s := subscribe(t, c, "files", nil)
+	publish(t, c, "files", []byte{0, 255})
+	if m := next(t, s); !m.Binary || string(m.Payload) != "\x00\xff" {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestNoEcho(t *testing.T) {
+	_, url := serve(t, nil)
+	c := dial(t, url, nil)
+	s := subscribe(t, c, "a", nil)
+	if _, err := c.Publish(t.Context(), "a", "not for me", &PublishOptions{NoEcho: true}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, c, "a", "for me")
+	wantPayload(t, s, `"for me"`)
+}
+
+func TestIdempotencyKeyOfAnotherProcess(t *testing.T) {
+	_, url := serve(t, nil)
+	key := &PublishOptions{IdempotencyKey: "order-1"}
+	first, err := dial(t, url, &Options{User: "shop"}).Publish(t.Context(), "orders", 1, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := dial(t, url, &Options{User: "shop"}).Publish(t.Context(), "orders", 1, key); err != nil || again != first {
+		t.Errorf("first %v, again %v, %v", first, again, err)
+	}
+}
+
+func TestCall(t *testing.T) {
+	srv, url := serve(t, nil)
+	srv.Handle("double", func(_ context.Context, c hocket.Call) (any, error) {
+		n, err := strconv.Atoi(string(c.Payload))
+		if err != nil {
+			return nil, &hocket.Error{Code: 10001, Name: "no_number", Message: "give me a number", RetryAfter: time.Second}
+		}
+		return 2 * n, nil
+	})
+	srv.Handle("nothing", func(context.Context, hocket.Call) (any, error) { return nil, nil })
+	c := dial(t, url, nil)
+	var n int
+	if err := c.Call(t.Context(), "double", 21, &n); err != nil || n != 42 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if err := c.Call(t.Context(), "nothing", nil, nil); err != nil {
+		t.Error(err)
+	}
+	wantError(t, c.Call(t.Context(), "double", "x", &n), &Error{10001, "no_number", "give me a number", time.Second})
+	wantError(t, c.Call(t.Context(), "none", nil, nil), &Error{Code: 1404, Name: "not_found"})
+}
+
+// wantError compares code and name, and the rest where want has it.
+func wantError(t *testing.T, err error, want *Error) {
+	t.Helper()
+	var have *Error
+	if !errors.As(err, &have) || !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v (%d)", err, want.Name, want.Code)
+	}
+	if want.Message != "" && have.Message != want.Message || want.RetryAfter != 0 && have.RetryAfter != want.RetryAfter {
+		t.Errorf("error %+v, want %+v", have, want)
+	}
+}
+
+func TestWhatTheServerRefuses(t *testing.T) {
+	_, url := serve(t, func(cfg *hocket.Config) {
+		cfg.Channels = []hocket.Rule{{Pattern: "news", Publish: hocket.ByServer}}
+		cfg.Limits.MessageBytes = 1000
+	})
+	c := dial(t, url, nil)
+	_, err := c.Publish(t.Context(), "news", 1, nil)
+	wantError(t, err, &Error{Code: 1403, Name: "permission_denied"})
+	_, err = c.Publish(t.Context(), "a", string(make([]byte, 1000)), nil)
+	wantError(t, err, &Error{Code: 1109, Name: "too_large"})
+	_, err = c.Publish(t.Context(), "a", func() {}, nil)
+	wantError(t, err, &Error{Code: 1106, Name: "invalid_payload"})
+	_, err = c.Subscribe(t.Context(), "a b", nil)
+	wantError(t, err, &Error{Code: 1103, Name: "invalid_channel"})
+	subscribe(t, c, "a", nil)
+	_, err = c.Subscribe(t.Context(), "a", nil)
+	wantError(t, err, &Error{Code: 1406, Name: "already_subscribed"})
+	publish(t, c, "a", 1) // the session lives on
+}
+
+func TestDialRefused(t *testing.T) {
+	_, url := serve(t, func(cfg *hocket.Config) { cfg.Anonymous = false })
+	_, err := Dial(t.Context(), url, nil)
+	wantError(t, err, &Error{Code: 1401, Name: "unauthenticated"})
+	_, url = serve(t, nil)
+	_, err = Dial(t.Context(), url, &Options{Header: map[string][]string{"Origin": {"https://evil.example"}}})
+	wantError(t, err, &Error{Code: 1111, Name: "origin_not_allowed"})
+	if _, err = Dial(t.Context(), "ws://127.0.0.1:1/v1/ws", nil); err == nil {
+		t.Error("there is a server on port 1")
+	}
+}
+
+// The heart of it: however often lines are cut, what was published stands in the log once, and comes once and in order.
+func TestCutLinesLoseNothingAndDoubleNothing(t *testing.T) {
+	_, url := serve(t, nil)
+	line, through := startProxy(t, url)
+	publisher, reader := dial(t, through, nil), dial(t, through, nil)
+	sub := subscribe(t, reader, "work", nil)
+	const goroutines, each = 4, 60
+	var publishing sync.WaitGroup
+	for g := range goroutines {
+		publishing.Go(func() {
+			for i := range each {
+				if _, err := publisher.Publish(t.Context(), "work", fmt.Sprintf("%d-%d", g, i), nil); err != nil {
+					t.Errorf("publish %d-%d: %v", g, i, err)
+				}
+			}
+		})
+	}
+	var came [goroutines]int
+	var last Position
+	for n := range goroutines * each {
+		m := next(t, sub)
+		var g, i int
+		if _, err := fmt.Sscanf(string(m.Payload), `"%d-%d"`, &g, &i); m.Kind != Entry || err != nil {
+			t.Fatalf("message %d: %v %s", n, m.Kind, m.Payload)
+		}
+		if came[g] != i || m.Position.Offset <= last.Offset {
+			t.Fatalf("message %d: %s at %v, want %d-%d after %v", n, m.Payload, m.Position, g, came[g], last)
+		}
+		came[g]++
+		last = m.Position
+		if n%10 == 5 {
+			line.cut()
+		}
+	}
+	publishing.Wait()
+	publish(t, reader, "work", "end")
+	wantPayload(t, sub, `"end"`) // and nothing in between
+	if line.dialed() < 4 {
+		t.Errorf("%d connections: the line was never cut", line.dialed())
+	}
+}
+
+// A subscription that began live goes on from there, though no message had come before the line was cut.
+func TestCutBeforeTheFirstMessage(t *testing.T) {
+	srv, url := serve(t, nil)
+	line, through := startProxy(t, url)
+	lost := make(chan error, 10)
+	c := dial(t, through, &Options{OnConnection: func(err error) {
+		if err != nil {
+			line.aim("ws://127.0.0.1:1/v1/ws")
+			lost <- err
+		}
+	}})
+	if _, err := srv.Publish(t.Context(), "a", "before"); err != nil {
+		t.Fatal(err)
+	}
+	s := subscribe(t, c, "a", nil)
+	line.cut()
+	<-lost
+	if _, err := srv.Publish(t.Context(), "a", "away"); err != nil {
+		t.Fatal(err)
+	}
+	line.aim(url)
+	wantPayload(t, s, `"away"`)
+}
+
+func TestRestartOfTheServerIsTold(t *testing.T) {
+	_, url := serve(t, nil)
+	line, through := startProxy(t, url)
+	c := dial(t, through, nil)
+	s := subscribe(t, c, "a", nil)
+	before := publish(t, c, "a", "old")
+	wantPayload(t, s, `"old"`)
+
+	srv, url := serve(t, nil)
+	if _, err := srv.Publish(t.Context(), "a", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	line.aim(url)
+	line.cut()
+	if m := next(t, s); m.Kind != Restarted || m.Position.Epoch == before.Epoch || m.Position.Epoch == "" {
+		t.Fatalf("%v %+v", m.Kind, m)
+	}
+	wantPayload(t, s, `"kept"`)
+	publish(t, c, "a", "new")
+	wantPayload(t, s, `"new"`)
+}
+
+// A reader that does not read holds up nothing, and gets everything later.
+func TestSlowReaderMissesNothing(t *testing.T) {
+	srv, url := serve(t, nil)
+	c := dial(t, url, nil)
+	slow := subscribe(t, c, "slow", &SubscribeOptions{Buffer: 10})
+	fast := subscribe(t, c, "fast", nil)
+	for i := range 100 {
+		if _, err := srv.Publish(t.Context(), "slow", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, c, "fast", 1)
+	wantPayload(t, fast, "1")
+	for i := range 100 {
+		wantPayload(t, slow, strconv.Itoa(i))
+	}
+	publish(t, c, "slow", "live")
+	wantPayload(t, slow, `"live"`)
+}
+
+func TestCallOnALostLineIsNotRepeated(t *testing.T) {
+	srv, url := serve(t, nil)
+	line, through := startProxy(t, url)
+	began := make(chan struct{}, 10)
+	srv.Handle("wait", func(ctx context.Context, _ hocket.Call) (any, error) {
+		began <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	c := dial(t, through, nil)
+	answered := make(chan error, 1)
+	go func() { answered <- c.Call(t.Context(), "wait", nil, nil) }()
+	<-began
+	line.cut()
+	if err := <-answered; !errors.Is(err, ErrConnectionLost) {
+		t.Errorf("%v", err)
+	}
+	publish(t, c, "a", 1)
+	if len(began) != 0 {
+		t.Error("the method was called again")
+	}
+}
+
+func TestContextsEndWaiting(t *testing.T) {
+	srv, url := serve(t, nil)
+	srv.Handle("wait", func(ctx context.Context, _ hocket.Call) (any, error) { <-ctx.Done(); return nil, nil })
+	c := dial(t, url, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := subscribe(t, c, "a", nil)
+	if _, err := s.Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := c.Call(ctx, "wait", nil, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := c.Subscribe(ctx, "b", nil); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	_, url := serve(t, nil)
+	c := dial(t, url, nil)
+	a, b := subscribe(t, c, "a", nil), subscribe(t, c, "b", nil)
+	publish(t, c, "a", 1)
+	wantPayload(t, a, "1")
+	a.Close()
+	a.Close()
+	_, err := a.Next(t.Context())
+	wantError(t, err, ErrClosed)
+	wantPayload(t, subscribe(t, c, "a", &SubscribeOptions{From: Last(1)}), "1")
+	c.Close()
+	c.Close()
+	_, err = b.Next(t.Context())
+	wantError(t, err, ErrClosed)
+	_, err = c.Publish(t.Context(), "a", 1, nil)
+	wantError(t, err, ErrClosed)
+	_, err = c.Subscribe(t.Context(), "c", nil)
+	wantError(t, err, ErrClosed)
+}
+
+func TestRequestsWithoutAConnectionAreBounded(t *testing.T) {
+	_, url := serve(t, nil)
+	line, through := startProxy(t, url)
+	lost := make(chan struct{})
+	var once sync.Once
+	c := dial(t, through, &Options{MaxWaiting: 2, OnConnection: func(err error) {
+		if err != nil {
+			once.Do(func() { close(lost) })
+		}
+	}})
+	line.aim("ws://127.0.0.1:1/v1/ws")
+	line.cut()
+	<-lost
+	results := make(chan error, 3)
+	for range 3 {
+		go func() {
+			_, err := c.Publish(t.Context(), "a", 1, nil)
+			results <- err
+		}()
+	}
+	wantError(t, <-results, ErrBusy)
+	line.aim(url)
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}

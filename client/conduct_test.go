@@ -1,0 +1,290 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hocket.dev/websocket"
+)
+
+// A script is one connection of a server that says what a test tells it to.
+type script struct {
+	conn *websocket.Conn
+	nth  int // connection of its server, from 0
+}
+
+func (s *script) say(format string, args ...any) {
+	_ = s.conn.Write(context.Background(), websocket.Text, fmt.Appendf(nil, format, args...))
+}
+
+// hear returns the next request, or one without type when the connection has ended.
+func (s *script) hear() (in outgoing) {
+	if _, b, err := s.conn.Read(context.Background()); err == nil {
+		_ = json.Unmarshal(b, &in)
+	}
+	return in
+}
+
+// rest hears until the connection has ended.
+func (s *script) rest() {
+	for s.hear().Type != "" {
+	}
+}
+
+// acting serves connections: each is admitted, and then plays act.
+func acting(act func(s *script)) http.Handler {
+	var mu sync.Mutex
+	nth := -1
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"hocket.v1.json"}})
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		mu.Lock()
+		nth++
+		s := &script{conn, nth}
+		mu.Unlock()
+		const hi = `{"ping_ms":1000,"limits":{"message_bytes":1000}}`
+		connect := s.hear() // first, because connections in memory hold nothing
+		s.say(`{"type":"connected","payload":%s}`, hi)
+		s.say(`{"type":"reply","id":%d,"payload":%s}`, connect.ID, hi)
+		act(s)
+	})
+}
+
+func play(t *testing.T, act func(s *script)) (url string) {
+	t.Helper()
+	web := httptest.NewServer(acting(act))
+	t.Cleanup(web.Close)
+	return "ws" + strings.TrimPrefix(web.URL, "http")
+}
+
+func TestClosesAreObeyed(t *testing.T) {
+	for _, test := range []struct {
+		code  websocket.CloseCode
+		ended *Error // nil: the client comes back
+	}{
+		{1000, nil}, {1001, nil}, {1011, nil}, {4000, nil}, {4001, nil}, {4003, nil}, {4099, nil},
+		{4100, &Error{Code: 4100, Name: "token_expired"}},
+		{4202, &Error{Code: 4202, Name: "banned"}},
+		{4250, &Error{Code: 4250, Name: "some reason"}},
+	} {
+		t.Run(fmt.Sprint(test.code), func(t *testing.T) {
+			again := make(chan struct{})
+			c := dial(t, play(t, func(s *script) {
+				if s.nth == 0 {
+					s.conn.Close(test.code, "some reason")
+					return
+				}
+				close(again)
+				s.rest()
+			}), nil)
+			if test.ended == nil {
+				<-again
+				return
+			}
+			<-c.ended // it does not come back
+			_, err := c.Publish(t.Context(), "a", 1, nil)
+			wantError(t, err, test.ended)
+		})
+	}
+}
+
+// An error that the server says before it closes for good explains more than the close.
+func TestTheErrorBeforeTheCloseIsTold(t *testing.T) {
+	c := dial(t, play(t, func(s *script) {
+		s.say(`{"type":"error","error":{"code":1401,"name":"unauthenticated","message":"no proof came in time"}}`)
+		s.conn.Close(4200, "unauthenticated")
+	}), nil)
+	<-c.ended
+	_, err := c.Publish(t.Context(), "a", 1, nil)
+	wantError(t, err, &Error{Code: 1401, Name: "unauthenticated", Message: "no proof came in time"})
+}
+
+func TestReconnectLeadsElsewhere(t *testing.T) {
+	arrived := make(chan struct{})
+	there := play(t, func(s *script) {
+		close(arrived)
+		s.rest()
+	})
+	c := dial(t, play(t, func(s *script) {
+		s.say(`{"type":"reconnect","payload":{"after_ms":1,"url":%q}}`, there)
+		s.rest()
+	}), nil)
+	<-arrived
+	c.Close()
+}
+
+// What the server refuses for now is asked for again; an epoch that ends is left behind; what the server ends for good
+// ends.
+func TestSubscriptionsAsTheServerWills(t *testing.T) {
+	c := dial(t, play(t, func(s *script) {
+		s.say(`{"type":"error","id":%d,"error":{"code":1503,"name":"busy","message":"later","retry_after_ms":1}}`, s.hear().ID)
+		s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":4,"recovered":true}}`, s.hear().ID)
+		s.say(`{"type":"gap","channel":"a","payload":{"from":5,"to":8,"reason":"slow_consumer"}}`)
+		s.say(`{"type":"position","channel":"a","offset":9}`)
+		s.say(`{"type":"unsubscribed","channel":"a","payload":{"code":1410,"name":"epoch_changed"}}`)
+		in := s.hear()
+		if want := `{"from":{"epoch":"e","offset":9}}`; string(in.Payload) != want {
+			t.Errorf("asked again with %s, want %s", in.Payload, want)
+		}
+		s.say(`{"type":"reply","id":%d,"payload":{"epoch":"f","offset":2,"recovered":false}}`, in.ID)
+		s.say(`{"type":"message","channel":"a","offset":1,"payload":1}`)
+		s.say(`{"type":"unsubscribed","channel":"a","payload":{"code":1403,"name":"permission_denied"}}`)
+		s.rest()
+	}), nil)
+	sub := subscribe(t, c, "a", nil)
+	if m := next(t, sub); m.Kind != Gap || m.GapFrom != 5 || m.GapTo != 8 || m.Reason != "slow_consumer" {
+		t.Errorf("%+v", m)
+	}
+	if m := next(t, sub); m.Kind != Restarted || m.Position != (Position{"f", 2}) {
+		t.Errorf("%+v", m)
+	}
+	if m := wantPayload(t, sub, "1"); m.Position != (Position{"f", 1}) {
+		t.Errorf("%+v", m)
+	}
+	_, err := sub.Next(t.Context())
+	wantError(t, err, &Error{Code: 1403, Name: "permission_denied"})
+}
+
+// A publish that was not answered is sent again, before later ones, with the seq it had.
+func TestUnansweredPublishesAreSentAgain(t *testing.T) {
+	lost := make(chan struct{})
+	c := dial(t, play(t, func(s *script) {
+		in := s.hear()
+		if in.Seq != 1 || string(in.Payload) != `"first"` {
+			t.Errorf("connection %d begins with %+v", s.nth, in)
+		}
+		if s.nth == 0 {
+			close(lost)
+			s.conn.CloseNow()
+			return
+		}
+		s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":1,"duplicate":true}}`, in.ID)
+		in = s.hear()
+		if in.Seq != 2 || string(in.Payload) != `"second"` {
+			t.Errorf("then comes %+v", in)
+		}
+		s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":2}}`, in.ID)
+		s.rest()
+	}), nil)
+	first := make(chan Position, 1)
+	go func() {
+		at, err := c.Publish(t.Context(), "a", "first", nil)
+		if err != nil {
+			t.Error(err)
+		}
+		first <- at
+	}()
+	<-lost
+	if at := publish(t, c, "a", "second"); at != (Position{"e", 2}) {
+		t.Error(at)
+	}
+	if at := <-first; at != (Position{"e", 1}) {
+		t.Error(at)
+	}
+}
+
+// inMemory serves h in a bubble of virtual time. It returns a NetDial.
+func inMemory(t *testing.T, h http.Handler) func(context.Context, string, string) (net.Conn, error) {
+	l := &pipes{make(chan net.Conn), make(chan struct{})}
+	web := &http.Server{Handler: h}
+	go web.Serve(l)
+	t.Cleanup(func() { web.Close() })
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		select {
+		case l.conns <- theirs:
+			return ours, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// pipes is a listener of connections in memory.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A server from which nothing comes, not even a heartbeat, is left; one that sends heartbeats is not.
+func TestSilenceIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := inMemory(t, acting(func(s *script) {
+			if s.nth > 0 {
+				s.rest()
+				return
+			}
+			for range 60 {
+				time.Sleep(time.Second)
+				s.say(`{"type":"ping"}`)
+				if in := s.hear(); in.Type != "pong" {
+					t.Errorf("a ping is answered with %q", in.Type)
+				}
+			}
+			s.rest()
+		}))
+		began := time.Now()
+		type loss struct {
+			after time.Duration
+			err   error
+		}
+		lost := make(chan loss, 10)
+		c, err := Dial(t.Context(), "ws://server/v1/ws", &Options{NetDial: net, OnConnection: func(err error) {
+			if err != nil {
+				lost <- loss{time.Since(began), err}
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		// A minute of heartbeats, then a second (ping_ms) and ten of grace.
+		if l := <-lost; l.err != errSilent || l.after != 71*time.Second {
+			t.Errorf("lost after %v: %v", l.after, l.err)
+		}
+	})
+}
+
+// Delays are drawn from a bound that doubles, whatever the settings.
+func TestDelays(t *testing.T) {
+	c := &Client{opts: Options{MinDelay: time.Second, MaxDelay: 10 * time.Second}}
+	for attempt, bound := range []time.Duration{1, 2, 4, 8, 10, 10} {
+		var longest time.Duration
+		for range 1000 {
+			longest = max(longest, c.delay(nil, attempt))
+		}
+		if longest >= bound*time.Second || longest < bound*time.Second*9/10 {
+			t.Errorf("attempt %d: up to %v, want %v", attempt, longest, bound*time.Second)
+		}
+	}
+	if d := c.delay(nil, 1000); d >= 10*time.Second {
+		t.Error(d)
+	}
+	if d := c.delay(&link{goAway: &goAway{AfterMS: 1200}}, 0); d != 1200*time.Millisecond {
+		t.Error(d)
+	}
+}

@@ -1,0 +1,27 @@
+// Package client talks to a Hocket server: subscribe to channels, publish, call methods.
+//
+//	c, err := client.Dial(ctx, "ws://127.0.0.1:8000/v1/ws", nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//
+//	sub, err := c.Subscribe(ctx, "chat:lobby", &client.SubscribeOptions{From: client.Last(50)})
+//	...
+//	_, err = c.Publish(ctx, "chat:lobby", map[string]string{"text": "hello"}, nil)
+//	...
+//	for {
+//		m, err := sub.Next(ctx)
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(m.Offset, string(m.Payload))
+//	}
+//
+// A Client holds one connection and makes a new one when it is lost, after a growing, jittered delay. Subscriptions go on
+// from the last message received; publishes that were not answered are sent again and applied once. What the server can
+// no longer give is told as a Message of its own kind, [Gap] or [Restarted], so that nothing is ever missing silently.
+//
+// Everything here may be used from any goroutine, except that one goroutine at a time reads a Subscription. A Client has
+// two goroutines of its own until Close. Presence, history and patterns are left out for now.
+package client

@@ -1,0 +1,93 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"hocket.dev/dialect"
+	"hocket.dev/websocket"
+)
+
+// An Error is what the server, or the client itself, answers a request with. errors.Is compares code and name.
+type Error struct {
+	// Code is that of docs/errors.md; 4000 to 4299 when the server closed the connection for good. 0 is an error of
+	// this package: ErrClosed, ErrConnectionLost or ErrBusy.
+	Code int
+	Name string // stable, like "permission_denied"
+	// Message is for people.
+	Message string
+	// RetryAfter is how long the server asks to wait; 0 for no advice.
+	RetryAfter time.Duration
+}
+
+// Errors of this package.
+var (
+	// ErrClosed says that the Client or the Subscription has been closed.
+	ErrClosed = &Error{Name: "closed", Message: "closed by this program"}
+	// ErrConnectionLost answers a call whose connection was lost: whether the method has run is not known. Publishes do
+	// not get it, they are sent again.
+	ErrConnectionLost = &Error{Name: "connection_lost", Message: "the connection was lost before the answer came"}
+	// ErrBusy says that too many requests wait to be sent.
+	ErrBusy = &Error{Name: "busy", Message: "too many requests wait for an answer"}
+)
+
+// Error returns name and message.
+func (e *Error) Error() string { return e.Name + ": " + e.Message }
+
+// Is makes errors with the same code and name equal for errors.Is.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code && t.Name == e.Name
+}
+
+// retryable tells whether the same request may succeed later.
+func (e *Error) retryable() bool { return dialect.Code(e.Code).Info().Retry }
+
+// wireError is an error as it stands in a message.
+type wireError struct {
+	Code         int    `json:"code"`
+	Name         string `json:"name"`
+	Message      string `json:"message"`
+	RetryAfterMS int64  `json:"retry_after_ms"`
+}
+
+func (w *wireError) error() *Error {
+	return &Error{w.Code, w.Name, w.Message, time.Duration(w.RetryAfterMS) * time.Millisecond}
+}
+
+// refusal explains why a handshake failed. The server's own words are in the response, if it is a Hocket server.
+func refusal(url string, response *http.Response, err error) error {
+	if response != nil && response.Body != nil {
+		var body struct {
+			Error *wireError `json:"error"`
+		}
+		if json.NewDecoder(response.Body).Decode(&body) == nil && body.Error != nil {
+			return body.Error.error()
+		}
+	}
+	return fmt.Errorf("client: connect to %s: %w", url, err)
+}
+
+// final returns the error of a close that says not to come back, nil for one after which to reconnect. What the server
+// said before, as an error that belongs to no request, explains it better than a close code.
+func final(err error, said *Error) *Error {
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) {
+		return nil
+	}
+	code := int(closed.Code)
+	if code < 4100 || code > 4299 { // §Closing: codes are read by their range
+		return nil
+	}
+	if said != nil {
+		return said
+	}
+	e := &Error{Code: code, Name: closed.Reason, Message: dialect.Code(code).Info().Sentence}
+	if name := dialect.Code(code).Info().Name; name != "" {
+		e.Name = name
+	}
+	return e
+}

@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+)
+
+// PublishOptions change what Publish does. nil and the zero value are the same.
+type PublishOptions struct {
+	// Key makes the entry one about this key of a keyed log; Op is "set" (or ""), "append" or "delete".
+	Key, Op string
+	// NoEcho keeps the entry from this client's own subscription.
+	NoEcho bool
+	// Tags travel with the entry: at most 16, names of 1 to 64 bytes, values of at most 256.
+	Tags map[string]string
+	// IdempotencyKey makes the publish known by name, so that another process may repeat it; 1 to 64 bytes. Without it
+	// the client numbers its publishes, which is enough for repetitions of its own.
+	IdempotencyKey string
+}
+
+// Publish appends an entry to a channel and waits until the log holds it. The payload is sent as JSON, a json.RawMessage
+// as it is, a []byte as bytes that are no JSON; nil, with the op "delete", as none.
+//
+// While there is no connection Publish waits for one; when the connection is lost before the answer the publish is sent
+// again and applied once. When ctx ends the outcome is unknown. Other errors are an *Error, and nothing was published.
+// Publishes of one goroutine to one channel stand in their order.
+func (c *Client) Publish(ctx context.Context, channel string, payload any, opts *PublishOptions) (Position, error) {
+	if opts == nil {
+		opts = &PublishOptions{}
+	}
+	o := outgoing{
+		Type: "publish", Channel: channel, Key: opts.Key, Op: opts.Op, Tags: opts.Tags, IdempotencyKey: opts.IdempotencyKey,
+	}
+	if opts.NoEcho {
+		o.Echo = new(bool)
+	}
+	if raw, ok := payload.([]byte); ok {
+		payload, o.Encoding = base64.StdEncoding.EncodeToString(raw), "base64"
+	}
+	if payload != nil || opts.Op != "delete" {
+		var err error
+		if o.Payload, err = marshal(payload); err != nil {
+			return Position{}, err
+		}
+	}
+	reply, err := c.do(ctx, o, true)
+	if err != nil {
+		return Position{}, err
+	}
+	var at Position
+	if err := json.Unmarshal(reply, &at); err != nil {
+		return Position{}, fmt.Errorf("client: publish to %q: the reply makes no sense: %w", channel, err)
+	}
+	return at, nil
+}
+
+// Call calls a method of the program behind the server and stores its result in what result points to, as json.Unmarshal
+// does; nil drops it. The payload is sent as JSON.
+//
+// While there is no connection Call waits for one. When the connection is lost before the answer the error is
+// ErrConnectionLost: a method may have effects, so the call is not repeated. Other errors are an *Error, or ctx's.
+func (c *Client) Call(ctx context.Context, method string, payload, result any) error {
+	b, err := marshal(payload)
+	if err != nil {
+		return err
+	}
+	reply, err := c.do(ctx, outgoing{Type: "call", Method: method, Payload: b}, false)
+	if err != nil || result == nil {
+		return err
+	}
+	if len(reply) == 0 {
+		reply = json.RawMessage("null")
+	}
+	if err := json.Unmarshal(reply, result); err != nil {
+		return fmt.Errorf("client: call %q: the result does not fit: %w", method, err)
+	}
+	return nil
+}

@@ -259,11 +259,14 @@ func TestAPageAheadOfThisNodeBringsNothingTwice(t *testing.T) {
 		if c.placed.Offset != 5 {
 			t.Errorf("%+v: placed at %d, want the broker's head", s, c.placed.Offset)
 		}
-		slow := w.place("a", from(s))
+		slow, late := w.place("a", from(s)), w.place("a", from(s))
 		c.wantOffsets(all)
+		late.wantOffsets(all)
 		w.pass(time.Second) // the log finds what it lost
 		c.want("")
 		slow.wantOffsets(all)
+		w.pass(10 * time.Second) // the frames are gone
+		late.want("")
 		c.wantOffsets([]uint64{w.put("a", broker.Entry{})})
 	}
 }
@@ -304,13 +307,14 @@ func TestStateThenTheLog(t *testing.T) {
 	if !c.pull(1, 100) { // 2 b1
 		t.Fatal("nothing due")
 	}
-	set("b", "new") // not yet read pages change
+	set("b", "newer") // what the pages to come hold changes
+	set("b", "newest")
 	set("e", "new")
 	w.put("a", broker.Entry{Key: "d", Op: broker.Delete})
 	w.settle()
-	c.want("2 b1\n3 c2\n5 a4\n7 new\n8 new\n9 \n") // d and e are no more what they were; the log brings what they are
+	c.want("2 b1\n3 c2\n5 a4\n7 newer\n8 newest\n9 new\n10 \n") // d and e are no more what they were; the log brings what they are
 	set("f", "x")
-	c.want("10 x\n")
+	c.want("11 x\n")
 }
 
 func TestStateOfNothing(t *testing.T) {

@@ -27,7 +27,7 @@ type Config struct {
 
 	WindowEntries int           // most entries in a channel's window; 0 means 1000
 	WindowBytes   int64         // most bytes in a channel's window; 0 means 4 MiB
-	BudgetBytes   int64         // most bytes in all windows of the node, frames may take a quarter of it besides; 0 means 256 MiB
+	BudgetBytes   int64         // most bytes in all windows of the node; frames may take a quarter of it besides; 0 means 256 MiB
 	Linger        time.Duration // how long a channel without followers keeps its window; 0 means 15 s
 }
 

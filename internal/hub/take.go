@@ -15,6 +15,8 @@ type Slice struct {
 	// the client before anything that Take gives afterwards. Bytes is nil.
 	GapFrom, GapTo uint64
 	GapReason      string
+	// Time is when the first of the entries in Bytes was published, Unix milliseconds by the broker's clock.
+	Time int64
 	// Passed says that entries up to Cursor.Offset have been passed that are not for this owner. What else the Slice
 	// tells comes after them.
 	Passed bool
@@ -104,7 +106,7 @@ func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
 	}
 	first, last := &frames[0], &frames[n-1]
 	sl.Bytes = first.chunk.buf[first.start:last.end:last.end]
-	sl.Shared, sl.frames = true, frames[:n:n]
+	sl.Shared, sl.frames, sl.Time = true, frames[:n:n], first.time
 	return sl
 }
 
@@ -171,7 +173,7 @@ func (c *Cursor) gap(from, to uint64, reason string, passed bool) Slice {
 func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max int) Slice {
 	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
 	s.buf, s.cuts = s.buf[:0], s.cuts[:0]
-	passed := false
+	passed, at := false, int64(0)
 	for _, e := range entries {
 		if e.Offset <= c.offset { // a page of the broker held it already
 			c.step()
@@ -189,6 +191,9 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 		}
 		switch {
 		case len(s.buf) > size:
+			if first {
+				at = e.Time
+			}
 			s.cuts = append(s.cuts, cut{len(s.buf), e.Offset})
 		case first:
 			c.pass(e.Offset)
@@ -198,7 +203,7 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 			break
 		}
 	}
-	return Slice{Bytes: s.buf, Passed: passed, cuts: s.cuts}
+	return Slice{Bytes: s.buf, Time: at, Passed: passed, cuts: s.cuts}
 }
 
 // skips says that e is not for the session called name, which published it without echo.

@@ -109,6 +109,9 @@ func NewNode(cfg Config) *Node {
 // Shard returns what the sessions of loop i share.
 func (n *Node) Shard(i int) *Shard { return n.shards[i] }
 
+// seconds is the time in Unix seconds.
+func (n *Node) seconds() uint32 { return uint32(n.cfg.Now().Unix()) }
+
 // Limits are the limits in force.
 func (n *Node) Limits() Limits { return n.cfg.Limits }
 

@@ -23,6 +23,7 @@ type follower struct {
 	queued  bool      // in session.due
 	owes    bool      // the client is to be told the position
 	listed  bool      // in shard.owing
+	since   uint32    // when it asked to follow, Unix seconds
 }
 
 // followers is a queue of those that have something to send.
@@ -245,6 +246,7 @@ func (s *Session) sentTo(p *part, m int) {
 	entries, rest := p.f.Sent(p.slice, m)
 	p.f.owes = false // the message says more than a position would
 	s.shard.Counters.Deliveries.Add(uint64(entries))
+	s.shard.measure(p, entries)
 	if len(rest) == 0 {
 		return
 	}

@@ -109,7 +109,7 @@ func (s *Session) watch(sub *subscription, a *subscribing) {
 	if a.args.HasPresenceFrom {
 		at = a.args.PresenceFrom
 	}
-	f := &follower{session: s, sub: sub}
+	f := &follower{session: s, sub: sub, since: s.shard.node.seconds()}
 	sub.members = f
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
 		Channel: dialect.PresencePrefix + sub.channel, Loop: s.shard.index, Owner: f,

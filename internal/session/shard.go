@@ -33,6 +33,9 @@ type Counters struct {
 	Duplicates  atomic.Uint64
 	Calls       atomic.Uint64
 	Errors      atomic.Uint64
+
+	LatencyMS Histogram // of LatencyBounds: from the publication of an entry to its write, one of sampleEvery writes
+	Lag       Histogram // of LagBounds: entries that were due, at the same writes
 }
 
 // Shard is what the sessions of one loop share. But for Counters it belongs to the loop.
@@ -45,6 +48,7 @@ type Shard struct {
 	sessions map[string]*Session
 	owing    []*follower // followers whose clients are to be told their position
 	spare    []*outgoing // empty ones, to be used again
+	writes   uint64      // of entries
 
 	buf     []byte // gathers what goes out in one write
 	parts   []part // of what was pulled last

@@ -72,6 +72,7 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 // follow places the main cursor. It is the last step that can fail: what has gone before is in sub.reply.
 func (s *Session) follow(sub *subscription) {
 	args := &sub.asked.args
+	sub.main.since = s.shard.node.seconds()
 	start := hub.Start{Last: args.Last, Since: args.SinceMS}
 	switch args.Start {
 	case dialect.StartLast:

@@ -72,6 +72,8 @@ class View {
 
   message(m) {
     this.#offset = m.offset;
+    $('place').textContent = `${m.channel} @ ${m.offset}`;
+    $('place').title = `The channel, and how far its log has come: offset ${m.offset} of epoch ${m.epoch}`;
     const own = m.from !== undefined && this.sessions.has(m.from.session);
     if (this.#missed !== undefined && !m.live && !own) this.#countMissed();
     const member = m.from && this.#lobby.presence.get(m.from.session);

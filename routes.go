@@ -31,8 +31,14 @@ func (s *Server) apiInfo() api.Info {
 }
 
 // info tells clients what this server speaks.
-func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
+func (s *Server) info(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store") // whether it accepts sessions may change at any time
+	header.Set("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" && s.allowOrigin(r, origin) {
+		header.Set("Access-Control-Allow-Origin", origin) // a page that may connect may ask whether it can
+	}
 	json.NewEncoder(w).Encode(map[string]any{
 		"name": "hocket", "version": Version, "protocols": []string{"hocket.v1.json"},
 		"transports": []string{"websocket"}, "features": s.node.Features(), "accepting": !s.draining.Load(),

@@ -1109,7 +1109,7 @@ var Link = class {
 			sentAt: now
 		};
 		this.#pingAt = now + this.#settings.pingEveryMs;
-		this.#silentBy = now + this.#settings.pongTimeoutMs;
+		this.#silentBy ??= now + this.#settings.pongTimeoutMs;
 		this.#host.send(`{"type":"ping","id":${this.#ping.id}}`);
 	}
 	/** The present phase has taken too long. */

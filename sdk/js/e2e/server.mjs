@@ -85,6 +85,10 @@ export class Proxy {
   #server;
   #pairs = new Set();
   #refusing = false;
+  /** What clients send is lost on its way. */
+  losesRequests = false;
+  /** What the server sends is lost on its way. */
+  losesAnswers = false;
 
   static async before(target) {
     const p = new Proxy();
@@ -105,7 +109,7 @@ export class Proxy {
   }
 
   mend() {
-    this.#refusing = false;
+    this.#refusing = this.losesRequests = this.losesAnswers = false;
   }
 
   close() {
@@ -123,6 +127,7 @@ export class Proxy {
       for (const socket of pair) socket.destroy();
     };
     for (const socket of pair) socket.on('error', end).on('close', end).setNoDelay(true);
-    client.pipe(server).pipe(client);
+    client.on('data', (data) => this.losesRequests || server.write(data));
+    server.on('data', (data) => this.losesAnswers || client.write(data));
   }
 }

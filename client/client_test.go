@@ -276,6 +276,11 @@ func TestSlowReaderMissesNothing(t *testing.T) {
 	}
 	publish(t, c, "fast", 1)
 	wantPayload(t, fast, "1")
+	c.mu.Lock()
+	if n := len(slow.buffer); n > 10 {
+		t.Errorf("%d messages are kept for a reader that asked for 10", n)
+	}
+	c.mu.Unlock()
 	for i := range 100 {
 		wantPayload(t, slow, strconv.Itoa(i))
 	}

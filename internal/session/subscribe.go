@@ -73,7 +73,7 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 func (s *Session) follow(sub *subscription) {
 	args := &sub.asked.args
 	sub.main.since = s.shard.node.seconds()
-	start := hub.Start{Last: args.Last, Since: args.SinceMS}
+	start := hub.Start{Last: args.Last, Since: s.shard.node.cfg.Now().Add(-args.Since).UnixMilli()}
 	switch args.Start {
 	case dialect.StartLast:
 		start.Kind = hub.Last

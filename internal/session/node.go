@@ -17,7 +17,7 @@ type Limits struct {
 	MessageBytes   int64         // of one message from a client; 64 KiB. Beyond it the message is an error
 	Subscriptions  int           // of one session; 1000
 	OpenRequests   int           // requests of one session that wait for an answer; 64
-	OutboxBytes    int           // replies and events waiting to be sent; 256 KiB. Beyond half of it the session is not read, beyond all of it closed
+	OutboxBytes    int           // replies and events waiting to be sent; 256 KiB. Beyond half of it the session is not read, beyond all of it and two pages closed
 	HistoryEntries int           // of one page; 1000
 	HistoryBytes   int64         // of the entries of one page; 1 MiB
 	InfoBytes      int           // of what a member tells about itself; 4 KiB
@@ -156,6 +156,11 @@ var presenceKeep = rule.History{Count: 1000}
 
 func retention(h rule.History) broker.Retention {
 	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age}
+}
+
+// refused says that a publish that failed with err has certainly changed nothing.
+func refused(err error) bool {
+	return err == broker.ErrBusy || err == broker.ErrClosed || err == broker.ErrConflict
 }
 
 // asError turns what a broker or the hub answered into what a client is told.

@@ -89,8 +89,19 @@ func (s *Session) say(id dialect.ID, r dialect.Reply) {
 	s.shard.Counters.MessagesOut.Add(1)
 	s.line.Wake()
 	limits := &s.shard.node.cfg.Limits
-	if waiting := o.waiting(); waiting > limits.OutboxBytes && int64(waiting) > limits.HistoryBytes*2 {
+	if int64(o.waiting()) > int64(limits.OutboxBytes)+2*limits.HistoryBytes {
 		s.close(dialect.CloseSlowConsumer, "")
+		return
+	}
+	s.hold()
+}
+
+// hold stops reading while more than half of what may waits to be sent: who asks without taking the answers is not
+// asked for more.
+func (s *Session) hold() {
+	if !s.paused && s.out.waiting() > s.shard.node.cfg.Limits.OutboxBytes/2 {
+		s.paused = true
+		s.line.SetReading(false)
 	}
 }
 
@@ -225,7 +236,7 @@ func (s *Session) Sent(n int) {
 				s.out.rest, s.out.since = nil, 0
 			}
 		case i == 1:
-			s.out.sent += m
+			s.out.sentOf(m)
 		default:
 			s.sentTo(p, m)
 		}
@@ -237,6 +248,7 @@ func (s *Session) Sent(n int) {
 		if s.paused {
 			s.paused = false
 			s.line.SetReading(true)
+			s.nextRead()
 		}
 	}
 }
@@ -263,5 +275,5 @@ func (s *Session) Pinned() bool { return s.out != nil && s.out.since != 0 }
 
 // Stuck says that the client has not taken the end of a frame for too long: the transport closes it as a slow consumer.
 func (s *Session) Stuck() bool {
-	return s.Pinned() && s.shard.node.cfg.Now().UnixMilli()-s.out.since > pinFor.Milliseconds()
+	return s.Pinned() && s.shard.node.cfg.Now().UnixMilli()-s.out.since >= pinFor.Milliseconds()
 }

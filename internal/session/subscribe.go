@@ -167,7 +167,6 @@ func (s *Session) drop(sub *subscription) {
 // release frees what a subscription holds outside the session.
 func (s *Session) release(sub *subscription) {
 	sub.main.Close()
-	sub.main.owes = false
 	if sub.members != nil {
 		sub.members.Close()
 		sub.members = nil

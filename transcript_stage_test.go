@@ -197,6 +197,7 @@ func (p *play) fillChannel(text string) {
 	}
 	for range count {
 		p.publish(channel, `"`+strings.Repeat("a", size)+`"`)
+		synctest.Wait() // so that it does not depend on the scheduler what a client gets before it stalls
 	}
 }
 

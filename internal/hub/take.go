@@ -225,6 +225,12 @@ func (c *Cursor) step() {
 	c.next++
 }
 
+// More tells whether something is due to c after Sent. When nothing is, the owner will be told by Due.
+func (c *Cursor) More() bool {
+	c.due = c.state == cursorPlaced && c.lags()
+	return c.due
+}
+
 // Sent moves c over what the socket has taken: the first n bytes of sl, which c's last Take gave. It tells how many
 // entries that were, and returns the rest of a frame that was sent in part: that entry counts, and the owner sends the
 // rest before anything else. What is not shared it copies (see [Slice]).

@@ -226,9 +226,6 @@ func (s *Session) Sent(n int) {
 		p := &sh.parts[i]
 		m := min(n, p.n)
 		n -= m
-		if p.f != nil && !p.f.queued {
-			s.due.push(p.f) // there may be more
-		}
 		switch {
 		case m == 0:
 		case i == 0:
@@ -239,6 +236,9 @@ func (s *Session) Sent(n int) {
 			s.out.sentOf(m)
 		default:
 			s.sentTo(p, m)
+		}
+		if p.f != nil && !p.f.queued && p.f.More() {
+			s.due.push(p.f)
 		}
 		p.slice, p.f = hub.Slice{}, nil
 	}

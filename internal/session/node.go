@@ -16,7 +16,7 @@ import (
 type Limits struct {
 	MessageBytes   int64         // of one message from a client; 64 KiB. Beyond it the message is an error
 	Subscriptions  int           // of one session; 1000
-	OpenRequests   int           // requests of one session that wait for an answer; 64
+	OpenRequests   int           // requests of one session that wait for an answer; 1024
 	OutboxBytes    int           // replies and events waiting to be sent; 256 KiB. Beyond half of it the session is not read, beyond all of it and two pages closed
 	HistoryEntries int           // of one page; 1000
 	HistoryBytes   int64         // of the entries of one page; 1 MiB
@@ -28,7 +28,7 @@ type Limits struct {
 func (l *Limits) setDefaults() {
 	set(&l.MessageBytes, 64<<10)
 	set(&l.Subscriptions, 1000)
-	set(&l.OpenRequests, 64)
+	set(&l.OpenRequests, 1024)
 	set(&l.OutboxBytes, 256<<10)
 	set(&l.HistoryEntries, 1000)
 	set(&l.HistoryBytes, 1<<20)

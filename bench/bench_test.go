@@ -41,8 +41,8 @@ func TestEveryScenario(t *testing.T) {
 			t.Errorf("%q is not in:\n%s", want, &out)
 		}
 	}
-	if got := strings.Count(progress.String(), "\n"); got != (3*3+2)*2 {
-		t.Errorf("%d rounds reported, want 22:\n%s", got, &progress)
+	if got := strings.Count(progress.String(), "\n"); got != (3*4+2)*2 {
+		t.Errorf("%d rounds reported, want 28:\n%s", got, &progress)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestTranscripts(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			steps := readTranscript(t, path)
 			synctest.Test(t, func(t *testing.T) {
-				p := &play{t: t, path: path, peers: make(map[int]*peer), bound: make(map[string]string)}
+				p := &play{t: t, path: path, sleep: time.Sleep, peers: make(map[int]*peer), bound: make(map[string]string)}
 				defer p.end()
 				for i, s := range steps {
 					p.step = s
@@ -84,6 +84,7 @@ func readTranscript(t *testing.T, path string) (steps []step) {
 type play struct {
 	t     *testing.T
 	path  string
+	sleep func(time.Duration)
 	step  step
 	house *house // the server; nil before the first step that needs it
 	peers map[int]*peer
@@ -146,7 +147,7 @@ func (p *play) pass(text string) {
 		p.failf("%v", err)
 	}
 	p.nothingMore()
-	time.Sleep(d)
+	p.sleep(d)
 	synctest.Wait()
 }
 

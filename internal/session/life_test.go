@@ -217,8 +217,9 @@ func TestAReplyComesBeforeItsChannel(t *testing.T) {
 		}
 		kept = kept || strings.Contains(msg, `"payload":"kept"`)
 	}
-	c.send(`{"type":"history","channel":"later"}`)
-	c.want(`"payload":"kept"`)
+	c.send(`{"type":"publish","channel":"direct","payload":"as it was"}`)
+	c.send(`{"type":"history","channel":"later"}`, `{"type":"history","channel":"direct"}`)
+	c.want(`"payload":"kept"`, `"payload":"as it was"`)
 	if !told || !kept {
 		t.Errorf("the reply came: %v; what waited for another, as it was: %v", told, kept)
 	}

@@ -58,7 +58,7 @@ func (c *conn) take(b []byte) {
 		b = append(*c.held, b...)
 		c.held = nil
 	}
-	for len(b) > 0 && c.state != ended {
+	for len(b) > 0 {
 		if c.state == talking && c.session.Paused() {
 			c.hold(b)
 			return
@@ -151,10 +151,9 @@ func (c *conn) gather(ev wire.Event) (msg []byte, done bool) {
 	return msg, done
 }
 
-// pong answers a ping. While the outbox is full pings are left unanswered: the answers must not outgrow it (§5.5.3
-// allows to answer only the newest).
+// pong answers a ping. The answers do not outgrow the outbox: while it is full the peer is not read.
 func (c *conn) pong(payload []byte) {
-	if c.state == talking && !c.session.Paused() {
+	if c.state == talking {
 		var frame [2 + 125]byte
 		c.session.Raw(wire.AppendFrame(frame[:0], wire.Pong, payload))
 	}

@@ -183,9 +183,21 @@ type client struct {
 	code    dialect.Code // of the close
 	reason  string
 	stream  []byte // taken, not yet looked at
+	room    int    // what Send takes
+	watched bool
 }
 
-func (c *client) Wake()              { c.woken = true }
+func (c *client) Wake()  { c.woken = true }
+func (c *client) Watch() { c.watched = true }
+
+// Send takes what a socket with this much room would.
+func (c *client) Send(b []byte) (n int, ok bool) {
+	n = min(len(b), c.room)
+	c.room -= n
+	c.stream = append(c.stream, b[:n]...)
+	return n, n > 0
+}
+
 func (c *client) SetReading(on bool) { c.reading = on }
 func (c *client) Close(code dialect.Code, reason string) {
 	c.code, c.reason = code, reason

@@ -59,6 +59,28 @@ func (f *follower) Due(*hub.Cursor) {
 	f.session.line.Wake()
 }
 
+// Send implements hub.Owner: a session that follows one channel and has nothing else to say sends at once. One that
+// follows several gathers what they bring into one write.
+func (f *follower) Send(_ *hub.Cursor, slice *hub.Slice) bool {
+	s := f.session
+	if s.out != nil || s.closing || len(s.subs) != 1 || s.due.first != nil {
+		return false
+	}
+	n, ok := s.line.Send(slice.Bytes)
+	if !ok {
+		return false
+	}
+	s.shard.Counters.BytesOut.Add(uint64(n))
+	s.sentTo(f, slice, n)
+	if f.More() {
+		s.due.push(f)
+	}
+	if s.out != nil {
+		s.line.Watch()
+	}
+	return true
+}
+
 // Name implements hub.Owner.
 func (f *follower) Name() string { return f.session.name }
 
@@ -235,7 +257,7 @@ func (s *Session) Sent(n int) {
 		case i == 1:
 			s.out.sentOf(m)
 		default:
-			s.sentTo(p, m)
+			s.sentTo(p.f, &p.slice, m)
 		}
 		if p.f != nil && !p.f.queued && p.f.More() {
 			s.due.push(p.f)
@@ -254,15 +276,15 @@ func (s *Session) Sent(n int) {
 }
 
 // sentTo moves a follower on and keeps what is left of its last frame.
-func (s *Session) sentTo(p *part, m int) {
-	entries, rest := p.f.Sent(p.slice, m)
-	p.f.owes = false // the message says more than a position would
+func (s *Session) sentTo(f *follower, slice *hub.Slice, n int) {
+	entries, rest := f.Sent(slice, n)
+	f.owes = false // the message says more than a position would
 	s.shard.Counters.Deliveries.Add(uint64(entries))
-	s.shard.measure(p, entries)
+	s.shard.measure(f, slice, entries)
 	if len(rest) == 0 {
 		return
 	}
-	if len(rest) < pinBytes || !p.slice.Shared {
+	if len(rest) < pinBytes || !slice.Shared {
 		rest = append([]byte(nil), rest...)
 	} else {
 		s.outbox().since = s.shard.node.cfg.Now().UnixMilli()

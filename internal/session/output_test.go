@@ -43,7 +43,7 @@ func TestCutsMakeNoDifference(t *testing.T) {
 		w := newWorld(t, func(*Config) {})
 		c := w.connect()
 		var want = map[string][]string{}
-		const channels = 5
+		channels := rapid.SampledFrom([]int{1, 5}).Draw(r, "channels") // with one, sessions send at once
 		for i := range channels {
 			c.subscribe(fmt.Sprint("c:", i), "{}")
 		}
@@ -61,7 +61,9 @@ func TestCutsMakeNoDifference(t *testing.T) {
 			default:
 				size := rapid.SampledFrom([]int{0, 1, 120, 5000, 20000, 70000}).Draw(r, "size")
 				payload := fmt.Sprintf(`"%d%s"`, step, strings.Repeat("x", size))
+				c.room = rapid.SampledFrom([]int{0, 1, 100, 4095, 5000, 1 << 20}).Draw(r, "room of the socket")
 				w.publish(name, payload)
+				got = append(got, c.messages()...)
 				want[name] = append(want[name], payload)
 			}
 		}
@@ -220,6 +222,15 @@ func TestAnUnfinishedFrameIsHeldForTenSeconds(t *testing.T) {
 	}
 	if got := c.take(); len(got) != 1 || c.Pinned() || c.Stuck() {
 		t.Errorf("%d messages; pinned %v, stuck %v after the rest", len(got), c.Pinned(), c.Stuck())
+	}
+	// What is sent at once is watched over in the same way.
+	c.room, c.watched = 100, false
+	w.publish("files", `"`+strings.Repeat("f", 20_000)+`"`)
+	if !c.Pinned() || !c.watched {
+		t.Errorf("pinned %v, watched %v after a part sent at once", c.Pinned(), c.watched)
+	}
+	if got := c.take(); len(got) != 1 {
+		t.Errorf("%d messages after the rest", len(got))
 	}
 	// A small rest is copied: it keeps nothing alive.
 	w.publish("files", `"`+strings.Repeat("f", 3000)+`"`)

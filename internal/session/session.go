@@ -15,6 +15,11 @@ import (
 type Line interface {
 	// Wake says that Pull has something to give.
 	Wake()
+	// Send sends b at once, as much as the client takes now: n of it. It answers false, having done nothing, when that
+	// cannot be; Wake and Pull are the way then. It is called when the session has nothing else to send.
+	Send(b []byte) (n int, ok bool)
+	// Watch says that the session keeps the rest of what Send did not take.
+	Watch()
 	// SetReading stops or resumes the delivery of messages.
 	SetReading(on bool)
 	// Close ends the connection with a close code once what Pull has to give has been sent, or could not be sent in

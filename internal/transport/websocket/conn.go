@@ -213,6 +213,19 @@ func (c *conn) farewell() {
 // Wake implements session.Line.
 func (c *conn) Wake() { c.Conn.Wake() }
 
+// Send implements session.Line.
+func (c *conn) Send(b []byte) (n int, ok bool) {
+	if c.state != talking {
+		return 0, false
+	}
+	n, err := c.Conn.Write(b)
+	c.moved = c.moved || n > 0
+	return n, n > 0 || err != nil // a socket that is full says when it takes bytes again
+}
+
+// Watch implements session.Line.
+func (c *conn) Watch() { c.full() }
+
 // SetReading implements session.Line.
 func (c *conn) SetReading(on bool) {
 	switch {

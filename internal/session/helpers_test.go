@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ func (q *queue) run() (ran bool) {
 type timed struct {
 	queue
 	w      *world
-	timers []timer
+	timers []*timer
 }
 
 type timer struct {
@@ -65,8 +66,10 @@ type timer struct {
 	fn func()
 }
 
-func (l *timed) After(d time.Duration, fn func()) {
-	l.timers = append(l.timers, timer{l.w.now.Add(d), fn})
+func (l *timed) After(d time.Duration, fn func()) (stop func()) {
+	t := &timer{l.w.now.Add(d), fn}
+	l.timers = append(l.timers, t)
+	return func() { l.timers = slices.DeleteFunc(l.timers, func(other *timer) bool { return other == t }) }
 }
 
 // world is a node of one loop that a test turns by hand.

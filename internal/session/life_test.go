@@ -122,6 +122,27 @@ func TestOpenRequestsAreBounded(t *testing.T) {
 	c.want(`"id":3,"payload":[3]`)
 }
 
+// TestAnsweredCallsLeaveNothing has a client call as often as it likes: nothing of a call outlives its answer.
+func TestAnsweredCallsLeaveNothing(t *testing.T) {
+	w := newWorld(t, func(*Config) {})
+	w.methods["echo"] = func(_ context.Context, c Call) ([]byte, error) { return c.Payload, nil }
+	w.methods["wait"] = func(ctx context.Context, _ Call) ([]byte, error) { return nil, nil }
+	c := w.connect()
+	for range 100 {
+		c.send(`{"type":"call","id":1,"method":"echo","payload":[1]}`)
+		c.want(`"id":1,"payload":[1]`)
+	}
+	if n := len(w.loop.timers); n != 0 {
+		t.Errorf("%d timers of answered calls", n)
+	}
+	c.Receive([]byte(`{"type":"call","id":1,"method":"wait"}`))
+	c.Closed(1000, "")
+	if n := len(w.loop.timers); n != 0 {
+		t.Errorf("%d timers of a client that has gone", n)
+	}
+	w.settle()
+}
+
 func TestTooManyTasksAreBusy(t *testing.T) {
 	w := newWorld(t, func(*Config) {})
 	w.methods["m"] = func(context.Context, Call) ([]byte, error) { return nil, nil }

@@ -61,8 +61,9 @@ type Method func(ctx context.Context, c Call) ([]byte, error)
 type Loop interface {
 	// Post runs fn on the loop, after what was posted before. It never blocks and answers false when the loop is gone.
 	Post(fn func()) bool
-	// After runs fn on the loop when d has passed. It is called on the loop.
-	After(d time.Duration, fn func())
+	// After runs fn on the loop when d has passed, unless stop is called before. Both are called on the loop. What fn
+	// holds is freed when it has run or been stopped.
+	After(d time.Duration, fn func()) (stop func())
 }
 
 // Config says what the sessions of a node work with.

@@ -85,6 +85,8 @@ func (s *Session) presence(c *dialect.Command) {
 // calling is a call under way.
 type calling struct {
 	id      dialect.ID
+	cancel  context.CancelFunc
+	stop    func() // the timer
 	payload []byte
 	err     error
 	panic   any
@@ -106,12 +108,13 @@ func (s *Session) call(c *dialect.Command) {
 	s.shard.Counters.Calls.Add(1)
 	s.begin(c.ID)
 	s.settled = true
-	call := &calling{id: c.ID}
 	ctx, cancel := context.WithCancel(context.Background())
+	call := &calling{id: c.ID, cancel: cancel}
+	call.stop = s.shard.loop.After(cfg.Limits.CallTimeout, func() { s.callTimeout(call) })
 	if s.open.calls == nil {
-		s.open.calls = make(map[*calling]context.CancelFunc)
+		s.open.calls = make(map[*calling]struct{})
 	}
-	s.open.calls[call] = cancel
+	s.open.calls[call] = struct{}{}
 	ok := cfg.Task(func(node context.Context) {
 		stop := context.AfterFunc(node, cancel)
 		defer stop()
@@ -126,9 +129,13 @@ func (s *Session) call(c *dialect.Command) {
 	if !ok {
 		s.forget(call)
 		s.fail(c.ID, "", asError(hub.ErrBusy, ""))
-		return
 	}
-	s.shard.loop.After(cfg.Limits.CallTimeout, func() { s.callTimeout(call) })
+}
+
+// end frees what a call holds beside its goroutine.
+func (c *calling) end() {
+	c.cancel()
+	c.stop()
 }
 
 // forget ends a call's hold on the session. It answers false when that has been done.
@@ -136,9 +143,9 @@ func (s *Session) forget(call *calling) bool {
 	if s.open == nil {
 		return false
 	}
-	cancel, open := s.open.calls[call]
+	_, open := s.open.calls[call]
 	if open {
-		cancel()
+		call.end()
 		delete(s.open.calls, call)
 		s.end(call.id)
 	}

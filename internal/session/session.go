@@ -59,7 +59,7 @@ var nobody = &identity{}
 type requests struct {
 	count int          // with those that have no id
 	ids   []dialect.ID // unique
-	calls map[*calling]context.CancelFunc
+	calls map[*calling]struct{}
 
 	reads   []func() // that wait for their turn
 	reading bool     // a read of the broker is under way
@@ -107,6 +107,8 @@ type Session struct {
 	open *requests // nil when every request has been answered
 	out  *outgoing // nil when nothing waits to be sent
 
+	proved func() // stops the wait for a proof; nil where none is waited for
+
 	admitted  bool
 	settled   bool // who it is has been said, or does not matter any more
 	heartbeat bool
@@ -131,7 +133,7 @@ func (sh *Shard) Open(h Handshake) *Session {
 	case sh.node.cfg.Anonymous:
 		s.admit(h.Commands)
 	default:
-		sh.loop.After(sh.node.cfg.Limits.ProofTimeout, s.proofTimeout)
+		s.proved = sh.loop.After(sh.node.cfg.Limits.ProofTimeout, s.proofTimeout)
 		s.run(h.Commands)
 	}
 	return s
@@ -341,8 +343,8 @@ func (s *Session) Closed(code int, reason string) {
 		s.release(sub)
 	}
 	if s.open != nil {
-		for _, cancel := range s.open.calls {
-			cancel()
+		for call := range s.open.calls {
+			call.end()
 		}
 	}
 	s.subs, s.open, s.due = nil, nil, followers{}
@@ -350,13 +352,18 @@ func (s *Session) Closed(code int, reason string) {
 		s.shard.giveBack(s.out)
 		s.out = nil
 	}
+	if s.proved != nil {
+		s.proved()
+	}
 	delete(s.shard.sessions, s.name)
 	s.shard.Counters.Sessions.Add(-1)
-	if s.admitted {
-		s.log(slog.LevelInfo, "disconnected",
-			slog.Duration("duration", time.Duration(s.shard.node.cfg.Now().UnixMilli()-s.began)*time.Millisecond),
-			slog.Int("code", code), slog.String("reason", reason))
+	what := "disconnected"
+	if !s.admitted {
+		what = "refused"
 	}
+	s.log(slog.LevelInfo, what,
+		slog.Duration("duration", time.Duration(s.shard.node.cfg.Now().UnixMilli()-s.began)*time.Millisecond),
+		slog.Int("code", code), slog.String("reason", reason))
 }
 
 func (s *Session) log(level slog.Level, msg string, more ...slog.Attr) {

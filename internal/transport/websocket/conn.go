@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"io"
+	"time"
 
 	"hocket.dev/dialect"
 	"hocket.dev/internal/loop"
@@ -25,13 +26,13 @@ type conn struct {
 	t       *Transport
 	session *session.Session
 	dec     wire.Decoder
-	msg     *wire.Assembler // nil between messages that come in pieces
-	held    *[]byte         // came while the session did not want to be given any, nil for none
-	reason  *string         // of the close, nil while there is none
-	size    int64           // of the message being read
-	code    uint16          // of the close, 0 while there is none
+	msg     *partial // nil between messages that come in pieces
+	held    *[]byte  // came while the session did not want to be given any, nil for none
+	reason  *string  // of the close, nil while there is none
+	pingAt  uint32   // when the next ping, or the answer to the last one, is due; Unix seconds
+	pinAt   uint32   // when an unfinished frame has to have been taken, while pinned
+	code    uint16   // of the close, 0 while there is none
 	state   state
-	discard bool // the message being read is too large
 	awaited bool // a ping has not been answered
 	pinned  bool // the alarm watches over an unfinished frame
 	moved   bool // the socket has taken something since the last alarm
@@ -102,10 +103,14 @@ func (c *conn) goOn() {
 func (c *conn) heard() {
 	if c.awaited && c.state == talking {
 		c.awaited = false
-		if !c.pinned { // that alarm is nearer
-			c.SetAlarm(ticks(c.t.cfg.PingEvery))
-		}
+		c.wait(c.t.cfg.PingEvery)
 	}
+}
+
+// partial is a message that has not come whole.
+type partial struct {
+	pieces wire.Assembler
+	size   int64
 }
 
 // data gathers a message and gives it to the session. One over the limit is thrown away as it comes.
@@ -113,42 +118,36 @@ func (c *conn) data(ev wire.Event) {
 	if c.state != talking {
 		return
 	}
-	if ev.First {
-		c.size, c.discard = 0, false
-	}
-	c.size += int64(len(ev.Payload))
-	if c.size > c.t.cfg.Node.Limits().MessageBytes && !c.discard {
-		c.discard = true
-		c.msg = nil
-	}
-	if c.discard {
-		if ev.Last {
-			c.session.TooLarge()
-		}
-		return
-	}
-	if msg, done := c.gather(ev); done {
-		if ev.Op != wire.Text {
-			c.session.Reject(dialect.Errorf(dialect.InvalidMessage, "this protocol travels in text messages, not binary ones"))
+	msg, size := ev.Payload, int64(len(ev.Payload))
+	limit := c.t.cfg.Node.Limits().MessageBytes
+	if !ev.First || !ev.Last {
+		if msg, size = c.gather(ev, limit); !ev.Last {
 			return
 		}
+		c.msg = nil
+	}
+	switch {
+	case size > limit:
+		c.session.TooLarge()
+	case ev.Op != wire.Text:
+		c.session.Reject(dialect.Errorf(dialect.InvalidMessage, "this protocol travels in text messages, not binary ones"))
+	default:
 		c.session.Receive(msg)
 	}
 }
 
-// gather joins the pieces of a message.
-func (c *conn) gather(ev wire.Event) (msg []byte, done bool) {
-	if ev.First && ev.Last {
-		return ev.Payload, true
-	}
+// gather joins the pieces of a message, as long as they are within the limit, and counts their bytes.
+func (c *conn) gather(ev wire.Event, limit int64) (msg []byte, size int64) {
 	if c.msg == nil {
-		c.msg = new(wire.Assembler)
+		c.msg = new(partial)
 	}
-	msg, done = c.msg.Add(ev)
-	if done {
-		c.msg = nil
+	m := c.msg
+	if m.size += int64(len(ev.Payload)); m.size > limit {
+		m.pieces = wire.Assembler{}
+		return nil, m.size
 	}
-	return msg, done
+	msg, _ = m.pieces.Add(ev)
+	return msg, m.size
 }
 
 // pong answers a ping. The answers do not outgrow the outbox: while it is full the peer is not read.
@@ -281,37 +280,61 @@ func (c *conn) drained() {
 // full has the socket watched when it holds on to a chunk.
 func (c *conn) full() {
 	if c.state == talking && !c.pinned && c.session.Pinned() {
-		c.pinned = true
-		c.SetAlarm(pinTicks)
+		c.pinned, c.pinAt = true, now()+pinTicks
+		c.arm()
 	}
 }
+
+// wait has the heartbeat go on when d has passed.
+func (c *conn) wait(d time.Duration) {
+	c.pingAt = now() + uint32(ticks(d))
+	c.arm()
+}
+
+// arm sets the alarm for what comes first.
+func (c *conn) arm() {
+	at := c.pingAt
+	if c.pinned {
+		at = min(at, c.pinAt)
+	}
+	c.SetAlarm(uint8(max(int64(at)-int64(now()), 1)))
+}
+
+func now() uint32 { return uint32(time.Now().Unix()) }
 
 // Alarm implements loop.Handler.
 func (c *conn) Alarm() {
-	switch {
-	case c.state != talking:
+	if c.state != talking {
 		c.Conn.Close(errClosing)
-	case c.pinned && c.session.Stuck():
-		c.vanish(dialect.CloseSlowConsumer)
-	case c.session.Paused():
-		c.wait()
-	case c.awaited:
-		c.vanish(dialect.ClosePingTimeout)
-	default:
+		return
+	}
+	if c.pinned && now() >= c.pinAt {
+		if c.session.Stuck() {
+			c.vanish(dialect.CloseSlowConsumer)
+			return
+		}
 		c.pinned = false
+	}
+	if now() >= c.pingAt {
+		c.beat()
+		return
+	}
+	c.arm()
+}
+
+// beat asks whether the peer is there, or finds that it is not. One that is not read cannot answer a ping: it is judged
+// by what it takes.
+func (c *conn) beat() {
+	switch paused := c.session.Paused(); {
+	case paused && !c.moved, !paused && c.awaited:
+		c.vanish(dialect.ClosePingTimeout)
+	case paused:
+		c.awaited = false
+		c.wait(c.t.cfg.PongTimeout)
+	default:
 		c.ping()
 	}
 	c.moved = false
-}
-
-// wait judges a client that is not read, and so cannot answer a ping, by what it takes.
-func (c *conn) wait() {
-	if !c.moved {
-		c.vanish(dialect.CloseSlowConsumer)
-		return
-	}
-	c.awaited, c.pinned = false, false
-	c.SetAlarm(ticks(c.t.cfg.PongTimeout))
 }
 
 // ping asks whether the peer is there.
@@ -320,7 +343,7 @@ func (c *conn) ping() {
 	c.awaited = true
 	c.session.Raw(wire.AppendFrame(frame[:0], wire.Ping, nil))
 	c.session.Heartbeat()
-	c.SetAlarm(ticks(c.t.cfg.PongTimeout))
+	c.wait(c.t.cfg.PongTimeout)
 }
 
 // vanish closes a peer that does not answer: it is told why as far as the socket takes it, and not waited for.

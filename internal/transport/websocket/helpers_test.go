@@ -110,7 +110,10 @@ func start(t *testing.T, portable bool, change func(*settings)) *server {
 // timed is a loop as sessions know it.
 type timed struct{ *loop.Loop }
 
-func (l timed) After(d time.Duration, fn func()) { l.Loop.After(d, fn) }
+func (l timed) After(d time.Duration, fn func()) (stop func()) {
+	t := l.Loop.After(d, fn)
+	return func() { t.Stop() }
+}
 
 // listen serves the transport by HTTP and answers the address.
 func (s *server) listen(t *testing.T) string {

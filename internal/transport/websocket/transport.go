@@ -49,12 +49,15 @@ type Transport struct {
 // client learns what was wrong. Beyond it the connection is closed with 1009.
 const bufferFactor = 16
 
+// maxFrame bounds all messages, whatever the limits say.
+const maxFrame = 1 << 30
+
 // New makes a Transport.
 func New(cfg Config) *Transport {
 	return &Transport{
 		cfg: cfg,
 		limits: wire.Limits{
-			MessageBytes: bufferFactor * cfg.Node.Limits().MessageBytes,
+			MessageBytes: min(bufferFactor*cfg.Node.Limits().MessageBytes, maxFrame),
 			Fragments:    1 << 14,
 		},
 		refusals: make(map[string]uint64),
@@ -189,7 +192,7 @@ func (t *Transport) attach(nc net.Conn, h session.Handshake, early []byte) {
 			return
 		}
 		t.Handshakes.Add(1)
-		c.SetAlarm(ticks(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1))) // staggered
+		c.wait(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1)) // staggered
 		c.session = t.cfg.Node.Shard(l.Index()).Open(h)
 		if t.draining.Load() { // since ServeHTTP has looked, and maybe since Node.DrainSessions has
 			c.session.Drain(0)

@@ -36,7 +36,7 @@ func transcriptConfig(seed uint64) Config {
 		Broker: broker.NewMemory(broker.MemoryConfig{Seed: seed, Scatter: true}),
 		Log:    slog.New(slog.DiscardHandler),
 		Channels: []Rule{
-			{Pattern: "ticker:>", History: keep, Publish: ByServer},
+			{Pattern: "ticker:>", History: keep, Publish: PublishServer},
 			{Pattern: "short:>", History: History{Count: 2}},
 			{Pattern: "strict:>", History: keep, Overflow: OverflowDisconnect},
 		},

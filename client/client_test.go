@@ -144,7 +144,7 @@ func wantError(t *testing.T, err error, want *Error) {
 
 func TestWhatTheServerRefuses(t *testing.T) {
 	_, url := serve(t, func(cfg *hocket.Config) {
-		cfg.Channels = []hocket.Rule{{Pattern: "news", Publish: hocket.ByServer}}
+		cfg.Channels = []hocket.Rule{{Pattern: "news", Publish: hocket.PublishServer}}
 		cfg.Limits.MessageBytes = 1000
 	})
 	c := dial(t, url, nil)

@@ -13,6 +13,7 @@ const MaxHeaderBytes = 14
 const (
 	bitFin     = 0x80
 	bitsRsv    = 0x70
+	bitRsv1    = 0x40 // §6 of RFC 7692: the message is compressed
 	bitsOpcode = 0x0f
 	bitMask    = 0x80
 	bitsLength = 0x7f
@@ -113,6 +114,13 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	dst = AppendHeader(dst, Header{Fin: true, Op: op, Length: int64(len(payload))})
 	return append(dst, payload...)
+}
+
+// AppendCompressedFrame is [AppendFrame] for a message compressed by [AppendDeflated] or a
+// [Deflater] (RFC 7692 §6.1): op is Text or Binary.
+func AppendCompressedFrame(dst []byte, op Opcode, compressed []byte) []byte {
+	dst = AppendHeader(dst, Header{Fin: true, Rsv: bitRsv1, Op: op, Length: int64(len(compressed))})
+	return append(dst, compressed...)
 }
 
 // AppendMaskedFrame is [AppendFrame] for a client. The payload is copied and the

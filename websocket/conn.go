@@ -38,7 +38,7 @@ const (
 func (t MessageType) String() string { return wire.Opcode(t).String() }
 
 // Conn is a WebSocket connection, from [Accept] or [Dial]. One goroutine at a time
-// may call Read; all other methods may be called from any goroutine. A Conn that is no
+// may read; all methods that write, ping or close may be called from any goroutine. A Conn that is no
 // longer needed must be closed with Close or CloseNow.
 type Conn struct {
 	// Set once.
@@ -46,18 +46,22 @@ type Conn struct {
 	role        wire.Role
 	subprotocol string
 	closed      chan struct{} // closed when err is set
+	deflate     *compression  // nil without; in it the two windows are the reader's and the writer's
+	alive       *keepAlive    // nil without
 
 	// Held while reading (capacity 1), then the reader's. Channels instead of mutexes,
 	// so that waiting for one ends with a context.
 	reading chan struct{}
 	decoder wire.Decoder
 	whole   wire.Assembler
-	buf     []byte // made by the first read
-	pending []byte // received and not yet decoded
+	buf     []byte         // made by the first read
+	pending []byte         // received and not yet decoded
+	open    *MessageReader // of the message that NextReader began, until its end
 
 	// Held while writing (capacity 1), then the writer's.
 	writing   chan struct{}
-	closeSent bool // §5.5.1: no frame follows a close frame
+	closeSent bool          // §5.5.1: no frame follows a close frame
+	stream    chan struct{} // closed at the end of the message that NextWriter began; nil for none
 
 	limits wire.Limits // the decoder's
 
@@ -87,7 +91,7 @@ func (c *Conn) Subprotocol() string { return c.subprotocol }
 
 // SetReadLimit sets how many bytes a received message may have; 0 or less is no limit.
 // A message over it ends the connection with [CloseTooBig] as soon as a frame announces
-// it. Call it before the first Read or between two, not during one.
+// it, and a compressed one as soon as so much of it has been inflated. Call it before the first Read or between two, not during one.
 func (c *Conn) SetReadLimit(bytes int64) { c.limits.MessageBytes = max(bytes, 0) }
 
 // over sets why the connection ended, if nobody did before, and returns the reason
@@ -98,6 +102,7 @@ func (c *Conn) over(err error) error {
 	if c.err == nil {
 		c.err = err
 		close(c.closed)
+		c.alive.stop()
 	}
 	return c.err
 }

@@ -194,11 +194,11 @@ func (d *Decoder) readHeader(b []byte) (n int, broken *Error) {
 func (d *Decoder) checkStart(b0, b1 byte) *Error {
 	op, fin := Opcode(b0&bitsOpcode), b0&bitFin != 0
 	switch {
-	case b0&bitsRsv&^bitRsv1 != 0, b0&bitRsv1 != 0 && !d.has(flagDeflate):
+	case b0&bitsRsv&^RSV1 != 0, b0&RSV1 != 0 && !d.has(flagDeflate):
 		return errReservedBits
-	case b0&bitRsv1 != 0 && op.Control():
+	case b0&RSV1 != 0 && op.Control():
 		return errControlCompressed
-	case b0&bitRsv1 != 0 && op == Continuation:
+	case b0&RSV1 != 0 && op == Continuation:
 		return errContinuationCompressed
 	case !op.known():
 		return errOpcode

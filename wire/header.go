@@ -9,11 +9,14 @@ import (
 // length and a masking key (§5.2).
 const MaxHeaderBytes = 14
 
+// RSV1 is the reserved bit that says, on the first frame of a message, that the message is
+// compressed (RFC 7692 §6), for [Header].Rsv.
+const RSV1 = 0x40
+
 // The bits of a header's first two bytes (§5.2).
 const (
 	bitFin     = 0x80
 	bitsRsv    = 0x70
-	bitRsv1    = 0x40 // §6 of RFC 7692: the message is compressed
 	bitsOpcode = 0x0f
 	bitMask    = 0x80
 	bitsLength = 0x7f
@@ -119,7 +122,7 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 // AppendCompressedFrame is [AppendFrame] for a message compressed by [AppendDeflated] or a
 // [Deflater] (RFC 7692 §6.1): op is Text or Binary.
 func AppendCompressedFrame(dst []byte, op Opcode, compressed []byte) []byte {
-	dst = AppendHeader(dst, Header{Fin: true, Rsv: bitRsv1, Op: op, Length: int64(len(compressed))})
+	dst = AppendHeader(dst, Header{Fin: true, Rsv: RSV1, Op: op, Length: int64(len(compressed))})
 	return append(dst, compressed...)
 }
 

@@ -14,6 +14,11 @@ type Window struct {
 // [Deflate.ReceiveBits].
 func NewWindow(bits int) *Window { return &Window{size: 1 << bits} }
 
+// Add remembers p, a message that went out compressed without the window's help, as
+// [AppendDeflated] makes it; what a [Deflation] or [Inflation] has the window for is added
+// by itself.
+func (w *Window) Add(p []byte) { w.add(p) }
+
 // add remembers p, and forgets what is more than the window's size behind its end.
 func (w *Window) add(p []byte) {
 	if len(p) >= w.size {

@@ -150,19 +150,22 @@ func canceled(ctx context.Context, doing string) error {
 // interrupt makes a network call that is under way end when ctx does, by a deadline in
 // the past. The returned function must be called after it; then the deadline is gone
 // and nothing of ctx is left running.
-func interrupt(ctx context.Context, setDeadline func(time.Time) error) (release func()) {
+//
+// setDeadline is a method expression, as net.Conn.SetReadDeadline: a method value would be
+// allocated for every message.
+func interrupt(ctx context.Context, nc net.Conn, setDeadline func(net.Conn, time.Time) error) (release func()) {
 	if ctx.Done() == nil {
 		return func() {}
 	}
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(fired)
-		_ = setDeadline(time.Unix(1, 0)) // fails only on a closed connection
+		_ = setDeadline(nc, time.Unix(1, 0)) // fails only on a closed connection
 	})
 	return func() {
 		if !stop() {
 			<-fired
-			_ = setDeadline(time.Time{})
+			_ = setDeadline(nc, time.Time{})
 		}
 	}
 }

@@ -170,7 +170,7 @@ func secure(ctx context.Context, nc net.Conn, config *tls.Config, name string) (
 
 // handshake sends the request and judges the response.
 func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions, header http.Header) (*Conn, *http.Response, error) {
-	release := interrupt(ctx, nc.SetDeadline)
+	release := interrupt(ctx, nc, net.Conn.SetDeadline)
 	defer release()
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails

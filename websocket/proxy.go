@@ -61,7 +61,7 @@ func dialProxy(ctx context.Context, dial dialFunc, proxy *url.URL, address strin
 	if err != nil {
 		return nil, fmt.Errorf("proxy %s: %w", proxy.Redacted(), err)
 	}
-	release := interrupt(ctx, nc.SetDeadline)
+	release := interrupt(ctx, nc, net.Conn.SetDeadline)
 	err = tunnel(nc, proxy.User, address)
 	release()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"net"
 	"os"
 	"time"
 
@@ -120,7 +121,7 @@ func (c *Conn) fill(ctx context.Context) error {
 	if c.buf == nil {
 		c.buf = make([]byte, readBufferBytes)
 	}
-	release := interrupt(ctx, c.nc.SetReadDeadline)
+	release := interrupt(ctx, c.nc, net.Conn.SetReadDeadline)
 	n, err := c.nc.Read(c.buf)
 	release()
 	switch {

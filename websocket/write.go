@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"net"
 	"sync"
 	"time"
 
@@ -142,7 +143,7 @@ func (c *Conn) acquireMessage(ctx context.Context) error {
 
 // write writes one frame until ctx ends. Only in one's turn.
 func (c *Conn) write(ctx context.Context, f frame, p []byte) error {
-	release := interrupt(ctx, c.nc.SetWriteDeadline)
+	release := interrupt(ctx, c.nc, net.Conn.SetWriteDeadline)
 	err := c.writeFrame(f, p)
 	release()
 	return c.written(ctx, err)
@@ -150,7 +151,7 @@ func (c *Conn) write(ctx context.Context, f frame, p []byte) error {
 
 // writeBytes writes frames that are ready. Only in one's turn.
 func (c *Conn) writeBytes(ctx context.Context, b []byte) error {
-	release := interrupt(ctx, c.nc.SetWriteDeadline)
+	release := interrupt(ctx, c.nc, net.Conn.SetWriteDeadline)
 	_, err := c.nc.Write(b)
 	release()
 	return c.written(ctx, err)

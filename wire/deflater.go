@@ -132,10 +132,15 @@ func (s *DeflateStream) Append(dst, p []byte) []byte {
 
 // Flush appends to dst what the receiver needs to have everything appended so far.
 func (s *DeflateStream) Flush(dst []byte) []byte {
-	if s.begun {
-		s.flush()
+	if !s.begun {
+		return dst
 	}
-	return s.take(dst)
+	s.flush()
+	// All of it, unlike at the end: inflaters hand out what is before the marker once they
+	// have seen it.
+	dst = append(dst, s.out.b...)
+	s.out.b = s.out.b[:0]
+	return dst
 }
 
 // End appends the last bytes of the message, at least one. s must not be used any more.

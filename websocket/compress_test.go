@@ -73,6 +73,23 @@ func TestCompressionModes(t *testing.T) {
 	}
 }
 
+// The threshold is the smallest size that is compressed.
+func TestCompressionThreshold(t *testing.T) {
+	server, client := compressedPair(t, Compression{Mode: CompressionOn, Threshold: 100})
+	for n, compressed := range map[int]bool{99: false, 100: true} {
+		wrote := run(func() error { return server.Write(t.Context(), Text, make([]byte, n)) })
+		if ev, err := client.next(t.Context()); err != nil || ev.Compressed != compressed {
+			t.Errorf("%d bytes compressed: %v, %v", n, ev.Compressed, err)
+		}
+		if err := wrote(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, c := compressedPair(t, Compression{Mode: CompressionOn}); c.deflate.threshold != DefaultCompressionThreshold {
+		t.Errorf("the default is %d", c.deflate.threshold)
+	}
+}
+
 // A message that does not shrink goes out as it is.
 func TestIncompressibleMessages(t *testing.T) {
 	url := serve(t, &AcceptOptions{Compression: Compression{Mode: CompressionOn, Threshold: 1}}, func(ctx context.Context, c *Conn) {

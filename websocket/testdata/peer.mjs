@@ -20,7 +20,7 @@ if (what === 'serve') {
   })
 } else {
   const words = 'the hocket is a melody shared between voices: während one singt, the other schweigt … 楽譜 '
-  const messages = [0, 1, 100, 511, 512, 1000, 5000, 5000, 70000, 900000].map((n) => words.repeat(n / words.length + 1).slice(0, n))
+  const messages = [0, 1, 100, 511, 512, 1000, 5000, 5000, 70000, 300000].map((n) => words.repeat(n / words.length + 1).slice(0, n))
   const socket = new WebSocket(url, { perMessageDeflate, maxPayload })
   let next = 0
   const send = () => {

@@ -39,7 +39,7 @@ async def dial(url):
     words = "the hocket is a melody shared between voices: während one singt, the other schweigt … 楽譜 "
     factory = extensions(ClientPerMessageDeflateFactory)
     async with websockets.connect(url, compression=None, extensions=factory, max_size=LIMIT) as socket:
-        for n in [0, 1, 100, 511, 512, 1000, 5000, 5000, 70000, 900000]:
+        for n in [0, 1, 100, 511, 512, 1000, 5000, 5000, 70000, 300000]:
             text = (words * (n // len(words) + 1))[:n]
             for message in text, text.encode():
                 await socket.send(message)

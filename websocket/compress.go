@@ -101,12 +101,6 @@ func (c *Conn) compress(agreed *wire.Deflate, o Compression) {
 // wants reports whether a message of n bytes is to be compressed.
 func (z *compression) wants(n int) bool { return z != nil && n >= z.threshold }
 
-// alone is the Deflation for a message that does not refer to others, and may so be
-// compressed outside the writer's turn.
-func (z *compression) alone() wire.Deflation {
-	return wire.Deflation{WindowBits: z.send.WindowBits, Level: z.send.Level}
-}
-
 // inflation is what an inflater must know of a message of c.
 func (c *Conn) inflation(op wire.Opcode) wire.Inflation {
 	return wire.Inflation{Op: op, MaxBytes: c.limits.MessageBytes, Window: c.deflate.received}

@@ -30,9 +30,12 @@ var ErrPongTimeout = errors.New("the peer did not answer a ping")
 type keepAlive struct {
 	KeepAlive
 	c     *Conn
-	heard atomic.Bool // something has come since the last tick
-	asked bool        // the last tick sent a ping; the timer's
 	timer *time.Timer
+	heard atomic.Bool // something has come since the last tick
+
+	// The timer's.
+	asked   bool // a ping has been sent and nothing heard since
+	watched bool // somebody was reading at the last tick
 }
 
 // keepAlive starts the timer, if there is to be one. It comes right behind newConn.
@@ -66,6 +69,7 @@ func (k *keepAlive) note() {
 // tick is what the timer does. Only one runs at a time, as it sets the timer at its end.
 func (k *keepAlive) tick() {
 	c, next := k.c, k.PongTimeout
+	watched := len(c.reading) > 0
 	switch {
 	case c.reason() != nil:
 		return
@@ -73,11 +77,12 @@ func (k *keepAlive) tick() {
 		k.asked, next = false, k.PingEvery
 	case !k.asked:
 		k.asked = c.tryPing()
-	case len(c.reading) == 0: // nobody reads, so nothing can have been heard
+	case !watched || !k.watched: // nobody reads, or has only begun: what has come may lie unread
 	default:
 		_ = c.end(&CloseError{Code: wire.CloseAbnormal, Err: ErrPongTimeout}) // the next call reports it
 		return
 	}
+	k.watched = watched
 	k.timer.Reset(next)
 	if c.reason() != nil {
 		k.timer.Stop() // it ended between

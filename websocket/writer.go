@@ -199,13 +199,11 @@ func (w *MessageWriter) check(p []byte) bool {
 	for w.cut > 0 && len(p) > 0 && !utf8.FullRune(first) {
 		first, p = append(first, p[0]), p[1:]
 	}
-	if len(first) > 0 && utf8.FullRune(first) {
-		if !utf8.Valid(first) {
-			return false
-		}
-		first = first[:0]
-	} else if len(first) > 0 {
+	switch {
+	case len(first) > 0 && !utf8.FullRune(first):
 		return w.remember(first)
+	case !utf8.Valid(first):
+		return false
 	}
 	end := len(p)
 	for i := 1; i < utf8.UTFMax && i <= len(p); i++ {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hocket.dev/internal/api"
+	"hocket.dev/internal/metrics"
 )
 
 // routes says which path is served by what.
@@ -15,6 +16,7 @@ func (s *Server) routes() {
 	s.mux.Handle("/v1/ws", s.websocket)
 	s.mux.HandleFunc("GET /v1/info", s.info)
 	s.mux.Handle(api.Path, s.api)
+	s.mux.Handle("GET /metrics", s.api.Guard(metrics.New(s.sources())))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 }
@@ -30,9 +32,30 @@ func (s *Server) apiInfo() api.Info {
 	}
 }
 
+// sources are where the metrics come from.
+func (s *Server) sources() metrics.Sources {
+	return metrics.Sources{
+		Version: Version, Node: s.node, Hub: s.hub, Loops: s.loops,
+		Handshakes: s.websocket.Handshakes.Load, Refusals: s.websocket.Refusals, Closes: s.websocket.Closes,
+		Requests: func() (all []metrics.Requests) {
+			for o, n := range s.api.Requests() {
+				all = append(all, metrics.Requests{Method: o.Method, Status: o.Status, Count: n})
+			}
+			return all
+		},
+		Tasks: s.tasks.counts, Accepting: func() bool { return !s.draining.Load() },
+	}
+}
+
 // info tells clients what this server speaks.
-func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
+func (s *Server) info(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store") // whether it accepts sessions may change at any time
+	header.Set("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" && s.allowOrigin(r, origin) {
+		header.Set("Access-Control-Allow-Origin", origin) // a page that may connect may ask whether it can
+	}
 	json.NewEncoder(w).Encode(map[string]any{
 		"name": "hocket", "version": Version, "protocols": []string{"hocket.v1.json"},
 		"transports": []string{"websocket"}, "features": s.node.Features(), "accepting": !s.draining.Load(),

@@ -75,8 +75,9 @@ type Entry struct {
 	From   *Member // nil when the server published
 	NoEcho bool    // the session named in From does not get this entry
 
-	// Client and Seq make a publish idempotent: the log remembers, per Client, what Seq it has seen last.
-	// Seq 0 means none. Client is unique to one user and client instance.
+	// Client and Seq make a publish idempotent: the log remembers, per Client, the last Seq that was applied and which of
+	// the 64 before it were. An older one counts as applied. Seq 0 means none. Client is unique to one user and client
+	// instance.
 	Client string
 	Seq    uint64
 	// IdempotencyKey makes a publish idempotent by name; "" means none. It is unique to one user.

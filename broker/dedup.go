@@ -9,21 +9,47 @@ type dedup struct {
 	bytes   int64
 }
 
-// A record remembers one idempotency key, or the last sequence number of one client.
+// A record remembers one idempotency key, or the newest sequence numbers of one client.
 type record struct {
 	name   string
 	client bool
-	seq    uint64
-	offset uint64
+	seq    uint64 // the last one applied
+	before uint64 // bit i: seq-1-i has been applied too
+	offset uint64 // of the last one
 	time   int64
 
 	older, newer *record
 }
 
 const (
-	recordFixed = 160  // bytes: a record and its place in the map
+	recordFixed = 168  // bytes: a record and its place in the map
 	lookBack    = 4096 // entries searched for the offset of an earlier sequence number
 )
+
+// seqWindow is how many sequence numbers of a client, up to the last one applied, are told apart: a number among them
+// that has not been applied on this channel was refused when a later one was not, and is applied when it comes again.
+// An older one counts as applied.
+const seqWindow = 65
+
+// applied tells whether a client's sequence number has been applied.
+func (r *record) applied(seq uint64) bool {
+	back := r.seq - seq
+	return seq <= r.seq && (back == 0 || back >= seqWindow || r.before&(1<<(back-1)) != 0)
+}
+
+// apply takes in a sequence number that has not been applied.
+func (r *record) apply(seq, offset uint64) {
+	if seq < r.seq {
+		r.before |= 1 << (r.seq - seq - 1)
+		return
+	}
+	if by := seq - r.seq; r.seq == 0 || by >= seqWindow {
+		r.before = 0
+	} else {
+		r.before = r.before<<by | 1<<(by-1)
+	}
+	r.seq, r.offset = seq, offset
+}
 
 // find returns the offset of the publish that e repeats. Records from before cut have expired.
 func (d *dedup) find(e *Entry, cut int64, l *log) (offset uint64, ok bool) {
@@ -36,7 +62,7 @@ func (d *dedup) find(e *Entry, cut int64, l *log) (offset uint64, ok bool) {
 		return 0, false
 	}
 	r := d.clients[e.Client]
-	if r == nil || r.time < cut || e.Seq > r.seq {
+	if r == nil || r.time < cut || !r.applied(e.Seq) {
 		return 0, false
 	}
 	// A client has usually just one publish open, which is the last.
@@ -67,7 +93,8 @@ func (d *dedup) remember(e *Entry) {
 	}
 	if e.Seq != 0 {
 		r := d.record(&d.clients, e.Client)
-		r.client, r.seq, r.offset, r.time = true, e.Seq, e.Offset, e.Time
+		r.client, r.time = true, e.Time
+		r.apply(e.Seq, e.Offset)
 	}
 }
 

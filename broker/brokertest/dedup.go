@@ -43,14 +43,23 @@ func testSequence(t *testing.T, open func(*testing.T) broker.Broker) {
 	n.wantDuplicate(c, ada(6), keep, six)
 	n.wantDuplicate(c, ada(1), keep, one)
 	n.wantDuplicate(c, ada(5), keep, five)
-	n.wantDuplicate(c, ada(3), keep, six) // never seen, so that only the last one's position is known
+
+	// A number that has been passed over was refused when the later one was not: a client that lost the connection
+	// before it heard so sends it again, and it must not be lost.
+	three := n.mustPublish(c, ada(3), keep)
+	n.wantDuplicate(c, ada(3), keep, three)
+	n.wantDuplicate(c, ada(6), keep, six)
 	n.mustPublish(c, bob(2), keep)
 	n.mustPublish(c, broker.Entry{Payload: []byte(`3`), Client: "ada"}, keep) // no number, no memory
 	n.mustPublish(c, ada(7), broker.Retention{})
 	if receipt, err := n.publish(c, ada(1), broker.Retention{}); err != nil || !receipt.Duplicate {
 		t.Errorf("a number whose entry is gone: %+v, %v", receipt, err)
 	}
-	n.delivered(c, 7)
+	n.delivered(c, 8)
+
+	// Far behind the last one no number is new.
+	last := n.mustPublish(c, ada(1000), keep)
+	n.wantDuplicate(c, ada(900), keep, last)
 }
 
 func testDedupRace(t *testing.T, open func(*testing.T) broker.Broker) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -89,7 +90,9 @@ func onlyThisMachine(next http.Handler) http.Handler {
 	next = http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopback(r.Host) {
-			http.Error(w, "with --dev only localhost, 127.0.0.1 and [::1] are answered", http.StatusForbidden)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			io.WriteString(w, `{"error":{"code":1403,"name":"permission_denied","message":"with --dev only requests to localhost, 127.0.0.1 and [::1] are answered"}}`+"\n")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -38,6 +38,10 @@ type streams struct {
 // commands are the commands of the command line.
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Run a server."`
+	Sub     subCmd     `cmd:"" help:"Subscribe to channels and print what they bring."`
+	Pub     pubCmd     `cmd:"" help:"Publish to a channel."`
+	Call    callCmd    `cmd:"" help:"Call a method."`
+	Bench   benchCmd   `cmd:"" help:"Load a server and measure it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

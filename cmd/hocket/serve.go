@@ -183,7 +183,9 @@ func greet(w io.Writer, set *settings) {
 		key = "closed: no API key is set"
 	}
 	fmt.Fprintf(w, "Hocket %s is running.\n\n", hocket.Version)
-	fmt.Fprintf(w, "  Page       http://%s/\n", at)
+	if set.dev || set.hocket.Anonymous {
+		fmt.Fprintf(w, "  Page       http://%s/\n", at)
+	}
 	fmt.Fprintf(w, "  WebSocket  ws://%s/v1/ws\n", at)
 	fmt.Fprintf(w, "  API        http://%s/api/v1/  (%s)\n\n", at, key)
 	fmt.Fprintf(w, "Stop it with Ctrl+C.\n")
@@ -207,7 +209,9 @@ func routes(srv *hocket.Server, set *settings) http.Handler {
 	for _, path := range []string{"/v1/", "/api/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, srv)
 	}
-	mux.Handle("/", playground.Handler())
+	if set.dev || set.hocket.Anonymous { // the page has no way to prove who looks at it
+		mux.Handle("/", playground.Handler())
+	}
 	if set.dev {
 		return onlyThisMachine(mux)
 	}

@@ -58,7 +58,7 @@ type History struct {
 type Limits struct {
 	MessageBytes   Bytes         `name:"message_bytes" default:"64KiB" min:"1KiB" doc:"One message from a client."`
 	Subscriptions  int           `name:"subscriptions" default:"1000" min:"1" doc:"Channels subscribed to at once."`
-	OpenRequests   int           `name:"open_requests" default:"64" min:"1" doc:"Requests that wait for an answer."`
+	OpenRequests   int           `name:"open_requests" default:"1024" min:"1" doc:"Requests that wait for an answer."`
 	OutboxBytes    Bytes         `name:"outbox_bytes" default:"256KiB" min:"4KiB" doc:"Replies and events that wait to be sent. Beyond half of it the session is not read, beyond all of it closed."`
 	HistoryEntries int           `name:"history_entries" default:"1000" min:"1" doc:"Entries in one page of history."`
 	HistoryBytes   Bytes         `name:"history_bytes" default:"1MiB" min:"1KiB" doc:"The entries of one page of history."`

@@ -39,6 +39,15 @@ func (c *Cursor) Channel() string {
 // Placed says whether the cursor is placed in a log.
 func (c *Cursor) Placed() bool { return c.state == cursorPlaced }
 
+// Behind counts the entries that its loop knows of and the cursor has not passed. What is older than the window does not
+// count.
+func (c *Cursor) Behind() uint64 {
+	if c.state != cursorPlaced || c.next > c.group.end {
+		return 0
+	}
+	return c.group.end - c.next
+}
+
 // Close takes c out of its log. Closing a closed cursor does nothing.
 func (c *Cursor) Close() {
 	if c.state == cursorPlaced {

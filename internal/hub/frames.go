@@ -28,6 +28,7 @@ type frame struct {
 	offset     uint64
 	skip       string // the session that does not get it, "" for none
 	prev       uint64 // of a gap: the offset before it
+	time       int64  // the entry's
 }
 
 func (f *frame) size() int { return int(f.end - f.start) }
@@ -60,7 +61,7 @@ func (v *view) end() uint64 { return v.base + uint64(len(v.frames)) }
 
 // add encodes e, the entry with index index, which follows the newest one.
 func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
-	f := frame{offset: e.Offset, prev: e.Prev}
+	f := frame{offset: e.Offset, prev: e.Prev, time: e.Time}
 	if e.Op != opGap {
 		f.chunk, f.start, f.end = s.encode(l, e)
 		if e.NoEcho && e.From != nil {

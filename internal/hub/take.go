@@ -15,6 +15,8 @@ type Slice struct {
 	// the client before anything that Take gives afterwards. Bytes is nil.
 	GapFrom, GapTo uint64
 	GapReason      string
+	// Time is when the first of the entries in Bytes was published, Unix milliseconds by the broker's clock.
+	Time int64
 	// Passed says that entries up to Cursor.Offset have been passed that are not for this owner. What else the Slice
 	// tells comes after them.
 	Passed bool
@@ -102,10 +104,16 @@ func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
 		}
 		n = extendFor(name, frames, max)
 	}
-	first, last := &frames[0], &frames[n-1]
-	sl.Bytes = first.chunk.buf[first.start:last.end:last.end]
-	sl.Shared, sl.frames = true, frames[:n:n]
+	passed := sl.Passed
+	sl = share(frames[:n:n])
+	sl.Passed = passed
 	return sl
+}
+
+// share tells frames that lie in one chunk.
+func share(frames []frame) Slice {
+	first, last := &frames[0], &frames[len(frames)-1]
+	return Slice{Bytes: first.chunk.buf[first.start:last.end:last.end], Shared: true, frames: frames, Time: first.time}
 }
 
 // extend counts the frames that lie in the chunk of the first one, within max bytes.
@@ -171,7 +179,7 @@ func (c *Cursor) gap(from, to uint64, reason string, passed bool) Slice {
 func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max int) Slice {
 	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
 	s.buf, s.cuts = s.buf[:0], s.cuts[:0]
-	passed := false
+	passed, at := false, int64(0)
 	for _, e := range entries {
 		if e.Offset <= c.offset { // a page of the broker held it already
 			c.step()
@@ -189,6 +197,9 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 		}
 		switch {
 		case len(s.buf) > size:
+			if first {
+				at = e.Time
+			}
 			s.cuts = append(s.cuts, cut{len(s.buf), e.Offset})
 		case first:
 			c.pass(e.Offset)
@@ -198,7 +209,7 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 			break
 		}
 	}
-	return Slice{Bytes: s.buf, Passed: passed, cuts: s.cuts}
+	return Slice{Bytes: s.buf, Time: at, Passed: passed, cuts: s.cuts}
 }
 
 // skips says that e is not for the session called name, which published it without echo.
@@ -220,12 +231,18 @@ func (c *Cursor) step() {
 	c.next++
 }
 
+// More tells whether something is due to c after Sent. When nothing is, the owner will be told by Due.
+func (c *Cursor) More() bool {
+	c.due = c.state == cursorPlaced && c.lags()
+	return c.due
+}
+
 // Sent moves c over what the socket has taken: the first n bytes of sl, which c's last Take gave. It tells how many
 // entries that were, and returns the rest of a frame that was sent in part: that entry counts, and the owner sends the
 // rest before anything else. What is not shared it copies (see [Slice]).
-func (c *Cursor) Sent(sl Slice, n int) (entries int, rest []byte) {
+func (c *Cursor) Sent(sl *Slice, n int) (entries int, rest []byte) {
 	if sl.Shared {
-		return c.sentShared(&sl, n)
+		return c.sentShared(sl, n)
 	}
 	start := 0
 	for _, cut := range sl.cuts {

@@ -44,7 +44,7 @@ func (s *Session) enter(sub *subscription) {
 		switch {
 		case s.find(sub.channel) != sub: // unsubscribed meanwhile: the leave has been written
 		case err != nil:
-			sub.member = false
+			sub.member = !refused(err) // else the join may have been written
 			s.unfollowed(sub, asError(err, sub.channel))
 		default:
 			sub.asked.reply.PresenceEpoch, sub.asked.reply.PresenceOffset = r.Epoch, r.Offset
@@ -109,7 +109,7 @@ func (s *Session) watch(sub *subscription, a *subscribing) {
 	if a.args.HasPresenceFrom {
 		at = a.args.PresenceFrom
 	}
-	f := &follower{session: s, sub: sub}
+	f := &follower{session: s, sub: sub, since: s.shard.node.seconds()}
 	sub.members = f
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
 		Channel: dialect.PresencePrefix + sub.channel, Loop: s.shard.index, Owner: f,

@@ -3,27 +3,50 @@ package session
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
 )
 
-// query runs a read that answers the request id.
+// query runs a read that answers the request id. A session has one under way at a time, and none while its outbox is
+// full: a page is large, and all that were asked for at once would be made at once.
 func (s *Session) query(id dialect.ID, channel string, work func(ctx context.Context), done func()) {
 	s.begin(id)
+	s.open.reads = append(s.open.reads, func() { s.read(id, channel, work, done) })
+	s.nextRead()
+}
+
+// nextRead begins the read that has waited longest, when there is one and it may.
+func (s *Session) nextRead() {
+	o := s.open
+	if o == nil || o.reading || s.paused || s.closing || len(o.reads) == 0 {
+		return
+	}
+	next := o.reads[0]
+	o.reads = o.reads[1:]
+	o.reading = true
+	next()
+}
+
+func (s *Session) read(id dialect.ID, channel string, work func(ctx context.Context), done func()) {
 	timeout := s.shard.node.cfg.Limits.CallTimeout
 	ok := s.task(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		work(ctx)
 	}, func() {
+		s.open.reading = false
 		s.end(id)
 		done()
+		s.nextRead()
 	})
 	if !ok {
+		s.open.reading = false
 		s.end(id)
 		s.fail(id, channel, asError(hub.ErrBusy, channel))
+		s.nextRead()
 	}
 }
 
@@ -65,6 +88,7 @@ type calling struct {
 	payload []byte
 	err     error
 	panic   any
+	stack   []byte // of the panic
 }
 
 // call runs a method as a task.
@@ -81,6 +105,7 @@ func (s *Session) call(c *dialect.Command) {
 	}
 	s.shard.Counters.Calls.Add(1)
 	s.begin(c.ID)
+	s.settled = true
 	call := &calling{id: c.ID}
 	ctx, cancel := context.WithCancel(context.Background())
 	if s.open.calls == nil {
@@ -91,7 +116,9 @@ func (s *Session) call(c *dialect.Command) {
 		stop := context.AfterFunc(node, cancel)
 		defer stop()
 		defer func() {
-			call.panic = recover()
+			if call.panic = recover(); call.panic != nil {
+				call.stack = debug.Stack()
+			}
 			s.shard.loop.Post(func() { s.returned(call) })
 		}()
 		call.payload, call.err = method(ctx, in)
@@ -127,7 +154,7 @@ func (s *Session) callTimeout(call *calling) {
 // returned answers a call with what the method said.
 func (s *Session) returned(call *calling) {
 	if call.panic != nil {
-		s.shard.node.cfg.Log.Error("a method panicked", "session", s.name, "panic", call.panic)
+		s.shard.node.cfg.Log.Error("a method panicked", "session", s.name, "panic", call.panic, "stack", string(call.stack))
 	}
 	if s.closed || !s.forget(call) {
 		return

@@ -33,6 +33,9 @@ type Counters struct {
 	Duplicates  atomic.Uint64
 	Calls       atomic.Uint64
 	Errors      atomic.Uint64
+
+	LatencyMS Histogram // of LatencyBounds: from the publication of an entry to its write, one of sampleEvery writes
+	Lag       Histogram // of LagBounds: entries that were due, at the same writes
 }
 
 // Shard is what the sessions of one loop share. But for Counters it belongs to the loop.
@@ -45,6 +48,7 @@ type Shard struct {
 	sessions map[string]*Session
 	owing    []*follower // followers whose clients are to be told their position
 	spare    []*outgoing // empty ones, to be used again
+	writes   uint64      // of entries
 
 	buf     []byte // gathers what goes out in one write
 	parts   []part // of what was pulled last
@@ -87,7 +91,7 @@ func (sh *Shard) tellPositions() {
 
 func (sh *Shard) send(session, user string, payload []byte, format broker.Format) (count int) {
 	event := &dialect.Event{Payload: payload, Format: format}
-	if session != "" {
+	if session != "" || user == "" { // nobody in particular is not everybody without a name
 		if s := sh.sessions[session]; s != nil && s.admitted {
 			s.say(dialect.NoID, event)
 			count++
@@ -105,10 +109,8 @@ func (sh *Shard) send(session, user string, payload []byte, format broker.Format
 
 // drain asks the clients of the shard to come back at different times, and closes them.
 func (sh *Shard) drain() {
-	window := sh.node.cfg.Drain.Milliseconds()
 	for _, s := range sh.sessions {
-		s.say(dialect.NoID, &dialect.Reconnect{AfterMS: rand.Int64N(window + 1)})
-		s.close(dialect.CloseDraining, "")
+		s.Drain(rand.N(sh.node.cfg.Drain + 1))
 	}
 }
 

@@ -72,7 +72,8 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 // follow places the main cursor. It is the last step that can fail: what has gone before is in sub.reply.
 func (s *Session) follow(sub *subscription) {
 	args := &sub.asked.args
-	start := hub.Start{Last: args.Last, Since: args.SinceMS}
+	sub.main.since = s.shard.node.seconds()
+	start := hub.Start{Last: args.Last, Since: s.shard.node.cfg.Now().Add(-args.Since).UnixMilli()}
 	switch args.Start {
 	case dialect.StartLast:
 		start.Kind = hub.Last
@@ -166,7 +167,6 @@ func (s *Session) drop(sub *subscription) {
 // release frees what a subscription holds outside the session.
 func (s *Session) release(sub *subscription) {
 	sub.main.Close()
-	sub.main.owes = false
 	if sub.members != nil {
 		sub.members.Close()
 		sub.members = nil

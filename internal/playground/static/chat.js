@@ -29,8 +29,8 @@ export function chat(conn, lobby) {
   });
   lobby.on('gap', (e) => view.gap(e));
   lobby.on('message', (m) => {
-    view.message(m);
-    outbox.settle();
+    const own = view.message(m);
+    if (outbox.settle() === 0 && own) outbox.stepAside();
   });
   lobby.on('unsubscribed', ({ error, retrying }) => {
     if (!retrying) view.divider('break', `The lobby is closed to this page: ${error.message}`);
@@ -70,13 +70,17 @@ class View {
     });
   }
 
+  /** Shows an entry of the log. Returns whether this page wrote it. */
   message(m) {
     this.#offset = m.offset;
+    $('place').textContent = `${m.channel} @ ${m.offset}`;
+    $('place').title = `The channel, and how far its log has come: offset ${m.offset} of epoch ${m.epoch}`;
     const own = m.from !== undefined && this.sessions.has(m.from.session);
     if (this.#missed !== undefined && !m.live && !own) this.#countMissed();
     const member = m.from && this.#lobby.presence.get(m.from.session);
     const { name, text } = read(m, member);
     this.#append({ name, text, own, time: m.time, offset: m.offset, epoch: m.epoch });
+    return own;
   }
 
   /** Whether an entry of the log stands on screen, or must have come by. */
@@ -202,8 +206,9 @@ class Outbox {
     this.#publish(item);
   }
 
-  /** Takes away what stands in the log above by now. */
+  /** Takes away what stands in the log above by now. Returns how many those were. */
   settle() {
+    const before = this.#items.length;
     for (const item of [...this.#items]) {
       if (item.at === undefined) continue;
       if (this.#view.passed(item.at)) this.#remove(item);
@@ -212,10 +217,23 @@ class Outbox {
         this.#view.keepOwn(item);
       }
     }
+    return before - this.#items.length;
+  }
+
+  /**
+   * The log has brought something of one's own whose answer was lost with the line; it will come again. Until then the
+   * oldest message on its way is not shown a second time.
+   */
+  stepAside() {
+    const oldest = this.#items.find((item) => item.at === undefined && !item.li.hidden);
+    if (oldest !== undefined) oldest.li.hidden = true;
   }
 
   refresh() {
-    for (const item of this.#items) this.#tell(item);
+    for (const item of this.#items) {
+      item.li.hidden = false;
+      this.#tell(item);
+    }
   }
 
   #publish(item) {

@@ -12,7 +12,7 @@ export function cursors(conn, lobby) {
   const draw = (session) => {
     const at = map.get(session);
     const member = lobby.presence.get(session);
-    if (!isPlace(at) || member === undefined || session === conn.session) {
+    if (!isPlace(at) || member === undefined || session === conn.session || conn.state !== 'connected') {
       shown.get(session)?.remove();
       shown.delete(session);
       return;

@@ -612,7 +612,7 @@ var Subscription = class {
 	/** Where to begin when there is no position to go on from. */
 	#beginning() {
 		const from = this.#options.from ?? "live";
-		return typeof from === "object" && "since" in from ? { since_ms: from.since } : from;
+		return typeof from === "object" && "sinceMs" in from ? { since_ms: from.sinceMs } : from;
 	}
 	/** What was shown so far has no continuation. Everything the log still holds will come, so nothing is dropped. */
 	#reset(event) {
@@ -1109,7 +1109,7 @@ var Link = class {
 			sentAt: now
 		};
 		this.#pingAt = now + this.#settings.pingEveryMs;
-		this.#silentBy = now + this.#settings.pongTimeoutMs;
+		this.#silentBy ??= now + this.#settings.pongTimeoutMs;
 		this.#host.send(`{"type":"ping","id":${this.#ping.id}}`);
 	}
 	/** The present phase has taken too long. */

@@ -15,9 +15,9 @@ const voices = 8;
 
 /** Which of the voices' colors a name has: the same one on every screen. */
 export function voice(name) {
-  let sum = 7;
-  for (const c of name) sum = (sum * 31 + c.codePointAt(0)) % 9973;
-  return `voice-${sum % voices}`;
+  let sum = 0x811c9dc5; // FNV-1a: close names get distant colors
+  for (const c of name) sum = Math.imul(sum ^ c.codePointAt(0), 0x01000193);
+  return `voice-${((sum ^ (sum >>> 15)) >>> 0) % voices}`;
 }
 
 /** What to call a member: the name it gave itself, else its user, else a part of its session. */

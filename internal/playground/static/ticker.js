@@ -1,7 +1,9 @@
 // A channel the server writes several times a second. Old prices are worth little: nothing is recovered after a cut.
 import { $ } from './look.js';
 
+/** How many prices the line shows, and how many fill its width at least. */
 const points = 90;
+const least = 24;
 const width = 240;
 const height = 48;
 
@@ -35,9 +37,9 @@ function show(quote, prices) {
   $('price').textContent = Number(quote.price).toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const change = Number(quote.change);
   if (Number.isFinite(change)) {
-    const falls = change < 0;
-    $('change').textContent = `${falls ? '▼' : '▲'} ${Math.abs(change).toFixed(2)}`;
-    $('change').className = `change ${falls ? 'falls' : 'rises'}`;
+    const [sign, kind] = change < 0 ? ['▼', 'falls'] : change > 0 ? ['▲', 'rises'] : ['■', 'stays'];
+    $('change').textContent = `${sign} ${Math.abs(change).toFixed(2)}`;
+    $('change').className = `change ${kind}`;
   }
   const line = spark(prices);
   $('spark-line').setAttribute('d', line);
@@ -52,5 +54,5 @@ function spark(prices) {
 }
 
 function x(i, count) {
-  return (width - ((count - 1 - i) / (points - 1)) * width).toFixed(1);
+  return (width - ((count - 1 - i) / (Math.max(count, least) - 1)) * width).toFixed(1);
 }

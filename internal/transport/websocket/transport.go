@@ -189,10 +189,13 @@ func (t *Transport) attach(nc net.Conn, h session.Handshake, early []byte) {
 			return
 		}
 		t.Handshakes.Add(1)
-		c.session = t.cfg.Node.Shard(l.Index()).Open(h)
 		c.SetAlarm(ticks(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1))) // staggered
+		c.session = t.cfg.Node.Shard(l.Index()).Open(h)
+		if t.draining.Load() { // since ServeHTTP has looked, and maybe since Node.DrainSessions has
+			c.session.Drain(0)
+		}
 		if len(early) > 0 {
-			c.Read(early)
+			c.take(early)
 		}
 	})
 	if !posted {

@@ -99,6 +99,60 @@ export const tests = new Map(Object.entries({
     await lists([ada, bo], ['Ada', 'Bo']);
   },
 
+  'a page that missed more than it asks for at first misses nothing either': async (w) => {
+    const server = await w.server();
+    const proxy = await w.proxy(server);
+    const [ada, bo] = [await open(w, proxy.url, 'Ada'), await open(w, server.url, 'Bo')];
+    await bo.say('before');
+    await everywhere([ada, bo], ['before']);
+    proxy.cut();
+    await ada.disconnected();
+    const many = Array.from({ length: 80 }, (_, n) => `missed ${n}`);
+    await bo.page.evaluate((texts) => {
+      const lobby = globalThis.hocket.channel('chat:lobby');
+      return Promise.all(texts.map((text) => lobby.publish({ name: 'Bo', text })));
+    }, many);
+    proxy.mend();
+    await everywhere([ada, bo], ['before', ...many]);
+    assert.equal(await ada.id('divider-missed').textContent(), 'Back online — 80 messages you missed');
+  },
+
+  'a message is sent again when it was lost, and not doubled when its answer was': async (w) => {
+    const server = await w.server();
+    const proxy = await w.proxy(server);
+    const [ada, bo] = [await open(w, proxy.url, 'Ada'), await open(w, server.url, 'Bo')];
+    await ada.say('before');
+    await everywhere([ada, bo], ['before']);
+    proxy.losesAnswers = true;
+    await ada.say('its answer is lost');
+    await until('Bo to have it', async () => (await bo.texts()).length === 2);
+    assert.deepEqual(await ada.pending(), ['its answer is lost']);
+    proxy.cut();
+    await ada.disconnected();
+    proxy.mend();
+    await everywhere([ada, bo], ['before', 'its answer is lost']);
+
+    proxy.losesRequests = true;
+    await ada.say('it is lost itself');
+    proxy.cut();
+    await ada.disconnected();
+    assert.deepEqual(await ada.pending(), ['it is lost itself']);
+    proxy.mend();
+    await ada.say('after');
+    await everywhere([ada, bo], ['before', 'its answer is lost', 'it is lost itself', 'after']);
+  },
+
+  'a line that dies without a word is noticed': async (w) => {
+    const server = await w.server();
+    const proxy = await w.proxy(server);
+    const [ada, bo] = [await open(w, proxy.url, 'Ada'), await open(w, server.url, 'Bo')];
+    proxy.losesAnswers = proxy.losesRequests = true;
+    await ada.disconnected();
+    await bo.say('meanwhile');
+    proxy.mend();
+    await everywhere([ada, bo], ['meanwhile']);
+  },
+
   'cuts in the middle of a conversation neither lose nor double': async (w) => {
     const server = await w.server();
     const proxy = await w.proxy(server);

@@ -12,17 +12,17 @@ const server = await Server.start();
 const browser = await launch();
 
 /** Everyone who takes part, and what is said. */
-const guests = ['Clara', 'Josquin', 'Hildegard'];
+const guests = ['Clara', 'Josquin', 'Leonin'];
 const talk = [
   ['Clara', 'Is this thing on?'],
-  ['Hildegard', 'Loud and clear, in order, exactly once.'],
+  ['Leonin', 'Loud and clear, in order, exactly once.'],
   ['Josquin', 'I closed my laptop on the train and it just… carried on.'],
   ['Josquin', 'Twelve messages, none missing.'],
   ['Clara', 'And the server?'],
-  ['Hildegard', 'One binary. The page you are looking at is inside it.'],
+  ['Leonin', 'One binary. The page you are looking at is inside it.'],
   ['Clara', 'One melody, many voices. I see what they did there.'],
 ];
-const cursors = { Clara: [0.36, 0.42], Josquin: [0.52, 0.71], Hildegard: [0.87, 0.52] };
+const cursors = { Clara: [0.36, 0.42], Josquin: [0.52, 0.71], Leonin: [0.87, 0.52] };
 
 try {
   const visitors = new Map();
@@ -47,6 +47,7 @@ try {
       await page.mouse.move(stage.x + stage.width * x, stage.y + stage.height * y);
     }
     await until('the cursors', async () => (await me.id('cursor').count()) === guests.length);
+    await until('a calm line', async () => parseFloat(await me.id('latency').textContent()) < 10, 60_000);
     await me.page.waitForFunction(() => document.getAnimations().every((a) => a.playState !== 'running'));
     await me.page.screenshot({ path: join(out, `playground-${kind}.png`) });
     console.log(`playground-${kind}.png`);

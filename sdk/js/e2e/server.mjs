@@ -1,7 +1,8 @@
 // A real Hocket server for a test, on a port of its own, that can be stopped and started again; and a proxy in front of
 // it whose lines can be cut.
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +19,7 @@ async function program() {
   if (binary === undefined) {
     const dir = await mkdtemp(join(tmpdir(), 'hocket-e2e-'));
     binary = join(dir, 'hocket');
-    process.on('exit', () => execFile('rm', ['-r', dir]));
+    process.on('exit', () => rmSync(dir, { recursive: true }));
     await promisify(execFile)('go', ['build', '-o', binary, './cmd/hocket'], { cwd: repository });
   }
   return binary;
@@ -85,6 +86,10 @@ export class Proxy {
   #server;
   #pairs = new Set();
   #refusing = false;
+  /** What clients send is lost on its way. */
+  losesRequests = false;
+  /** What the server sends is lost on its way. */
+  losesAnswers = false;
 
   static async before(target) {
     const p = new Proxy();
@@ -105,7 +110,7 @@ export class Proxy {
   }
 
   mend() {
-    this.#refusing = false;
+    this.#refusing = this.losesRequests = this.losesAnswers = false;
   }
 
   close() {
@@ -123,6 +128,7 @@ export class Proxy {
       for (const socket of pair) socket.destroy();
     };
     for (const socket of pair) socket.on('error', end).on('close', end).setNoDelay(true);
-    client.pipe(server).pipe(client);
+    client.on('data', (data) => this.losesRequests || server.write(data));
+    server.on('data', (data) => this.losesAnswers || client.write(data));
   }
 }

@@ -250,7 +250,7 @@ export class Link {
   #sendPing(now: number): void {
     this.#ping = { id: this.#host.newId(), sentAt: now };
     this.#pingAt = now + this.#settings.pingEveryMs;
-    this.#silentBy = now + this.#settings.pongTimeoutMs;
+    this.#silentBy ??= now + this.#settings.pongTimeoutMs; // a later ping gives a silent line no more time
     this.#host.send(`{"type":"ping","id":${this.#ping.id}}`);
   }
 

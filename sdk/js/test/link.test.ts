@@ -218,6 +218,14 @@ test('a line that stays silent after a ping is dropped', () => {
   expect(d.of('state').at(-1)).toMatchObject({ state: 'waiting', error: { name: 'timeout' } });
 });
 
+test('pings that follow faster than the patience do not prolong it', () => {
+  const d = Drive.connected({ pingEveryMs: 1_000, pongTimeoutMs: 4_000 });
+  d.pass(3_999);
+  expect(d.of('drop')).toHaveLength(0);
+  d.pass(1);
+  expect(d.of('drop')).toHaveLength(1);
+});
+
 test('any message shows that the line is alive', () => {
   const d = Drive.connected();
   d.pass(4_000);

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hocket.dev/internal/testproc"
+)
+
+// binary is the program under test, built once as a user would.
+var binary string
+
+func TestMain(m *testing.M) {
+	if runtime.GOOS == "windows" {
+		fmt.Println("these tests stop the program with signals")
+		return
+	}
+	dir, err := os.MkdirTemp("", "hocket")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "hocket")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// command is a run of the program without the environment of whoever runs the tests.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	return cmd
+}
+
+// A result is what a run that has ended wrote.
+type result struct {
+	code     int
+	out, err string
+}
+
+// execute runs the program until it ends.
+func execute(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stuck := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	defer stuck.Stop()
+	_ = cmd.Wait() // how it ended is in ProcessState
+	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// A node is a server that runs.
+type node struct {
+	*testproc.Process
+	http string // such as 127.0.0.1:40123
+}
+
+func (n *node) ws() string { return "ws://" + n.http + "/v1/ws" }
+
+const sigterm = syscall.SIGTERM
+
+var listening = regexp.MustCompile(`ws://(\S+)/v1/ws`)
+
+// start starts a server on a port of its own and waits until it says where it is.
+func start(t *testing.T, cmd *exec.Cmd) *node {
+	t.Helper()
+	n := &node{Process: testproc.StartCmd(t, cmd)}
+	testproc.Until(t, "the server to say where it is", func() bool {
+		m := listening.FindStringSubmatch(n.Output())
+		if m != nil {
+			n.http = m[1]
+		}
+		return m != nil
+	})
+	return n
+}
+
+func startDev(t *testing.T) *node {
+	t.Helper()
+	return start(t, command("serve", "--dev", "--listen", "127.0.0.1:0"))
+}
+
+// write makes a configuration file.
+func write(t *testing.T, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "hocket.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What cannot begin says why in one sentence, and exits with 2.
+func TestWhatCannotBegin(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().String()
+	wrong := write(t, "anonymous: true\nchannels:\n  - pattern: chat:*\n    history: {count: many}\n")
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	listens := write(t, `listen: ":0"`)
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serve", "--dev", "--listen", port},
+			port + " is in use by another program: stop that, or choose another address with --listen"},
+		{[]string{"serve", "--listen", "nonsense"},
+			`cannot listen on "nonsense": address nonsense: missing port in address`},
+		{[]string{"serve", "--dev", "--listen", ":8000"},
+			`--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on ":8000"`},
+		{[]string{"serve", "--dev", "--listen", "192.0.2.1:8000"},
+			`--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on "192.0.2.1:8000"`},
+		{[]string{"serve", "--dev", "--config", listens},
+			`--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on ":0"`},
+		{[]string{"serve", "--config", wrong}, wrong + `:4: channels[0].history.count: "many" is no whole number`},
+		{[]string{"serve", "--config", missing}, missing + ": cannot be read: no such file or directory"},
+		{[]string{"serve", "--log", "xml"}, `--log must be one of "text","json" but got "xml" (see hocket --help)`},
+		{[]string{"srve"}, `unexpected argument srve, did you mean "serve"? (see hocket --help)`},
+		{[]string{"pub", "a"}, `expected "<data>" (see hocket --help)`},
+		{[]string{"sub"}, `expected "<channel> ..." (see hocket --help)`},
+		{[]string{"sub", "--last", "1", "--state", "a"}, `--last and --state can't be used together (see hocket --help)`},
+	} {
+		r := execute(t, command(test.args...))
+		if r.code != exitUsage || lastLine(r.err) != "hocket: "+test.want {
+			t.Errorf("hocket %v: exit code %d\n have %s\n want hocket: %s", test.args, r.code, r.err, test.want)
+		}
+	}
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSuffix(s, "\n")
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if r := execute(t, command("version")); r.code != 0 || !strings.HasPrefix(r.out, "hocket 0.") {
+		t.Errorf("%+v", r)
+	}
+	help := execute(t, command("--help"))
+	for _, word := range []string{"serve", "sub", "pub", "call", "bench", "version", "Exit codes", "hocket serve --dev"} {
+		if help.code != 0 || !strings.Contains(help.out, word) {
+			t.Errorf("the help does not tell of %s:\n%s", word, help.out)
+		}
+	}
+	for _, name := range []string{"serve", "sub", "pub", "call", "bench"} {
+		if r := execute(t, command(name, "--help")); r.code != 0 || !strings.Contains(r.out, "Examples:") {
+			t.Errorf("hocket %s --help has no examples:\n%s", name, r.out)
+		}
+	}
+	if r := execute(t, command("serve", "--help")); !strings.Contains(r.out, "HOCKET_API_KEYS") {
+		t.Errorf("the environment is not told of:\n%s", r.out)
+	}
+}
+
+func TestSignalsEndTheServer(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		n := startDev(t)
+		c := connect(t, n)
+		c.want(`{"type":"connected"`)
+		began := time.Now()
+		if err := n.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		c.want(`{"type":"reconnect"`)
+		if code := c.closed(); code != 4000 {
+			t.Errorf("closed with %d, want 4000", code)
+		}
+		if code := n.ExitCode(t); code != 0 {
+			t.Errorf("%v: exit code %d", sig, code)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%v: it took %v", sig, took)
+		}
+	}
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	n := start(t, command("serve", "--dev", "--listen", "127.0.0.1:0", "--config", write(t, "drain: 1h")))
+	c := connect(t, n)
+	c.want(`{"type":"connected"`)
+	n.Signal(syscall.SIGTERM)
+	testproc.Until(t, "the server to stop", func() bool { return strings.Contains(n.Output(), "msg=stopping") })
+	n.Signal(syscall.SIGTERM)
+	if code := n.ExitCode(t); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+}

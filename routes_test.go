@@ -1,0 +1,143 @@
+package hocket_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"hocket.dev"
+	"hocket.dev/broker"
+	"hocket.dev/internal/testproc"
+)
+
+// newServer starts a server that says nothing.
+func newServer(t *testing.T, cfg hocket.Config) *hocket.Server {
+	t.Helper()
+	cfg.Portable, cfg.Loops, cfg.Log = true, 1, slog.New(slog.DiscardHandler)
+	srv, err := hocket.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close(context.Background()) })
+	return srv
+}
+
+// get asks for a path, with headers in pairs.
+func get(srv *hocket.Server, path string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", path, http.NoBody)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	srv.ServeHTTP(w, r)
+	return w
+}
+
+func wantAnswer(t *testing.T, srv *hocket.Server, path string, status int, body string) {
+	t.Helper()
+	if w := get(srv, path); w.Code != status || strings.TrimSpace(w.Body.String()) != body {
+		t.Errorf("%s answered %d %q, want %d %q", path, w.Code, w.Body, status, body)
+	}
+}
+
+func TestHealthWhileServingAndAfter(t *testing.T) {
+	srv := newServer(t, hocket.Config{})
+	wantAnswer(t, srv, "/healthz", 200, "ok")
+	wantAnswer(t, srv, "/readyz", 200, "ready")
+	srv.Close(t.Context())
+	wantAnswer(t, srv, "/healthz", 200, "ok") // the process lives; whoever kills it on this would cut the draining short
+	wantAnswer(t, srv, "/readyz", 503, "draining")
+}
+
+// failing is a broker that ends when it is told to.
+type failing struct {
+	*broker.Memory
+	end chan error
+}
+
+func (b failing) Run(ctx context.Context, sink broker.Sink) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Memory.Run(ctx, sink) }()
+	select {
+	case err := <-b.end:
+		cancel()
+		<-ended
+		return err
+	case err := <-ended:
+		return err
+	}
+}
+
+func TestReadyTellsThatTheBrokerHasEnded(t *testing.T) {
+	b := failing{broker.NewMemory(broker.MemoryConfig{}), make(chan error, 1)}
+	srv := newServer(t, hocket.Config{Broker: b, OpenAPI: true})
+	b.end <- errors.New("the disk is gone")
+	testproc.Until(t, "the node to be degraded", func() bool { return get(srv, "/readyz").Code == 503 })
+	wantAnswer(t, srv, "/readyz", 503, "degraded")
+	wantAnswer(t, srv, "/healthz", 200, "ok")
+
+	_, err := srv.Publish(t.Context(), "c", 1)
+	var told *hocket.Error
+	if !errors.As(err, &told) || told.Name != "unavailable" {
+		t.Errorf("a publish answers %v", err)
+	}
+}
+
+func TestInfoForClients(t *testing.T) {
+	srv := newServer(t, hocket.Config{Origins: []string{"https://app.example.com"}})
+	read := func() (info struct {
+		Name, Version                   string
+		Protocols, Transports, Features []string
+		Accepting                       *bool
+	}) {
+		w := get(srv, "/v1/info")
+		if err := json.Unmarshal(w.Body.Bytes(), &info); err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
+			t.Fatalf("%d %v %s: %v", w.Code, w.Header(), w.Body, err)
+		}
+		return info
+	}
+	info := read()
+	if info.Name != "hocket" || info.Version != hocket.Version || !slices.Equal(info.Protocols, []string{"hocket.v1.json"}) ||
+		!slices.Equal(info.Transports, []string{"websocket"}) || !slices.Contains(info.Features, "recover") ||
+		info.Accepting == nil || !*info.Accepting {
+		t.Errorf("got %+v", info)
+	}
+	for origin, want := range map[string]string{
+		"https://app.example.com": "https://app.example.com", "https://evil.example": "", "": "",
+	} {
+		if got := get(srv, "/v1/info", "Origin", origin).Header().Get("Access-Control-Allow-Origin"); got != want {
+			t.Errorf("a page of %q gets %q", origin, got)
+		}
+	}
+	srv.Close(t.Context())
+	if info := read(); *info.Accepting {
+		t.Error("a node that has ended says that it takes sessions")
+	}
+}
+
+func TestPublishFromGo(t *testing.T) {
+	srv := newServer(t, hocket.Config{Fallback: hocket.Rule{Publish: hocket.ByServer, History: hocket.History{Count: 1}}})
+	if r, err := srv.Publish(t.Context(), "c", map[string]int{"a": 1}); err != nil || r.Offset == 0 || r.Epoch == "" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	for channel, name := range map[string]string{"$presence:c": "permission_denied", "a b": "invalid_channel", "a:>": "not_supported"} {
+		_, err := srv.Publish(t.Context(), channel, 1)
+		var told *hocket.Error
+		if !errors.As(err, &told) || told.Name != name {
+			t.Errorf("%s: %v, want %s", channel, err, name)
+		}
+	}
+	_, err := srv.PublishEntry(t.Context(), "c", broker.Entry{Payload: []byte(`{"a":1}}`)})
+	var told *hocket.Error
+	if !errors.As(err, &told) || told.Name != "invalid_payload" {
+		t.Errorf("two values are %v", err)
+	}
+}

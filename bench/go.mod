@@ -9,3 +9,5 @@ require (
 	golang.org/x/sys v0.49.0
 	hocket.dev v0.0.0
 )
+
+require github.com/klauspost/compress v1.20.3 // indirect

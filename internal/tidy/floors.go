@@ -36,7 +36,6 @@ var (
 // floors says where each package stands. A path ending in /... holds everything below it that is not named itself.
 var floors = map[string]floor{
 	"wire":             ground,
-	"internal/limit":   ground,
 	"internal/token":   ground,
 	"internal/rule":    ground,
 	"internal/jsonval": ground,

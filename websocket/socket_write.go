@@ -1,0 +1,180 @@
+package websocket
+
+import "hocket.dev/wire"
+
+// flushAtBytes is how much a socket gathers on a tape before it is sent without waiting
+// for the end of the turn, where going on would mean to copy it: larger writes save
+// nothing.
+const flushAtBytes = 16 << 10
+
+// frame takes one frame to be sent at the end of the turn.
+func (s *Socket) frame(op wire.Opcode, p []byte) {
+	dst := s.reserve(wire.MaxHeaderBytes + len(p))
+	s.commit(wire.AppendFrame(dst, op, p))
+}
+
+// prepared takes the frame of m. If it was the last one taken on this loop, its bytes are
+// on the tape already.
+func (s *Socket) prepared(m *PreparedMessage) {
+	if s.delayed() {
+		s.commit(append(s.reserve(len(m.frame)), m.frame...))
+		return
+	}
+	sh := s.shard
+	if sh.last == m {
+		end := sh.lastAt + uint32(len(m.frame))
+		if s.tape == nil {
+			s.place(sh.lastTape, sh.lastAt, end)
+			return
+		}
+		if s.tape == sh.lastTape && s.end == sh.lastAt {
+			s.end = end
+			return
+		}
+	}
+	if s.tape == nil && len(m.frame) > flushAtBytes {
+		s.place(&tape{b: m.frame}, 0, uint32(len(m.frame)))
+	} else {
+		s.commit(append(s.reserve(len(m.frame)), m.frame...))
+		if s.tape == nil {
+			return // it went out at once, or behind what did
+		}
+	}
+	sh.last, sh.lastTape, sh.lastAt = m, s.tape, s.end-uint32(len(m.frame))
+}
+
+// delayed reports whether the network has not taken what was sent before: then what
+// follows waits behind it.
+func (s *Socket) delayed() bool { return s.transit != nil && len(s.transit.out) > 0 }
+
+// place gives the socket, which has none, a range of a tape.
+func (s *Socket) place(t *tape, start, end uint32) {
+	t.refs++
+	s.tape, s.start, s.end = t, start, end
+	s.conn.Wake()
+}
+
+// drop gives up the socket's range.
+func (s *Socket) drop() {
+	t := s.tape
+	s.tape, s.start, s.end = nil, 0, 0
+	s.shard.release(t)
+}
+
+// reserve returns the bytes behind which the next n of this socket belong, with room for
+// them. They must be appended and given to commit before anything else is done.
+func (s *Socket) reserve(n int) []byte {
+	if s.delayed() {
+		return s.transit.out
+	}
+	if t := s.tape; t != nil {
+		if t == s.shard.tape && int(s.end) == len(t.b) && cap(t.b)-len(t.b) >= n {
+			return t.b
+		}
+		if int(s.end-s.start) < flushAtBytes {
+			s.move(n)
+			return s.tape.b
+		}
+		if s.push(); s.delayed() {
+			return s.transit.out
+		}
+	}
+	t := s.shard.room(n)
+	s.place(t, uint32(len(t.b)), uint32(len(t.b)))
+	return t.b
+}
+
+// move copies the socket's range to the end of a tape that has room for n bytes more.
+func (s *Socket) move(n int) {
+	from := s.tape
+	held := from.b[s.start:s.end]
+	t := s.shard.room(len(held) + n)
+	start := uint32(len(t.b))
+	t.b = append(t.b, held...)
+	t.refs++
+	s.tape, s.start, s.end = t, start, uint32(len(t.b))
+	s.shard.release(from)
+}
+
+// commit takes the bytes of reserve with what was appended.
+func (s *Socket) commit(b []byte) {
+	if s.delayed() {
+		s.transit.out = b
+		return
+	}
+	s.tape.b = b
+	s.end = uint32(len(b))
+}
+
+// push gives the network the socket's range. What it does not take is kept behind what it
+// has not taken before.
+func (s *Socket) push() {
+	b := s.tape.b[s.start:s.end]
+	n, err := s.conn.Write(b)
+	if err == nil && n < len(b) {
+		if s.transit == nil {
+			s.transit = s.shard.transit()
+		}
+		s.transit.out = append(s.transit.out, b[n:]...)
+	}
+	s.drop()
+}
+
+// flush sends what is pending, as far as the network takes it.
+func (s *Socket) flush() {
+	if s.delayed() {
+		t := s.transit
+		n, err := s.conn.Write(t.out[t.sent:])
+		if err != nil {
+			return // Closed follows
+		}
+		t.sent += n
+		if n > 0 {
+			s.heard() // who takes bytes is alive
+		}
+		if t.sent < len(t.out) {
+			s.compact(t)
+			s.invite()
+			return
+		}
+		t.out, t.sent = reuse(t.out), 0
+	}
+	if s.tape != nil {
+		s.push()
+	}
+	s.invite()
+	if !s.delayed() {
+		s.sent()
+	}
+}
+
+// compact forgets what was sent once it is the larger part.
+func (s *Socket) compact(t *transit) {
+	if t.sent > len(t.out)/2 {
+		t.out = append(t.out[:0], t.out[t.sent:]...)
+		t.sent = 0
+	}
+}
+
+// invite tells a program that was refused when there is room again.
+func (s *Socket) invite() {
+	server := s.shard.server
+	if s.flags&flagRefused != 0 && s.state == talking && s.Buffered() <= server.opts.MaxPendingBytes/2 {
+		s.flags &^= flagRefused
+		server.handler.Writable(s)
+	}
+}
+
+// sent goes on with the closing when everything, and so the close frame, was sent.
+func (s *Socket) sent() {
+	switch s.state {
+	case over:
+		s.conn.Close(nil)
+	case broken:
+		s.state = lingering
+		s.conn.SetAlarm(lingerTicks)
+		s.conn.CloseWrite()
+	default:
+		s.settle()
+	}
+}

@@ -96,6 +96,7 @@ type Server struct {
 	loops    *loop.Group
 	shards   []*shard
 	trim     trimmer
+	sockets  atomic.Int64
 	closing  atomic.Bool
 }
 
@@ -173,6 +174,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) attach(nc net.Conn, r *http.Request, subprotocol string, early []byte) {
 	sh := s.shards[s.loops.Next().Index()]
 	posted := sh.loop.Post(func() {
+		if s.closing.Load() {
+			_ = nc.Close() // it came in at the last moment
+			return
+		}
 		so := sh.newSocket(subprotocol)
 		if err := sh.loop.Attach(&so.conn, nc, (*driver)(so)); err == nil {
 			so.begin(r, early)
@@ -192,13 +197,7 @@ func (s *Server) Loops() int { return s.loops.Len() }
 func (s *Server) Post(i int, fn func()) bool { return s.loops.Loop(i).Post(fn) }
 
 // Sockets counts the sockets.
-func (s *Server) Sockets() int {
-	n := 0
-	for i := range s.loops.Len() {
-		n += s.loops.Loop(i).Stats().Conns
-	}
-	return n
-}
+func (s *Server) Sockets() int { return int(s.sockets.Load()) }
 
 // Shutdown closes properly: no handshake is accepted any more, every socket is closed
 // with [CloseGoingAway], and when all peers have answered, or ctx ends, the server is

@@ -63,6 +63,17 @@ func eachDriver(t *testing.T, test func(t *testing.T, portable bool)) {
 	t.Run("portable", func(t *testing.T) { test(t, true) })
 }
 
+// eachWay runs a test on the drivers of [eachDriver] behind net/http, and behind the
+// server's own listener.
+func eachWay(t *testing.T, h Handler, opts ServerOptions, test func(t *testing.T, url string)) {
+	eachDriver(t, func(t *testing.T, portable bool) {
+		opts := opts
+		opts.Portable = portable
+		test(t, newServer(t, h, opts).listen(t))
+	})
+	t.Run("own listener", func(t *testing.T) { test(t, newServer(t, h, opts).listenItself(t)) })
+}
+
 // newServer starts a server with one loop.
 func newServer(t *testing.T, h Handler, opts ServerOptions) *Server {
 	t.Helper()
@@ -176,10 +187,7 @@ func TestServerRules(t *testing.T) {
 		{"8.1", "a character over fragments", "\x01\x81\x00\x00\x00\x00\xc3\x80\x81\x00\x00\x00\x00\xa4", "\x81\x02ä"},
 		{"10.4", "over the limit", "\x82\xfe\x03\xe9\x00\x00\x00\x00", closeWith(1009, "message over the size limit (§10.4)")},
 	}
-	eachDriver(t, func(t *testing.T, portable bool) {
-		url := newServer(t, &program{message: echoing().message}, ServerOptions{
-			Portable: portable, MaxMessageBytes: 1000,
-		}).listen(t)
+	eachWay(t, &program{message: echoing().message}, ServerOptions{MaxMessageBytes: 1000}, func(t *testing.T, url string) {
 		for _, tt := range tests {
 			t.Run("§"+tt.section+" "+tt.rule, func(t *testing.T) {
 				for _, size := range []int{len(tt.in), 1} {
@@ -244,13 +252,12 @@ func (c *countingConn) Write(b []byte) (int, error) {
 // What a client sends behind its request, before the response, is its first message; and
 // Open comes before it.
 func TestServerReadsEarlyMessages(t *testing.T) {
-	eachDriver(t, func(t *testing.T, portable bool) {
-		h := echoing()
-		h.open = func(s *Socket, r *http.Request) {
-			s.Data = r.URL.Query().Get("name")
-			_ = s.Write(Text, []byte("hello "+s.Data.(string)))
-		}
-		url := newServer(t, h, ServerOptions{Portable: portable}).listen(t)
+	h := &program{message: echoing().message}
+	h.open = func(s *Socket, r *http.Request) {
+		s.Data = r.URL.Query().Get("name")
+		_ = s.Write(Text, []byte("hello "+s.Data.(string)))
+	}
+	eachWay(t, h, ServerOptions{}, func(t *testing.T, url string) {
 		host := strings.TrimPrefix(url, "ws://")
 		nc, err := net.Dial("tcp", host)
 		if err != nil {
@@ -389,8 +396,11 @@ func TestServerShutdown(t *testing.T) {
 }
 
 func TestServerShutdownEndsWithItsContext(t *testing.T) {
-	s := newServer(t, echoing(), ServerOptions{})
+	h, opened := echoing(), make(chan struct{})
+	h.open = func(*Socket, *http.Request) { close(opened) }
+	s := newServer(t, h, ServerOptions{})
 	nc := dialRaw(t, s.listen(t))
+	<-opened
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {

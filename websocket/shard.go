@@ -29,11 +29,12 @@ func newTape() *tape { return &tape{b: make([]byte, 0, tapeBytes), kept: true} }
 
 // A shard is what the sockets of one loop share. It belongs to the loop.
 type shard struct {
-	server *Server
-	loop   *loop.Loop
-	tape   *tape // the one being written
-	spare  []*tape
-	idle   []*transit // unused
+	server   *Server
+	loop     *loop.Loop
+	tape     *tape // the one being written
+	spare    []*tape
+	idle     []*transit // unused
+	response []byte     // of a handshake, made here
 
 	// The prepared message written last, and where: whoever sends the same takes the same
 	// range. last is nil for none.

@@ -213,6 +213,7 @@ func (s *Socket) keepError(err error) {
 // begin is the first thing to happen to a socket, in the function that has attached it.
 func (s *Socket) begin(r *http.Request, early []byte) {
 	sh := s.shard
+	sh.server.sockets.Add(1)
 	sh.server.trim.moved()
 	if every := int(sh.server.pingTick); every > 0 {
 		s.conn.SetAlarm(uint8(every - rand.IntN(every/2+1))) // staggered
@@ -243,6 +244,7 @@ func (s *Socket) ended(err error) {
 		s.transit = nil
 	}
 	s.state = gone
+	s.shard.server.sockets.Add(-1)
 	s.shard.server.trim.moved()
 	if s.flags&flagOpened != 0 {
 		s.shard.server.handler.Close(s, err)

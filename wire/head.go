@@ -111,8 +111,14 @@ func (h *RequestHead) all() func(yield func(name, value []byte) bool) {
 	}
 }
 
-// Get returns the value of the first field with that name, in any case, and whether there
-// is one.
+// Has reports whether there is a field with that name, which must be in lower case.
+func (h *RequestHead) Has(name string) bool {
+	_, ok := h.Get(name)
+	return ok
+}
+
+// Get returns the value of the first field with that name, which must be in lower case,
+// and whether there is one.
 func (h *RequestHead) Get(name string) (value []byte, ok bool) {
 	for n, v := range h.all() {
 		if equalFold(n, name) {

@@ -12,7 +12,7 @@ import (
 
 // routes says which path is served by what.
 func (s *Server) routes() {
-	s.mux.Handle("/v1/ws", s.websocket)
+	s.mux.Handle(webSocketPath, s.websocket)
 	s.mux.HandleFunc("GET /v1/info", s.info)
 	s.mux.Handle(api.Path, s.api)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })

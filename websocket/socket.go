@@ -29,8 +29,7 @@ type Socket struct {
 	conn        loop.Conn
 	shard       *shard
 	transit     *transit // nil while nothing is half way
-	tape        *tape    // with what is to be sent at the end of the turn, nil for nothing
-	start, end  uint32   // where
+	span        uint32   // the number of what is to be sent at the end of the turn, 0 for nothing
 	subprotocol uint8    // the number in the options, from 1; 0 for none
 	state       socketState
 	flags       socketFlags
@@ -126,7 +125,8 @@ func (s *Socket) Ping(payload []byte) error {
 
 // Buffered returns how many bytes are taken and not yet given to the network.
 func (s *Socket) Buffered() int {
-	n := int(s.end - s.start)
+	at := s.at()
+	n := int(at.end - at.start)
 	if s.transit != nil {
 		n += len(s.transit.out) - s.transit.sent
 	}
@@ -236,7 +236,7 @@ func (s *Socket) rescue() {
 // ended is the last thing to happen to a socket.
 func (s *Socket) ended(err error) {
 	err = s.reason(err)
-	if s.tape != nil {
+	if s.span != 0 {
 		s.drop()
 	}
 	if s.transit != nil {

@@ -13,34 +13,37 @@ func (s *Socket) frame(op wire.Opcode, p []byte) {
 	s.commit(wire.AppendFrame(dst, op, p))
 }
 
+// at returns where on a tape the bytes are that the socket sends at the end of the turn.
+// It is valid until another socket gets a span.
+func (s *Socket) at() *span { return &s.shard.spans[s.span] }
+
 // prepared takes the frame of m. If it was the last one taken on this loop, its bytes are
 // on the tape already.
 func (s *Socket) prepared(m *PreparedMessage) {
-	if s.delayed() {
-		s.commit(append(s.reserve(len(m.frame)), m.frame...))
+	size := uint32(len(m.frame))
+	sh := s.shard
+	switch {
+	case s.delayed():
+	case sh.last == m && s.span == 0:
+		s.place(sh.lastTape, sh.lastAt, sh.lastAt+size)
+		return
+	case sh.last == m && s.at().tape == sh.lastTape && s.at().end == sh.lastAt:
+		s.at().end += size
+		return
+	case s.span == 0 && size > flushAtBytes:
+		s.place(&tape{b: m.frame}, 0, size)
+		sh.remember(m, s.at())
 		return
 	}
-	sh := s.shard
-	if sh.last == m {
-		end := sh.lastAt + uint32(len(m.frame))
-		if s.tape == nil {
-			s.place(sh.lastTape, sh.lastAt, end)
-			return
-		}
-		if s.tape == sh.lastTape && s.end == sh.lastAt {
-			s.end = end
-			return
-		}
+	s.commit(append(s.reserve(len(m.frame)), m.frame...))
+	if s.span != 0 { // else it waits behind what the network has not taken
+		sh.remember(m, s.at())
 	}
-	if s.tape == nil && len(m.frame) > flushAtBytes {
-		s.place(&tape{b: m.frame}, 0, uint32(len(m.frame)))
-	} else {
-		s.commit(append(s.reserve(len(m.frame)), m.frame...))
-		if s.tape == nil {
-			return // it went out at once, or behind what did
-		}
-	}
-	sh.last, sh.lastTape, sh.lastAt = m, s.tape, s.end-uint32(len(m.frame))
+}
+
+// remember notes that the frame of m is the last of a span.
+func (sh *shard) remember(m *PreparedMessage, at *span) {
+	sh.last, sh.lastTape, sh.lastAt = m, at.tape, at.end-uint32(len(m.frame))
 }
 
 // delayed reports whether the network has not taken what was sent before: then what
@@ -50,14 +53,18 @@ func (s *Socket) delayed() bool { return s.transit != nil && len(s.transit.out) 
 // place gives the socket, which has none, a range of a tape.
 func (s *Socket) place(t *tape, start, end uint32) {
 	t.refs++
-	s.tape, s.start, s.end = t, start, end
+	s.span = s.shard.newSpan()
+	*s.at() = span{t, start, end}
 	s.conn.Wake()
 }
 
 // drop gives up the socket's range.
 func (s *Socket) drop() {
-	t := s.tape
-	s.tape, s.start, s.end = nil, 0, 0
+	at := s.at()
+	t := at.tape
+	*at = span{}
+	s.shard.freeSpans = append(s.shard.freeSpans, s.span)
+	s.span = 0
 	s.shard.release(t)
 }
 
@@ -67,13 +74,15 @@ func (s *Socket) reserve(n int) []byte {
 	if s.delayed() {
 		return s.transit.out
 	}
-	if t := s.tape; t != nil {
-		if t == s.shard.tape && int(s.end) == len(t.b) && cap(t.b)-len(t.b) >= n {
+	if s.span != 0 {
+		at := s.at()
+		t := at.tape
+		if t == s.shard.tape && int(at.end) == len(t.b) && cap(t.b)-len(t.b) >= n {
 			return t.b
 		}
-		if int(s.end-s.start) < flushAtBytes {
+		if at.end-at.start < flushAtBytes {
 			s.move(n)
-			return s.tape.b
+			return at.tape.b
 		}
 		if s.push(); s.delayed() {
 			return s.transit.out
@@ -86,13 +95,14 @@ func (s *Socket) reserve(n int) []byte {
 
 // move copies the socket's range to the end of a tape that has room for n bytes more.
 func (s *Socket) move(n int) {
-	from := s.tape
-	held := from.b[s.start:s.end]
+	at := s.at()
+	from := at.tape
+	held := from.b[at.start:at.end]
 	t := s.shard.room(len(held) + n)
 	start := uint32(len(t.b))
 	t.b = append(t.b, held...)
 	t.refs++
-	s.tape, s.start, s.end = t, start, uint32(len(t.b))
+	*at = span{t, start, uint32(len(t.b))}
 	s.shard.release(from)
 }
 
@@ -102,14 +112,15 @@ func (s *Socket) commit(b []byte) {
 		s.transit.out = b
 		return
 	}
-	s.tape.b = b
-	s.end = uint32(len(b))
+	at := s.at()
+	at.tape.b, at.end = b, uint32(len(b))
 }
 
 // push gives the network the socket's range. What it does not take is kept behind what it
 // has not taken before.
 func (s *Socket) push() {
-	b := s.tape.b[s.start:s.end]
+	at := s.at()
+	b := at.tape.b[at.start:at.end]
 	n, err := s.conn.Write(b)
 	if err == nil && n < len(b) {
 		if s.transit == nil {
@@ -139,7 +150,7 @@ func (s *Socket) flush() {
 		}
 		t.out, t.sent = reuse(t.out), 0
 	}
-	if s.tape != nil {
+	if s.span != 0 {
 		s.push()
 	}
 	s.invite()

@@ -33,8 +33,8 @@ type Listening struct {
 
 	loops sync.WaitGroup // that have it
 	once  sync.Once
-	turn  sync.Mutex // held by who gives the spare up, until it is back
-	spare int        // guarded by turn: a descriptor to be given up when there is no other, -1 for none
+	turn  sync.RWMutex // locked by who gives the spare up, until it is back, so that no other loop takes its place
+	spare int          // guarded by turn: a descriptor to be given up when there is no other, -1 for none
 }
 
 // Listen has the loops accept the connections of nl, which stays open and must not be used to accept. Connections begin with
@@ -179,7 +179,7 @@ func (e *epoll) unlisten(li *Listening) {
 func (e *epoll) acceptSome(i int) {
 	li := e.listening[i]
 	for n := 0; li != nil && n < acceptAtOnce; n++ {
-		fd, from, err := unix.Accept4(li.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		fd, from, err := li.acceptOne()
 		switch err {
 		case nil:
 			li.give(e.loop, fd, from)
@@ -196,6 +196,12 @@ func (e *epoll) acceptSome(i int) {
 			return
 		}
 	}
+}
+
+func (li *Listening) acceptOne() (fd int, from unix.Sockaddr, err error) {
+	li.turn.RLock()
+	defer li.turn.RUnlock()
+	return unix.Accept4(li.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 }
 
 // give hands a connection to the loop that accepted it, or to another if that has much less to do.

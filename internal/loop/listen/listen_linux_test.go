@@ -29,7 +29,7 @@ type echo struct{ loop.Conn }
 
 func (e *echo) Read(b []byte) { e.Write(b) }
 func (e *echo) Flush()        {}
-func (e *echo) Alarm()        {}
+func (e *echo) Alarm()        { panic("an alarm that nobody has set") }
 func (e *echo) Closed(error)  {}
 
 // keep takes every request for /ws.
@@ -145,8 +145,10 @@ func TestEverythingElseIsPassedOn(t *testing.T) {
 func TestSlowRequests(t *testing.T) {
 	li := start(t, Config{HeadTimeout: time.Second, MaxPending: 3})
 	nc := dial(t, li)
-	send(t, nc, upgrade)
-	want(t, nc, "kept ")
+	send(t, nc, upgrade[:4])
+	testproc.Until(t, "half a request", func() bool { return li.pending() == 1 })
+	send(t, nc, upgrade[4:])
+	want(t, nc, "kept "+nc.LocalAddr().String()+"\n")
 	before := runtime.NumGoroutine()
 	begun := time.Now()
 	var slow []net.Conn
@@ -166,6 +168,17 @@ func TestSlowRequests(t *testing.T) {
 	if took := time.Since(begun); took < time.Second || took > 5*time.Second {
 		t.Errorf("the last one was closed after %v, want 1 to 2 s", took)
 	}
+	send(t, nc, "still there") // its time for the request has passed, too
+	want(t, nc, "still there")
+}
+
+// pending counts the connections without a whole head.
+func (li *Listener) pending() int {
+	n := make(chan int, len(li.perLoop))
+	for i := range li.perLoop {
+		li.cfg.Loops.Loop(i).Post(func() { n <- li.perLoop[i].n })
+	}
+	return <-n + <-n
 }
 
 func TestPendingIsBounded(t *testing.T) {
@@ -175,13 +188,7 @@ func TestPendingIsBounded(t *testing.T) {
 	for range 2 { // one of them is on the same loop
 		send(t, dial(t, li), "GET ")
 	}
-	testproc.Until(t, "the listener to hold one for each loop", func() bool {
-		n := make(chan int, 2)
-		for i := range li.perLoop {
-			li.cfg.Loops.Loop(i).Post(func() { n <- li.perLoop[i].n })
-		}
-		return <-n+<-n <= 2
-	})
+	testproc.Until(t, "the listener to hold one for each loop", func() bool { return li.pending() <= 2 })
 }
 
 // A client that goes before its request is whole leaves nothing behind.

@@ -35,8 +35,8 @@ func (s *Server) upgrade(p *listen.Pending, r *http.Request) bool {
 	if s.closing.Load() {
 		return false
 	}
-	up, refusal := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
-	if refusal != nil || s.opts.checkOrigin(up.Origin, r.Host) != nil {
+	up, refusal := s.judge(r)
+	if refusal != nil {
 		return false
 	}
 	protocol := chooseProtocol(up.Protocols, s.opts.Subprotocols)

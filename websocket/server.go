@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -162,11 +163,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server shuts down", http.StatusServiceUnavailable)
 		return
 	}
-	c, err := Accept(w, r, &s.opts.AcceptOptions)
-	if err != nil {
-		return // Accept has answered the request
+	up, refusal := s.judge(r)
+	if refusal != nil {
+		maps.Copy(w.Header(), refusal.Header)
+		http.Error(w, refusal.Message, refusal.Status)
+		return
 	}
-	s.attach(c.nc, r, c.subprotocol, c.pending)
+	nc, early, err := hijack(w)
+	if err != nil {
+		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
+		return
+	}
+	protocol := chooseProtocol(up.Protocols, s.opts.Subprotocols)
+	if err := respond(nc, wire.AppendResponse(nil, up.Key, protocol, s.opts.Header)); err != nil {
+		_ = nc.Close() // the client has gone
+		return
+	}
+	s.attach(nc, r, protocol, early)
+}
+
+// judge decides whether a request is a handshake that is accepted.
+func (s *Server) judge(r *http.Request) (wire.Upgrade, *wire.Refusal) {
+	up, refusal := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+	if refusal == nil {
+		refusal = s.opts.checkOrigin(up.Origin, r.Host)
+	}
+	return up, refusal
 }
 
 // attach gives a connection whose handshake is done to the loop with the fewest. early is

@@ -23,8 +23,8 @@ type History = rule.History
 
 // Who may publish to a channel.
 const (
-	Clients  = rule.Clients // clients and the server
-	ByServer = rule.Server  // the server alone
+	PublishClients = rule.Clients // clients and the server
+	PublishServer  = rule.Server  // the server alone
 )
 
 // What happens to a subscriber whom the channel's window has left behind.

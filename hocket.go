@@ -122,7 +122,10 @@ func (s *Server) wire() {
 type sessionLoop struct{ *loop.Loop }
 
 // After implements session.Loop.
-func (l sessionLoop) After(d time.Duration, fn func()) { l.Loop.After(d, fn) }
+func (l sessionLoop) After(d time.Duration, fn func()) (stop func()) {
+	t := l.Loop.After(d, fn)
+	return func() { t.Stop() }
+}
 
 // start runs the broker and the clock until ctx ends.
 func (s *Server) start(ctx context.Context) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hocket.dev/internal/api"
+	"hocket.dev/internal/metrics"
 )
 
 // routes says which path is served by what.
@@ -15,6 +16,7 @@ func (s *Server) routes() {
 	s.mux.Handle(webSocketPath, s.websocket)
 	s.mux.HandleFunc("GET /v1/info", s.info)
 	s.mux.Handle(api.Path, s.api)
+	s.mux.Handle("GET /metrics", s.api.Guard(metrics.New(s.sources())))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 }
@@ -27,6 +29,21 @@ func (s *Server) apiInfo() api.Info {
 	return api.Info{
 		Node: s.cfg.Node, Version: Version, UptimeMS: time.Since(s.began).Milliseconds(),
 		Sessions: s.Sessions(), Channels: int(s.hub.Stats().Channels), Features: s.node.Features(),
+	}
+}
+
+// sources are where the metrics come from.
+func (s *Server) sources() metrics.Sources {
+	return metrics.Sources{
+		Version: Version, Node: s.node, Hub: s.hub, Loops: s.loops,
+		Handshakes: s.websocket.Handshakes.Load, Refusals: s.websocket.Refusals, Closes: s.websocket.Closes,
+		Requests: func() (all []metrics.Requests) {
+			for o, n := range s.api.Requests() {
+				all = append(all, metrics.Requests{Method: o.Method, Status: o.Status, Count: n})
+			}
+			return all
+		},
+		Tasks: s.tasks.counts, Accepting: func() bool { return !s.draining.Load() },
 	}
 }
 

@@ -124,7 +124,7 @@ func TestInfoForClients(t *testing.T) {
 }
 
 func TestPublishFromGo(t *testing.T) {
-	srv := newServer(t, hocket.Config{Fallback: hocket.Rule{Publish: hocket.ByServer, History: hocket.History{Count: 1}}})
+	srv := newServer(t, hocket.Config{Fallback: hocket.Rule{Publish: hocket.PublishServer, History: hocket.History{Count: 1}}})
 	if r, err := srv.Publish(t.Context(), "c", map[string]int{"a": 1}); err != nil || r.Offset == 0 || r.Epoch == "" {
 		t.Errorf("got %+v, %v", r, err)
 	}

@@ -36,5 +36,8 @@ func (t *tasks) run(fn func(ctx context.Context)) bool {
 	return true
 }
 
+// counts tells how many tasks are under way, and how many may be.
+func (t *tasks) counts() (running, most int) { return len(t.slots), cap(t.slots) }
+
 // wait returns when all tasks have ended.
 func (t *tasks) wait() { t.group.Wait() }

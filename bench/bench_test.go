@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 func TestEveryScenario(t *testing.T) {
 	var out, progress bytes.Buffer
 	quick := []string{"-rounds", "2", "-connections", "20", "-messages", "5", "-settle", "1ms", "-pin=false", "-peers"}
-	for _, args := range []string{"hocket,gorilla,floor fanout20 saturate latency", "hocket,gorilla idle"} {
+	for _, args := range []string{"hocket,gorilla,gorilla-chat,floor fanout20 saturate latency", "hocket,gorilla idle"} {
 		if err := run(append(quick, strings.Fields(args)...), &out, &progress); err != nil {
 			t.Fatalf("%v\n%s", err, &progress)
 		}
@@ -35,14 +35,14 @@ func TestEveryScenario(t *testing.T) {
 		"gorilla/websocket ",
 		"**idle**", "**fanout20**", "**saturate**", "**latency**",
 		"| server | server CPU per delivered message | spread | to gorilla | p50 | p99 |",
-		"| hocket | ", "| gorilla | ", "| floor | ", "Medians; rounds: 2.",
+		"| hocket | ", "| gorilla | ", "| gorilla-chat | ", "| floor | ", "Medians; rounds: 2.",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, &out)
 		}
 	}
-	if got := strings.Count(progress.String(), "\n"); got != (3*3+2)*2 {
-		t.Errorf("%d rounds reported, want 22:\n%s", got, &progress)
+	if got := strings.Count(progress.String(), "\n"); got != (3*4+2)*2 {
+		t.Errorf("%d rounds reported, want 28:\n%s", got, &progress)
 	}
 }
 

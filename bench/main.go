@@ -65,7 +65,7 @@ func parse(args []string, usage io.Writer) (settings, []scenario, error) {
 	f.DurationVar(&s.duration, "duration", 5*time.Second, "how long each round publishes, after a second of warm-up")
 	f.DurationVar(&s.settle, "settle", 8*time.Second, "how long connections have been idle when memory is read")
 	f.IntVar(&s.messages, "messages", 0, "end a round after so many publishes, without warm-up: for a quick look")
-	f.StringVar(&s.peers, "peers", "", "servers to compare, separated by commas, instead of what the scenario says: hocket, gorilla, floor")
+	f.StringVar(&s.peers, "peers", "", "servers to compare, separated by commas, instead of what the scenario says: hocket, gorilla, gorilla-chat, floor")
 	f.StringVar(&s.hocket, "hocket", "", "hocket binary to measure; empty builds ../cmd/hocket")
 	f.BoolVar(&s.pin, "pin", runtime.NumCPU() > 1, "keep the server on one core and the generator on another")
 	f.IntVar(&s.serverCPU, "server-cpu", 0, "the server's core")

@@ -25,7 +25,9 @@ func servePeer(ctx context.Context, name string, out io.Writer) error {
 	fmt.Fprintln(out, l.Addr())
 	switch name {
 	case gorilla:
-		return serveGorilla(ctx, l)
+		return serveGorilla(ctx, l, false)
+	case chat:
+		return serveGorilla(ctx, l, true)
 	case floor:
 		return serveFloor(ctx, l)
 	}

@@ -14,10 +14,11 @@ import (
 const (
 	hocket  = "hocket"
 	gorilla = "gorilla"
+	chat    = "gorilla-chat"
 	floor   = "floor"
 )
 
-var peerNames = []string{hocket, gorilla, floor}
+var peerNames = []string{hocket, gorilla, chat, floor}
 
 // scenario is one question asked of several servers.
 type scenario struct {
@@ -64,7 +65,7 @@ func scenarios() []scenario {
 		{
 			name:    "fanout20",
 			title:   "1 publisher, %s subscribers, 128-byte payload, 20 publishes per second",
-			peers:   []string{hocket, gorilla, floor},
+			peers:   []string{hocket, gorilla, chat, floor},
 			options: load.Options{Connections: 5000, Rate: 20},
 			metrics: []metric{cpuPerDelivery, p50, p99},
 		},

@@ -18,8 +18,8 @@ func Live() Start { return Start{} }
 // Last starts with the newest n entries.
 func Last(n int) Start { return Start{map[string]int{"last": n}} }
 
-// Since starts with the entries since t.
-func Since(t time.Time) Start { return Start{map[string]int64{"since_ms": t.UnixMilli()}} }
+// Since starts with the entries of the time d until now, in whole milliseconds, 366 days at most.
+func Since(d time.Duration) Start { return Start{map[string]int64{"since_ms": d.Milliseconds()}} }
 
 // After starts after a position: the way to go on where another Client stood.
 func After(p Position) Start { return Start{p} }

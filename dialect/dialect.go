@@ -7,6 +7,7 @@ package dialect
 
 import (
 	"net/url"
+	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/internal/hub"
@@ -123,7 +124,7 @@ type Start uint8
 const (
 	StartLive     Start = iota // entries to come
 	StartLast                  // the newest Last entries
-	StartSince                 // entries since SinceMS
+	StartSince                 // the entries of the time Since until now
 	StartPosition              // everything after Epoch and Offset
 	StartState                 // the latest entry of every key
 )
@@ -142,7 +143,7 @@ const (
 type SubscribeArgs struct {
 	Start    Start
 	Last     int
-	SinceMS  int64 // Unix milliseconds
+	Since    time.Duration // back from now
 	Epoch    string
 	Offset   uint64
 	Presence PresenceMode

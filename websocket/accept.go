@@ -30,6 +30,10 @@ type AcceptOptions struct {
 	InsecureSkipOriginCheck bool
 	// Header is sent with the response, for example Set-Cookie.
 	Header http.Header
+	// Compression of messages, where the client offers it; none by default.
+	Compression Compression
+	// KeepAlive finds peers that have vanished; off by default.
+	KeepAlive KeepAlive
 }
 
 // Accept answers a WebSocket handshake and takes the connection over from the HTTP
@@ -59,10 +63,15 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		return nil, fmt.Errorf("websocket: accept: %w", err)
 	}
 	protocol := chooseProtocol(upgrade.Protocols, opts.Subprotocols)
-	if err := respond(nc, wire.AppendResponse(nil, upgrade.Key, protocol, opts.Header)); err != nil {
+	deflate := opts.Compression.accept(upgrade.Extensions)
+	response := wire.Response{Key: upgrade.Key, Protocol: protocol, Deflate: deflate, Header: opts.Header}
+	if err := respond(nc, response.AppendTo(nil)); err != nil {
 		return nil, errors.Join(fmt.Errorf("websocket: accept: %w", err), nc.Close())
 	}
-	return newConn(nc, wire.Server, protocol, pending), nil
+	c := newConn(nc, wire.Server, protocol, pending)
+	c.compress(deflate, opts.Compression)
+	c.keepAlive(opts.KeepAlive)
+	return c, nil
 }
 
 // checkOrigin decides whether a page of this origin may connect. Programs send none.

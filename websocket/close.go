@@ -66,6 +66,7 @@ func (c *Conn) awaitClose() error {
 	defer cancel()
 	err := c.acquire(ctx, c.reading, "close")
 	if err == nil {
+		c.open.abandon()
 		for err == nil {
 			_, err = c.next(ctx)
 		}

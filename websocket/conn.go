@@ -38,7 +38,7 @@ const (
 func (t MessageType) String() string { return wire.Opcode(t).String() }
 
 // Conn is a WebSocket connection, from [Accept] or [Dial]. One goroutine at a time
-// may call Read; all other methods may be called from any goroutine. A Conn that is no
+// may read; all methods that write, ping or close may be called from any goroutine. A Conn that is no
 // longer needed must be closed with Close or CloseNow.
 type Conn struct {
 	// Set once.
@@ -46,18 +46,22 @@ type Conn struct {
 	role        wire.Role
 	subprotocol string
 	closed      chan struct{} // closed when err is set
+	deflate     *compression  // nil without; in it the two windows are the reader's and the writer's
+	alive       *keepAlive    // nil without
 
 	// Held while reading (capacity 1), then the reader's. Channels instead of mutexes,
 	// so that waiting for one ends with a context.
 	reading chan struct{}
 	decoder wire.Decoder
 	whole   wire.Assembler
-	buf     []byte // made by the first read
-	pending []byte // received and not yet decoded
+	buf     []byte         // made by the first read
+	pending []byte         // received and not yet decoded
+	open    *MessageReader // of the message that NextReader began, until its end
 
 	// Held while writing (capacity 1), then the writer's.
 	writing   chan struct{}
-	closeSent bool // §5.5.1: no frame follows a close frame
+	closeSent bool          // §5.5.1: no frame follows a close frame
+	stream    chan struct{} // closed at the end of the message that NextWriter began; nil for none
 
 	limits wire.Limits // the decoder's
 
@@ -87,7 +91,7 @@ func (c *Conn) Subprotocol() string { return c.subprotocol }
 
 // SetReadLimit sets how many bytes a received message may have; 0 or less is no limit.
 // A message over it ends the connection with [CloseTooBig] as soon as a frame announces
-// it. Call it before the first Read or between two, not during one.
+// it, and a compressed one as soon as so much of it has been inflated. Call it before the first Read or between two, not during one.
 func (c *Conn) SetReadLimit(bytes int64) { c.limits.MessageBytes = max(bytes, 0) }
 
 // over sets why the connection ended, if nobody did before, and returns the reason
@@ -98,6 +102,7 @@ func (c *Conn) over(err error) error {
 	if c.err == nil {
 		c.err = err
 		close(c.closed)
+		c.alive.stop()
 	}
 	return c.err
 }
@@ -145,19 +150,22 @@ func canceled(ctx context.Context, doing string) error {
 // interrupt makes a network call that is under way end when ctx does, by a deadline in
 // the past. The returned function must be called after it; then the deadline is gone
 // and nothing of ctx is left running.
-func interrupt(ctx context.Context, setDeadline func(time.Time) error) (release func()) {
+//
+// setDeadline is a method expression, as net.Conn.SetReadDeadline: a method value would be
+// allocated for every message.
+func interrupt(ctx context.Context, nc net.Conn, setDeadline func(net.Conn, time.Time) error) (release func()) {
 	if ctx.Done() == nil {
 		return func() {}
 	}
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(fired)
-		_ = setDeadline(time.Unix(1, 0)) // fails only on a closed connection
+		_ = setDeadline(nc, time.Unix(1, 0)) // fails only on a closed connection
 	})
 	return func() {
 		if !stop() {
 			<-fired
-			_ = setDeadline(time.Time{})
+			_ = setDeadline(nc, time.Time{})
 		}
 	}
 }

@@ -33,10 +33,22 @@ type DialOptions struct {
 	// TLS is used for wss; nil means the system's roots and the name in the URL.
 	TLS *tls.Config
 	// NetDial opens the network connection; nil is that of a net.Dialer. Here a program
-	// chooses its own address, a Unix socket or a proxy. It is used instead of an
-	// http.Client, so that deadlines reach the connection; for the same reason redirects
-	// and proxies of the environment are not followed.
+	// chooses its own address, or a Unix socket. It is used instead of an http.Client, so
+	// that deadlines reach the connection.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Proxy returns the proxy for a request, nil for none. Its URL's scheme is http or https
+	// (a tunnel by CONNECT), socks5 or socks5h (the proxy resolves the name, with both); a
+	// user in it is sent to the proxy. A nil Proxy is http.ProxyFromEnvironment, which
+	// reads HTTP_PROXY for ws, HTTPS_PROXY for wss, and NO_PROXY; or no proxy where NetDial
+	// is set. The request has only its URL, with http for ws and https for wss.
+	Proxy func(*http.Request) (*url.URL, error)
+	// MaxRedirects is how many redirects are followed; 0 refuses all. None is followed from
+	// wss to ws; to another host Authorization, Cookie and the URL's user are not sent.
+	MaxRedirects int
+	// Compression of messages, where the server agrees; none by default.
+	Compression Compression
+	// KeepAlive finds servers that have vanished; off by default.
+	KeepAlive KeepAlive
 }
 
 // Dial connects to a WebSocket server. The URL's scheme is ws or wss, or http or https
@@ -44,7 +56,8 @@ type DialOptions struct {
 // handshake, not the connection.
 //
 // The response is the server's answer, nil when there was none. When the server
-// refused, the error says how, and the body holds its first KiB; it need not be closed.
+// refused, the error is a [*HandshakeError] that holds it, too; its body then has the first
+// KiB, and need not be closed.
 func Dial(ctx context.Context, rawURL string, opts *DialOptions) (*Conn, *http.Response, error) {
 	if opts == nil {
 		opts = &DialOptions{}
@@ -53,16 +66,36 @@ func Dial(ctx context.Context, rawURL string, opts *DialOptions) (*Conn, *http.R
 	if err != nil {
 		return nil, nil, fmt.Errorf("websocket: dial: %w", err)
 	}
-	nc, err := target.connect(ctx, opts)
-	if err != nil {
-		return nil, nil, fmt.Errorf("websocket: dial %s: %w", target.address, err)
+	header := opts.Header
+	for followed := 0; ; followed++ {
+		c, response, err := target.dial(ctx, opts, header)
+		if err == nil || response == nil || followed >= opts.MaxRedirects || !redirects(response) {
+			return c, response, err
+		}
+		next, allowed, err := target.follow(response, header)
+		if err != nil {
+			return nil, response, &HandshakeError{response, fmt.Errorf("websocket: dial %s: %w", target.address, err)}
+		}
+		target, header = next, allowed
 	}
-	c, response, err := target.handshake(ctx, nc, opts)
+}
+
+// dial connects to one address, and sends header with the request.
+func (t target) dial(ctx context.Context, opts *DialOptions, header http.Header) (*Conn, *http.Response, error) {
+	nc, err := t.connect(ctx, opts)
 	if err != nil {
-		_ = nc.Close() // the handshake's error is the one to report
-		return nil, response, fmt.Errorf("websocket: dial %s: %w", target.address, err)
+		return nil, nil, fmt.Errorf("websocket: dial %s: %w", t.address, err)
 	}
-	return c, response, nil
+	c, response, err := t.handshake(ctx, nc, opts, header)
+	if err == nil {
+		return c, response, nil
+	}
+	_ = nc.Close() // the handshake's error is the one to report
+	err = fmt.Errorf("websocket: dial %s: %w", t.address, err)
+	if response != nil {
+		err = &HandshakeError{response, err}
+	}
+	return nil, response, err
 }
 
 // target is where a URL leads.
@@ -102,16 +135,30 @@ func (t target) connect(ctx context.Context, opts *DialOptions) (net.Conn, error
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	nc, err := dial(ctx, "tcp", t.address)
+	proxy, err := t.proxy(opts)
+	if err != nil {
+		return nil, err
+	}
+	var nc net.Conn
+	if proxy != nil {
+		nc, err = dialProxy(ctx, dial, proxy, t.address, opts.TLS)
+	} else {
+		nc, err = dial(ctx, "tcp", t.address)
+	}
 	if err != nil || !t.secure {
 		return nc, err
 	}
-	config := opts.TLS.Clone()
+	return secure(ctx, nc, opts.TLS, t.url.Hostname())
+}
+
+// secure opens TLS on a connection, which it closes when that fails.
+func secure(ctx context.Context, nc net.Conn, config *tls.Config, name string) (net.Conn, error) {
+	config = config.Clone()
 	if config == nil {
 		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	if config.ServerName == "" {
-		config.ServerName = t.url.Hostname()
+		config.ServerName = name
 	}
 	config.NextProtos = []string{"http/1.1"} // §4.1 needs HTTP/1.1, so nothing else is offered
 	secured := tls.Client(nc, config)
@@ -122,13 +169,14 @@ func (t target) connect(ctx context.Context, opts *DialOptions) (net.Conn, error
 }
 
 // handshake sends the request and judges the response.
-func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions) (*Conn, *http.Response, error) {
-	release := interrupt(ctx, nc.SetDeadline)
+func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions, header http.Header) (*Conn, *http.Response, error) {
+	release := interrupt(ctx, nc, net.Conn.SetDeadline)
 	defer release()
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	key := wire.EncodeKey(nonce)
-	if _, err := nc.Write(t.request(key, opts)); err != nil {
+	request := t.request(key, opts, header)
+	if _, err := nc.Write(wire.AppendRequest(nil, request)); err != nil {
 		return nil, nil, blame(ctx, err)
 	}
 	limited := &io.LimitedReader{R: nc, N: maxResponseBytes}
@@ -137,19 +185,21 @@ func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions) (
 	if err != nil {
 		return nil, nil, blame(ctx, err)
 	}
-	protocol, err := wire.CheckResponse(response.StatusCode, response.Header, key, opts.Subprotocols)
+	answer, err := request.Check(response.StatusCode, response.Header)
 	if err != nil {
 		keepBody(response)
 		return nil, response, err
 	}
 	response.Body = http.NoBody // what follows are frames
 	pending, _ := br.Peek(br.Buffered())
-	return newConn(nc, wire.Client, protocol, slices.Clone(pending)), response, nil
+	c := newConn(nc, wire.Client, answer.Protocol, slices.Clone(pending))
+	c.compress(answer.Deflate, opts.Compression)
+	c.keepAlive(opts.KeepAlive)
+	return c, response, nil
 }
 
-// request returns the bytes of the handshake request.
-func (t target) request(key string, opts *DialOptions) []byte {
-	header := opts.Header
+// request returns the handshake request.
+func (t target) request(key string, opts *DialOptions, header http.Header) wire.Request {
 	if user := t.url.User; user != nil && header.Get("Authorization") == "" {
 		password, _ := user.Password()
 		header = header.Clone()
@@ -158,10 +208,10 @@ func (t target) request(key string, opts *DialOptions) []byte {
 		}
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
 	}
-	return wire.AppendRequest(nil, wire.Request{
+	return wire.Request{
 		Host: t.url.Host, Target: t.url.RequestURI(), Key: key,
-		Protocols: opts.Subprotocols, Header: header,
-	})
+		Protocols: opts.Subprotocols, Header: header, Deflate: opts.Compression.offers(),
+	}
 }
 
 // keepBody replaces the body of a refusal, which ends with the connection, by its

@@ -1,6 +1,6 @@
-// Package websocket is WebSocket (RFC 6455) for Go programs: [Accept] on a server,
-// [Dial] on a client, and a [Conn] on which whole messages are read and written with
-// contexts. It can be used alone; the protocol itself is package wire.
+// Package websocket is WebSocket (RFC 6455, with the compression of RFC 7692) for Go
+// programs: [Accept] on a server, [Dial] on a client, and a [Conn] on which messages are
+// read and written with contexts. It can be used alone; the protocol itself is package wire.
 //
 //	func serve(w http.ResponseWriter, r *http.Request) {
 //		c, err := websocket.Accept(w, r, nil)
@@ -8,16 +8,21 @@
 //			return // Accept has answered the request
 //		}
 //		defer c.CloseNow()
-//		for {
-//			typ, msg, err := c.Read(r.Context())
+//		for msg, err := range c.Messages(r.Context()) {
 //			if err != nil {
 //				return
 //			}
-//			if err := c.Write(r.Context(), typ, msg); err != nil {
+//			if err := c.Write(r.Context(), msg.Type, msg.Data); err != nil {
 //				return
 //			}
 //		}
 //	}
+//
+// [Conn.Read] and [Conn.Write] take whole messages, [Conn.NextReader] and
+// [Conn.NextWriter] streams of any size. A message for many connections is a
+// [PreparedMessage]: checked, compressed and framed once. [Compression] says whether and
+// from which size on messages are compressed, [KeepAlive] finds peers that have vanished;
+// both are off by default. Dial passes the proxies of the environment.
 //
 // A Conn starts no goroutine: frames are read by whoever calls [Conn.Read]. So a
 // program must keep reading, also when it expects no messages: pings are answered,
@@ -31,6 +36,5 @@
 // Received messages may have at most [DefaultReadLimit] bytes until
 // [Conn.SetReadLimit] says otherwise. Text is checked to be UTF-8 in both directions.
 //
-// Left out are extensions (compression), HTTP/2, HTTP proxies, and reading or writing
-// a message as a stream.
+// Left out are HTTP/2 and other extensions than permessage-deflate.
 package websocket

@@ -11,10 +11,7 @@ import (
 // program.
 type driver Socket
 
-var (
-	errNoPong  = errors.New("no sign of life after a ping")
-	errNoClose = errors.New("the close frame was not answered")
-)
+var errNoClose = errors.New("the close frame was not answered")
 
 // Read implements loop.Handler.
 func (d *driver) Read(b []byte) {
@@ -23,9 +20,7 @@ func (d *driver) Read(b []byte) {
 	if s.state > closing {
 		return // §1.4: what follows is discarded
 	}
-	if s.transit == nil {
-		s.transit = s.shard.transit()
-	}
+	s.needTransit()
 	for len(b) > 0 && s.state <= closing {
 		ev, n, err := s.transit.decoder.Next(b)
 		b = b[n:]
@@ -69,7 +64,24 @@ func (s *Socket) data(ev wire.Event) {
 		msg, t.msg = t.msg, nil // a handler that panics leaves nothing behind
 		defer func() { t.msg = reuse(msg) }()
 	}
+	if ev.Compressed {
+		var err error
+		if msg, err = s.shard.inflate(ev.Op, msg); err != nil {
+			s.fail(err)
+			return
+		}
+	}
 	s.shard.server.handler.Message(s, MessageType(ev.Op), msg)
+}
+
+// inflate returns what a whole message was before compression, valid until the next.
+func (sh *shard) inflate(op wire.Opcode, compressed []byte) ([]byte, error) {
+	if sh.inflater == nil {
+		sh.inflater = wire.NewInflater()
+	}
+	msg, err := sh.inflater.Append(reuse(sh.inflated), compressed, wire.Inflation{Op: op, MaxBytes: sh.server.limits.MessageBytes})
+	sh.inflated = msg
+	return msg, err
 }
 
 // peerCloses answers the peer's close frame, or ends the handshake that Close began.
@@ -123,7 +135,7 @@ func (d *driver) Alarm() {
 	case s.state != talking:
 		s.conn.Close(nil)
 	case s.flags&flagAwaited != 0 && (s.flags&flagPaused == 0 || s.delayed()):
-		s.conn.Close(errNoPong)
+		s.conn.Close(ErrPongTimeout)
 	default:
 		s.flags |= flagAwaited
 		s.frame(wire.Ping, nil)

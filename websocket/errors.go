@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 
 	"hocket.dev/wire"
 )
@@ -44,8 +45,26 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("websocket: closed by the peer with %d", e.Code)
 }
 
+// peaceful reports whether the peer closed without complaint.
+func (e *CloseError) peaceful() bool {
+	return e.Code == CloseNormal || e.Code == CloseGoingAway || e.Code == CloseNoStatus
+}
+
 // Unwrap returns Err.
 func (e *CloseError) Unwrap() error { return e.Err }
+
+// HandshakeError is the error of [Dial] when the server, or a proxy, answered, but did not
+// accept the handshake.
+type HandshakeError struct {
+	Response *http.Response // its body holds the first KiB
+	Err      error
+}
+
+// Error returns what was wrong.
+func (e *HandshakeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // ErrTooBig is in the error of [Conn.Read] when a message was over the read limit. The
 // peer has been told with [CloseTooBig].

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"hocket.dev/internal/loop/listen"
-	"hocket.dev/wire"
 )
 
 // Listener returns a listener for an http.Server that keeps handshakes for s to itself:
@@ -35,15 +34,14 @@ func (s *Server) upgrade(p *listen.Pending, r *http.Request) bool {
 	if s.closing.Load() {
 		return false
 	}
-	up, refusal := s.judge(r)
+	response, refusal := s.judge(r)
 	if refusal != nil {
 		return false
 	}
-	protocol := chooseProtocol(up.Protocols, s.opts.Subprotocols)
 	sh := s.shards[p.Loop().Index()]
-	so := sh.newSocket(protocol)
-	sh.response = wire.AppendResponse(sh.response[:0], up.Key, protocol, s.opts.Header)
-	if p.Accept(sh.response, &so.conn, (*driver)(so)) {
+	so := sh.newSocket(response)
+	sh.scratch = response.AppendTo(sh.scratch[:0])
+	if p.Accept(sh.scratch, &so.conn, (*driver)(so)) {
 		so.begin(r, nil)
 	}
 	return true

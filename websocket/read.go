@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"iter"
+	"net"
 	"os"
 	"time"
 
@@ -24,16 +26,60 @@ func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 		return 0, nil, err
 	}
 	defer func() { <-c.reading }()
+	if err := c.skip(ctx); err != nil {
+		return 0, nil, err
+	}
 	for {
 		ev, err := c.next(ctx)
 		if err != nil {
 			return 0, nil, err
 		}
-		if msg, done := c.whole.Add(ev); done {
-			if ev.First {
-				msg = bytes.Clone(msg) // it lies in the read buffer
+		msg, done := c.whole.Add(ev)
+		if !done {
+			continue
+		}
+		switch {
+		case ev.Compressed:
+			if msg, err = c.inflate(ev.Op, msg); err != nil {
+				return 0, nil, c.fail(err)
 			}
-			return MessageType(ev.Op), msg, nil
+		case ev.First:
+			msg = bytes.Clone(msg) // it lies in the read buffer
+		}
+		return MessageType(ev.Op), msg, nil
+	}
+}
+
+// Message is a message as [Conn.Messages] gives it.
+type Message struct {
+	Type MessageType
+	Data []byte // belongs to the caller
+}
+
+// Messages returns the messages that come, to be ranged over, until the connection or ctx
+// ends. Why is the last error; there is none when the peer closed without complaint:
+// with [CloseNormal], [CloseGoingAway] or no code.
+//
+//	for msg, err := range c.Messages(ctx) {
+//		if err != nil {
+//			return err
+//		}
+//		handle(msg)
+//	}
+func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for {
+			typ, msg, err := c.Read(ctx)
+			if err != nil {
+				var closed *CloseError
+				if !errors.As(err, &closed) || !closed.peaceful() {
+					yield(Message{}, err)
+				}
+				return
+			}
+			if !yield(Message{typ, msg}, nil) {
+				return
+			}
 		}
 	}
 }
@@ -75,11 +121,12 @@ func (c *Conn) fill(ctx context.Context) error {
 	if c.buf == nil {
 		c.buf = make([]byte, readBufferBytes)
 	}
-	release := interrupt(ctx, c.nc.SetReadDeadline)
+	release := interrupt(ctx, c.nc, net.Conn.SetReadDeadline)
 	n, err := c.nc.Read(c.buf)
 	release()
 	switch {
 	case n > 0:
+		c.alive.note()
 		c.pending = c.buf[:n] // an error that came with it comes again
 		return nil
 	case err == nil:

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,10 @@ type PanicError = loop.PanicError
 
 // ServerOptions change what a [Server] does. nil and the zero value are the same.
 type ServerOptions struct {
-	// AcceptOptions decide about the handshake, as for [Accept]. At most 255 subprotocols.
+	// AcceptOptions are those of [Accept]. There are at most 255 subprotocols; the times of
+	// KeepAlive are rounded to whole seconds, 255 at most, and its first ping comes earlier,
+	// so that those of many sockets are spread; context takeover, which costs memory for
+	// each connection, is not agreed upon: [CompressionTakeover] is [CompressionOn].
 	AcceptOptions
 	// Loops is the number of event loops; 0 is max(1, GOMAXPROCS-1). A program with
 	// nothing else to do wants GOMAXPROCS to be one more than there are cores, since a
@@ -60,25 +64,15 @@ type ServerOptions struct {
 	MaxPendingBytes int
 	// PendingPolicy says what becomes of a message for a socket that is full.
 	PendingPolicy PendingPolicy
-	// PingEvery is the time between pings, in whole seconds up to 255. 0 is 25 s, less than
-	// 0 sends none.
-	PingEvery time.Duration
-	// PongTimeout is how long a peer has for a sign of life after a ping, in whole seconds
-	// up to 255; 0 is 10 s. Then the connection ends.
-	PongTimeout time.Duration
 	// KeepMemory turns off that memory is given back to the system, at the cost of one
 	// collection, some seconds after a wave of a thousand sockets or more that came or went.
 	KeepMemory bool
 }
 
-// The defaults of [ServerOptions].
-const (
-	defaultPendingBytes = 1 << 20
-	defaultPingEvery    = 25 * time.Second
-	defaultPongTimeout  = 10 * time.Second
-)
+// defaultPendingBytes is what [ServerOptions].MaxPendingBytes is when it is 0.
+const defaultPendingBytes = 1 << 20
 
-// Server serves WebSockets on event loops: on Linux an idle one is a descriptor and 140
+// Server serves WebSockets on event loops: on Linux an idle one is a descriptor and 120
 // bytes, without goroutine or buffer. It is an http.Handler that takes the connection
 // of each handshake over from the HTTP server. A connection that is no *net.TCPConn or
 // *net.UnixConn, as under TLS, is served by a goroutine of its own behind the same
@@ -131,16 +125,15 @@ func (s *Server) setDefaults() error {
 	if o.MaxPendingBytes <= 0 {
 		o.MaxPendingBytes = defaultPendingBytes
 	}
-	if o.PingEvery == 0 {
-		o.PingEvery = defaultPingEvery
+	if every := o.KeepAlive.PingEvery; every > 0 {
+		s.pingTick, s.pongTick = ticks(every), ticks(cmp.Or(o.KeepAlive.PongTimeout, every))
 	}
-	if o.PongTimeout == 0 {
-		o.PongTimeout = defaultPongTimeout
+	if o.Compression.Mode == CompressionTakeover {
+		o.Compression.Mode = CompressionOn
 	}
-	if o.PingEvery > 0 {
-		s.pingTick = ticks(o.PingEvery)
+	if o.Compression.Threshold <= 0 {
+		o.Compression.Threshold = DefaultCompressionThreshold
 	}
-	s.pongTick = ticks(o.PongTimeout)
 	switch {
 	case len(o.Subprotocols) > 255:
 		return fmt.Errorf("%d subprotocols, at most 255 are possible", len(o.Subprotocols))
@@ -163,7 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server shuts down", http.StatusServiceUnavailable)
 		return
 	}
-	up, refusal := s.judge(r)
+	response, refusal := s.judge(r)
 	if refusal != nil {
 		maps.Copy(w.Header(), refusal.Header)
 		http.Error(w, refusal.Message, refusal.Status)
@@ -174,33 +167,40 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
 		return
 	}
-	protocol := chooseProtocol(up.Protocols, s.opts.Subprotocols)
-	if err := respond(nc, wire.AppendResponse(nil, up.Key, protocol, s.opts.Header)); err != nil {
+	if err := respond(nc, response.AppendTo(nil)); err != nil {
 		_ = nc.Close() // the client has gone
 		return
 	}
-	s.attach(nc, r, protocol, early)
+	s.attach(nc, r, response, early)
 }
 
-// judge decides whether a request is a handshake that is accepted.
-func (s *Server) judge(r *http.Request) (wire.Upgrade, *wire.Refusal) {
+// judge decides whether a request is a handshake that is accepted, and with what.
+func (s *Server) judge(r *http.Request) (wire.Response, *wire.Refusal) {
 	up, refusal := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
 	if refusal == nil {
 		refusal = s.opts.checkOrigin(up.Origin, r.Host)
 	}
-	return up, refusal
+	if refusal != nil {
+		return wire.Response{}, refusal
+	}
+	return wire.Response{
+		Key:      up.Key,
+		Protocol: chooseProtocol(up.Protocols, s.opts.Subprotocols),
+		Deflate:  s.opts.Compression.accept(up.Extensions),
+		Header:   s.opts.Header,
+	}, nil
 }
 
 // attach gives a connection whose handshake is done to the loop with the fewest. early is
 // what was received behind the handshake.
-func (s *Server) attach(nc net.Conn, r *http.Request, subprotocol string, early []byte) {
+func (s *Server) attach(nc net.Conn, r *http.Request, response wire.Response, early []byte) {
 	sh := s.shards[s.loops.Next().Index()]
 	posted := sh.loop.Post(func() {
 		if s.closing.Load() {
 			_ = nc.Close() // it came in at the last moment
 			return
 		}
-		so := sh.newSocket(subprotocol)
+		so := sh.newSocket(response)
 		if err := sh.loop.Attach(&so.conn, nc, (*driver)(so)); err == nil {
 			so.begin(r, early)
 		}

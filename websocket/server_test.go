@@ -121,7 +121,7 @@ func (s *Server) attachPipe(t *testing.T) net.Conn {
 	t.Helper()
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
-	s.attach(a, httptest.NewRequest("GET", "/", nil), "", nil)
+	s.attach(a, httptest.NewRequest("GET", "/", nil), wire.Response{}, nil)
 	return b
 }
 
@@ -221,7 +221,7 @@ func TestServerGathersWrites(t *testing.T) {
 	var peer net.Conn
 	nc.Conn, peer = net.Pipe()
 	s := newServer(t, echoing(), ServerOptions{})
-	s.attach(nc, httptest.NewRequest("GET", "/", nil), "", nil)
+	s.attach(nc, httptest.NewRequest("GET", "/", nil), wire.Response{}, nil)
 	t.Cleanup(func() { _ = peer.Close() })
 
 	var in []byte

@@ -42,12 +42,16 @@ type shard struct {
 	spans     []span // what sockets have to send; the first is none
 	freeSpans []uint32
 	spare     []*tape
-	idle      []*transit // unused
-	response  []byte     // of a handshake, made here
+	idle      []*transit     // unused
+	scratch   []byte         // for a response, or a compressed message
+	inflater  *wire.Inflater // nil until the first compressed message
+	inflated  []byte         // what it made of the last one
 
-	// The prepared message written last, and where: whoever sends the same takes the same
-	// range. last is nil for none.
+	// The prepared message written last in the form for lastKey, and where: whoever sends
+	// the same takes the same range. lastTape is nil for none.
 	last     *PreparedMessage
+	lastKey  preparedKey
+	lastForm *prepared
 	lastTape *tape
 	lastAt   uint32
 }
@@ -67,11 +71,16 @@ func newShard(s *Server, l *loop.Loop) *shard {
 	return &shard{server: s, loop: l, tape: newTape(), spans: make([]span, 1)}
 }
 
-func (sh *shard) newSocket(subprotocol string) *Socket {
-	return &Socket{
+// newSocket makes the socket of a handshake that is answered with response.
+func (sh *shard) newSocket(response wire.Response) *Socket {
+	s := &Socket{
 		shard:       sh,
-		subprotocol: uint8(slices.Index(sh.server.opts.Subprotocols, subprotocol) + 1),
+		subprotocol: uint8(slices.Index(sh.server.opts.Subprotocols, response.Protocol) + 1),
 	}
+	if response.Deflate != nil {
+		s.windowBits = uint8(response.Deflate.SendBits(wire.Server))
+	}
+	return s
 }
 
 // goAway closes every socket of the loop.
@@ -132,7 +141,7 @@ func (sh *shard) release(t *tape) {
 func (sh *shard) reset(t *tape) {
 	t.b = t.b[:0]
 	if sh.lastTape == t {
-		sh.last, sh.lastTape = nil, nil
+		sh.last, sh.lastForm, sh.lastTape = nil, nil, nil
 	}
 }
 
@@ -144,7 +153,6 @@ func (sh *shard) transit() *transit {
 	} else {
 		t = new(transit)
 	}
-	t.decoder = wire.NewDecoder(wire.Server, &sh.server.limits)
 	return t
 }
 

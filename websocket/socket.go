@@ -31,6 +31,7 @@ type Socket struct {
 	transit     *transit // nil while nothing is half way
 	span        uint32   // the number of what is to be sent at the end of the turn, 0 for nothing
 	subprotocol uint8    // the number in the options, from 1; 0 for none
+	windowBits  uint8    // of what is sent compressed, 0 without compression
 	state       socketState
 	flags       socketFlags
 }
@@ -95,7 +96,7 @@ func (s *Socket) Write(typ MessageType, p []byte) error {
 	if err := s.admit(); err != nil {
 		return err
 	}
-	s.frame(wire.Opcode(typ), p)
+	s.message(wire.Opcode(typ), p)
 	return nil
 }
 
@@ -110,8 +111,8 @@ func (s *Socket) WritePrepared(m *PreparedMessage) error {
 }
 
 // Ping sends a ping with a payload of at most 125 bytes, more of which are an error. What
-// comes back is a sign of life like everything else, and not reported. A [Server] pings
-// by itself: see [ServerOptions].PingEvery.
+// comes back is a sign of life like everything else, and not reported. A [Server] can
+// ping by itself: see [KeepAlive].
 func (s *Socket) Ping(payload []byte) error {
 	if len(payload) > 125 {
 		return fmt.Errorf("websocket: ping: %d bytes of payload, at most 125 are possible (RFC 6455 §5.5)", len(payload))
@@ -204,10 +205,20 @@ func (s *Socket) finish(next socketState, err error, code CloseCode, reason stri
 
 // keepError notes what the handler is told in the end.
 func (s *Socket) keepError(err error) {
-	if s.transit == nil {
-		s.transit = s.shard.transit()
-	}
+	s.needTransit()
 	s.transit.err = err
+}
+
+// needTransit sees to it that the socket has a transit.
+func (s *Socket) needTransit() {
+	if s.transit != nil {
+		return
+	}
+	s.transit = s.shard.transit()
+	s.transit.decoder = wire.NewDecoder(wire.Server, &s.shard.server.limits)
+	if s.windowBits != 0 {
+		s.transit.decoder.AllowDeflate()
+	}
 }
 
 // begin is the first thing to happen to a socket, in the function that has attached it.

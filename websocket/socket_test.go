@@ -40,7 +40,7 @@ func (s *Server) attachCounting(t *testing.T) (*countingConn, net.Conn) {
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
 	nc := &countingConn{Conn: a}
-	s.attach(nc, httptest.NewRequest("GET", "/", nil), "", nil)
+	s.attach(nc, httptest.NewRequest("GET", "/", nil), wire.Response{}, nil)
 	return nc, b
 }
 
@@ -241,7 +241,8 @@ func TestPreparedMessageIsNotWrittenOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := string(m.frame)
+		frame := m.form(preparedKey{}).frame
+		before := string(frame)
 		s.do(t, func() { _ = s.all()[0].WritePrepared(m) })
 		synctest.Wait()
 		s.do(t, func() {
@@ -250,17 +251,25 @@ func TestPreparedMessageIsNotWrittenOver(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		if string(m.frame) != before {
+		if string(frame) != before {
 			t.Error("the frame has changed")
 		}
 		_ = s.Close()
 	})
 }
 
+// pinged are options in virtual time with pings.
+func pinged(every, timeout time.Duration) ServerOptions {
+	return ServerOptions{
+		Portable:      true,
+		AcceptOptions: AcceptOptions{KeepAlive: KeepAlive{PingEvery: every, PongTimeout: timeout}},
+	}
+}
+
 func TestServerPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := echoing()
-		s := newServer(t, h, ServerOptions{Portable: true, PingEvery: 20 * time.Second, PongTimeout: 5 * time.Second})
+		s := newServer(t, h, pinged(20*time.Second, 5*time.Second))
 		peer := s.attachPipe(t)
 		start := time.Now()
 		wantBytes(t, peer, "\x89\x00")
@@ -289,7 +298,7 @@ func TestPausedSocketIsNotPingedToDeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := echoing()
 		h.message = func(s *Socket, _ MessageType, _ []byte) { s.Pause() }
-		s := newServer(t, h, ServerOptions{Portable: true})
+		s := newServer(t, h, pinged(25*time.Second, 10*time.Second))
 		peer := s.attachPipe(t)
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
 		sendBytes(t, peer, masked(wire.Text, "pause")...)
@@ -309,7 +318,7 @@ func TestPausedSocketIsNotPingedToDeath(t *testing.T) {
 func TestCloseGivesUpOnASilentPeerOfASocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := echoing()
-		s := newServer(t, h, ServerOptions{Portable: true, PingEvery: -1})
+		s := newServer(t, h, ServerOptions{Portable: true})
 		peer := s.attachPipe(t)
 		synctest.Wait()
 		start := time.Now()

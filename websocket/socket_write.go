@@ -17,33 +17,67 @@ func (s *Socket) frame(op wire.Opcode, p []byte) {
 // It is valid until another socket gets a span.
 func (s *Socket) at() *span { return &s.shard.spans[s.span] }
 
+// message takes one message, and compresses it where that was agreed upon and helps.
+func (s *Socket) message(op wire.Opcode, p []byte) {
+	sh := s.shard
+	if s.windowBits == 0 || len(p) < sh.server.opts.Compression.Threshold {
+		s.frame(op, p)
+		return
+	}
+	sh.scratch = wire.AppendDeflated(sh.scratch[:0], p, int(s.windowBits), sh.server.opts.Compression.Level)
+	if c := sh.scratch; len(c) < len(p) {
+		s.commit(wire.AppendCompressedFrame(s.reserve(wire.MaxHeaderBytes+len(c)), op, c))
+	} else {
+		s.frame(op, p)
+	}
+	sh.scratch = reuse(sh.scratch)
+}
+
 // prepared takes the frame of m. If it was the last one taken on this loop, its bytes are
 // on the tape already.
 func (s *Socket) prepared(m *PreparedMessage) {
-	size := uint32(len(m.frame))
 	sh := s.shard
-	switch {
-	case s.delayed():
-	case sh.last == m && s.span == 0:
-		s.place(sh.lastTape, sh.lastAt, sh.lastAt+size)
-		return
-	case sh.last == m && s.at().tape == sh.lastTape && s.at().end == sh.lastAt:
-		s.at().end += size
-		return
-	case s.span == 0 && size > flushAtBytes:
-		s.place(&tape{b: m.frame}, 0, size)
-		sh.remember(m, s.at())
+	key := s.key(m)
+	if sh.lastTape == nil || sh.last != m || sh.lastKey != key {
+		s.prepare(m, key)
 		return
 	}
-	s.commit(append(s.reserve(len(m.frame)), m.frame...))
-	if s.span != 0 { // else it waits behind what the network has not taken
-		sh.remember(m, s.at())
+	end := sh.lastAt + uint32(len(sh.lastForm.frame))
+	switch {
+	case s.delayed():
+		s.prepare(m, key)
+	case s.span == 0:
+		s.place(sh.lastTape, sh.lastAt, end)
+	case s.at().tape == sh.lastTape && s.at().end == sh.lastAt:
+		s.at().end = end
+	default:
+		s.prepare(m, key)
 	}
 }
 
-// remember notes that the frame of m is the last of a span.
-func (sh *shard) remember(m *PreparedMessage, at *span) {
-	sh.last, sh.lastTape, sh.lastAt = m, at.tape, at.end-uint32(len(m.frame))
+// key says in which form the socket sends m.
+func (s *Socket) key(m *PreparedMessage) preparedKey {
+	if o := &s.shard.server.opts.Compression; s.windowBits != 0 && len(m.payload) >= o.Threshold {
+		return preparedKey{int(s.windowBits), o.Level}
+	}
+	return preparedKey{}
+}
+
+// prepare takes the frame of m where it is not on the tape, or not where the socket needs it.
+func (s *Socket) prepare(m *PreparedMessage, key preparedKey) {
+	form := m.form(key)
+	size := len(form.frame)
+	if s.span == 0 && !s.delayed() && size > flushAtBytes {
+		s.place(&tape{b: form.frame}, 0, uint32(size))
+	} else {
+		s.commit(append(s.reserve(size), form.frame...))
+	}
+	if s.span == 0 {
+		return // it waits behind what the network has not taken
+	}
+	sh, at := s.shard, s.at()
+	sh.last, sh.lastKey, sh.lastForm = m, key, form
+	sh.lastTape, sh.lastAt = at.tape, at.end-uint32(size)
 }
 
 // delayed reports whether the network has not taken what was sent before: then what
@@ -123,9 +157,7 @@ func (s *Socket) push() {
 	b := at.tape.b[at.start:at.end]
 	n, err := s.conn.Write(b)
 	if err == nil && n < len(b) {
-		if s.transit == nil {
-			s.transit = s.shard.transit()
-		}
+		s.needTransit()
 		s.transit.out = append(s.transit.out, b[n:]...)
 	}
 	s.drop()

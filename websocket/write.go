@@ -4,10 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
+	"net"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"hocket.dev/wire"
 )
@@ -26,13 +25,37 @@ var frames = sync.Pool{New: func() any { return new([frameBytes]byte) }}
 // [ErrNotUTF8], a [*CloseError] when the connection was lost or the peer has closed, and
 // net.ErrClosed after Close or CloseNow.
 func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
-	switch {
-	case typ != Text && typ != Binary:
-		return fmt.Errorf("websocket: write: message type %d is neither Text nor Binary", typ)
-	case typ == Text && !utf8.Valid(p):
-		return fmt.Errorf("websocket: write: %w", ErrNotUTF8)
+	if err := checkMessage(typ, p); err != nil {
+		return err
 	}
-	return c.send(ctx, wire.Opcode(typ), p)
+	if c.deflate.wants(len(p)) {
+		return c.sendCompressed(ctx, wire.Opcode(typ), p)
+	}
+	return c.send(ctx, frame{op: wire.Opcode(typ), last: true}, p)
+}
+
+// sendCompressed is send for a message that is to be compressed.
+func (c *Conn) sendCompressed(ctx context.Context, op wire.Opcode, p []byte) error {
+	s := scratches.Get().(*scratch)
+	defer s.done()
+	f := frame{op: op, last: true, compressed: true}
+	if c.deflate.send.Window == nil {
+		if s.b = c.deflate.send.Append(s.b[:0], p); len(s.b) >= len(p) {
+			f.compressed = false // it became no smaller
+			return c.send(ctx, f, p)
+		}
+		return c.send(ctx, f, s.b)
+	}
+	// Messages that refer to each other are compressed in the order they are sent.
+	if err := c.acquireMessage(ctx); err != nil {
+		return err
+	}
+	defer c.releaseWriting()
+	if c.closeSent {
+		return errClosed
+	}
+	s.b = c.deflate.send.Append(s.b[:0], p)
+	return c.write(ctx, f, s.b)
 }
 
 // Ping sends a ping and waits for its pong, so that a peer that has vanished is
@@ -46,7 +69,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 		delete(c.pings, id)
 		c.mu.Unlock()
 	}()
-	if err := c.send(ctx, wire.Ping, binary.BigEndian.AppendUint64(nil, id)); err != nil {
+	if err := c.send(ctx, frame{op: wire.Ping, last: true}, binary.BigEndian.AppendUint64(nil, id)); err != nil {
 		return err
 	}
 	select {
@@ -72,18 +95,70 @@ func (c *Conn) newPing() (id uint64, answered chan struct{}) {
 	return c.last, answered
 }
 
-// send writes one frame in its turn.
-func (c *Conn) send(ctx context.Context, op wire.Opcode, p []byte) error {
-	if err := c.acquire(ctx, c.writing, "write"); err != nil {
+// frame is a frame to be written, without its payload.
+type frame struct {
+	op         wire.Opcode
+	last       bool // of its message
+	compressed bool // RFC 7692 §6: only on the first frame of a message
+}
+
+// send writes one whole message or control frame in its turn.
+func (c *Conn) send(ctx context.Context, f frame, p []byte) error {
+	var err error
+	if f.op.Control() { // §5.4: it may stand between the frames of a message
+		err = c.acquire(ctx, c.writing, "write")
+	} else {
+		err = c.acquireMessage(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	defer c.releaseWriting()
 	if c.closeSent {
 		return errClosed
 	}
-	release := interrupt(ctx, c.nc.SetWriteDeadline)
-	err := c.writeFrame(op, p)
+	return c.write(ctx, f, p)
+}
+
+// acquireMessage takes the turn to write when no message is under way in frames.
+func (c *Conn) acquireMessage(ctx context.Context) error {
+	for {
+		if err := c.acquire(ctx, c.writing, "write"); err != nil {
+			return err
+		}
+		under := c.stream
+		if under == nil {
+			return nil
+		}
+		c.releaseWriting()
+		select {
+		case <-under:
+		case <-c.closed:
+			return c.reason()
+		case <-ctx.Done():
+			return canceled(ctx, "write")
+		}
+	}
+}
+
+// write writes one frame until ctx ends. Only in one's turn.
+func (c *Conn) write(ctx context.Context, f frame, p []byte) error {
+	release := interrupt(ctx, c.nc, net.Conn.SetWriteDeadline)
+	err := c.writeFrame(f, p)
 	release()
+	return c.written(ctx, err)
+}
+
+// writeBytes writes frames that are ready. Only in one's turn.
+func (c *Conn) writeBytes(ctx context.Context, b []byte) error {
+	release := interrupt(ctx, c.nc, net.Conn.SetWriteDeadline)
+	_, err := c.nc.Write(b)
+	release()
+	return c.written(ctx, err)
+}
+
+// written ends the connection when a write failed.
+func (c *Conn) written(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -147,16 +222,19 @@ func (c *Conn) writeControl(op wire.Opcode, p []byte) error {
 	if err := c.nc.SetWriteDeadline(time.Now().Add(closeTimeout)); err != nil {
 		return err
 	}
-	err := c.writeFrame(op, p)
+	err := c.writeFrame(frame{op: op, last: true}, p)
 	_ = c.nc.SetWriteDeadline(time.Time{}) // fails where the peer has closed behind reading the frame
 	return err
 }
 
 // writeFrame writes one frame. Only in one's turn.
-func (c *Conn) writeFrame(op wire.Opcode, p []byte) error {
+func (c *Conn) writeFrame(f frame, p []byte) error {
 	buf := frames.Get().(*[frameBytes]byte)
 	defer frames.Put(buf)
-	h := wire.Header{Fin: true, Op: op, Length: int64(len(p)), Masked: c.role == wire.Client}
+	h := wire.Header{Fin: f.last, Op: f.op, Length: int64(len(p)), Masked: c.role == wire.Client}
+	if f.compressed {
+		h.Rsv = wire.RSV1
+	}
 	if h.Masked {
 		_, _ = rand.Read(h.Key[:]) // never fails; §5.3: a new key, not to be predicted, for each frame
 	}

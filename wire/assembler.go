@@ -7,6 +7,14 @@ type Assembler struct {
 	buf []byte // nil between messages
 }
 
+// Take gives away what is there of a message that is half there, nil for nothing, for who
+// goes on with its pieces in another way.
+func (a *Assembler) Take() []byte {
+	b := a.buf
+	a.buf = nil
+	return b
+}
+
 // Add takes the next event of a [Decoder] and returns the message when ev completes
 // it. A message that came in one piece is returned as it is, without a copy: then
 // msg lies inside the bytes given to Next, and is valid as long as they are. Any

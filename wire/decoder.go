@@ -12,7 +12,9 @@ import (
 type Limits struct {
 	// MessageBytes is the size of a whole message over all its fragments, in bytes.
 	// It is checked when a frame's header is there, before its payload comes. A
-	// message over it fails with [CloseTooBig].
+	// message over it fails with [CloseTooBig]. A compressed message may have an eighth
+	// and 128 bytes more as it comes, as compressing can make it larger; the [Inflater]
+	// then holds it to the limit as it is.
 	MessageBytes int64
 	// Fragments is the number of frames of one message, control frames between them
 	// not counted. A message over it fails with [CloseTooBig].
@@ -37,6 +39,10 @@ type Event struct {
 	// First and Last say that this piece begins, and ends, its message. A piece can
 	// be empty: an empty message is one event with both set.
 	First, Last bool
+	// Compressed says that the message is compressed (RFC 7692 §6), the same for every
+	// piece. Its text has not been checked: an [Inflater] does both. Only after
+	// [Decoder.AllowDeflate].
+	Compressed bool
 	// Payload is unmasked, lies inside the bytes given to Next (or, for a control
 	// frame that came in parts, in a buffer of its own) and is valid until the next
 	// call. For KindClose it is the reason, in valid UTF-8.
@@ -69,9 +75,21 @@ type Decoder struct {
 	inFrame bool   // the header is read, the payload is not
 	frame   byte   // FIN and opcode of the current frame, as in its first byte
 	message Opcode // Text or Binary while a message is open, else Continuation
-	begun   bool   // the message's first piece has been handed out
+	flags   decoderFlags
 	text    utf8State
 }
+
+// decoderFlags are kept in one byte, for a Decoder of 64 bytes.
+type decoderFlags uint8
+
+const (
+	flagDeflate    decoderFlags = 1 << iota // permessage-deflate was negotiated
+	flagCompressed                          // the current message is compressed
+	flagBegun                               // the current message's first piece has been handed out
+)
+
+// has reports whether f is set.
+func (d *Decoder) has(f decoderFlags) bool { return d.flags&f != 0 }
 
 // controlBuffer holds a control payload until it is whole.
 type controlBuffer struct {
@@ -83,6 +101,10 @@ type controlBuffer struct {
 func NewDecoder(role Role, limits *Limits) Decoder {
 	return Decoder{role: role, limits: limits}
 }
+
+// AllowDeflate says that permessage-deflate was negotiated, so that messages may come
+// compressed (RFC 7692 §6). It must be called before the first Next.
+func (d *Decoder) AllowDeflate() { d.flags |= flagDeflate }
 
 // Idle reports that the decoder stands between messages: no header, frame or
 // message is half read.
@@ -172,11 +194,12 @@ func (d *Decoder) readHeader(b []byte) (n int, broken *Error) {
 func (d *Decoder) checkStart(b0, b1 byte) *Error {
 	op, fin := Opcode(b0&bitsOpcode), b0&bitFin != 0
 	switch {
-	case b0&bitsRsv != 0:
-		// permessage-deflate (RFC 7692 §6) has its place here: where it was negotiated,
-		// RSV1 is allowed on the first frame of a message, and nowhere else. The text of
-		// such a message is checked after decompression instead of in dataEvent.
+	case b0&bitsRsv&^RSV1 != 0, b0&RSV1 != 0 && !d.has(flagDeflate):
 		return errReservedBits
+	case b0&RSV1 != 0 && op.Control():
+		return errControlCompressed
+	case b0&RSV1 != 0 && op == Continuation:
+		return errContinuationCompressed
 	case !op.known():
 		return errOpcode
 	case (b1&bitMask != 0) != (d.role == Server):
@@ -196,6 +219,9 @@ func (d *Decoder) checkStart(b0, b1 byte) *Error {
 // open begins the frame of h, after the caller's limits.
 func (d *Decoder) open(h Header) *Error {
 	if !h.Op.Control() {
+		if h.Rsv != 0 {
+			d.flags |= flagCompressed // checkStart has let RSV1 through, and only here
+		}
 		if broken := d.count(h.Length); broken != nil {
 			return broken
 		}
@@ -224,7 +250,9 @@ func (d *Decoder) count(length int64) *Error {
 		return nil
 	}
 	if most := d.limits.MessageBytes; most > 0 && d.total > most {
-		return errMessageSize
+		if !d.has(flagCompressed) || d.total-most > most/8+128 {
+			return errMessageSize
+		}
 	}
 	if most := d.limits.Fragments; most > 0 && int64(d.fragments) > int64(most) {
 		return errFragments
@@ -251,18 +279,20 @@ func (d *Decoder) unmask(p []byte) {
 func (d *Decoder) dataEvent(p []byte) (Event, *Error) {
 	ev := Event{
 		Kind: KindData, Op: d.message, Payload: p,
-		First: !d.begun, Last: d.frame&bitFin != 0 && d.left == 0,
+		First: !d.has(flagBegun), Last: d.frame&bitFin != 0 && d.left == 0,
+		Compressed: d.has(flagCompressed),
 	}
-	if d.message == Text {
+	if d.message == Text && !ev.Compressed {
 		d.text = d.text.over(p)
 		if d.text == utf8Invalid || ev.Last && d.text != utf8Whole {
 			return Event{}, errText
 		}
 	}
-	d.begun = true
+	d.flags |= flagBegun
 	d.inFrame = d.left > 0
 	if ev.Last {
-		d.message, d.begun, d.total, d.fragments = Continuation, false, 0, 0
+		d.message, d.total, d.fragments = Continuation, 0, 0
+		d.flags &^= flagBegun | flagCompressed
 	}
 	return ev, nil
 }

@@ -1,4 +1,4 @@
-// Package wire is the WebSocket protocol (RFC 6455) without input or output:
+// Package wire is the WebSocket protocol (RFC 6455, RFC 7692) without input or output:
 // bytes go in, events come out, for the server's and for the client's side of a
 // connection. It starts no goroutine, reads no clock, takes no lock, and keeps
 // no buffer for a connection that is idle. So one implementation serves an
@@ -12,12 +12,14 @@
 //   - [Assembler] joins the pieces of a message for who wants whole messages.
 //   - [AppendFrame], [AppendMaskedFrame], [AppendClose] and [AppendHeader] write
 //     frames.
-//   - [ParseUpgrade] and [AppendResponse] decide and answer the opening
-//     handshake on a server, [AppendRequest] and [CheckResponse] on a client.
+//   - [ParseUpgrade] and [Response] decide and answer the opening handshake on a
+//     server, [Request] makes it and checks the answer on a client.
+//   - [AcceptDeflate] and Request.Deflate negotiate permessage-deflate, other
+//     extensions are declined; [AppendDeflated] compresses a message once for many
+//     receivers, an [Inflater] undoes compression within a limit.
 //
 // What is left out: sockets, timeouts, answering pings, the order of the closing
-// handshake, who may connect. That belongs to the caller. Extensions are not
-// negotiated.
+// handshake, who may connect. That belongs to the caller.
 //
 // A receiver in a few lines; read is whatever fills a buffer:
 //
@@ -44,6 +46,20 @@
 //			}
 //		}
 //	}
+//
+// With permessage-deflate the decoder is told by [Decoder.AllowDeflate], and a whole
+// message with Compressed set goes through an inflater, of which a loop needs one for
+// all its connections:
+//
+//	if msg, done := whole.Add(ev); done && ev.Compressed {
+//		out, err = inflater.Append(out[:0], msg, wire.Inflation{Op: ev.Op, MaxBytes: 1 << 20})
+//		// an error is a *wire.Error, as those of Next
+//	}
+//
+// Where the peer may take over contexts ([Deflate.ReceivesTakeover]) the connection also
+// needs a [Window], which holds up to 1<<bits bytes. By answering
+// client_no_context_takeover a server spares itself that: then an idle connection holds
+// nothing for compression. What is sent needs no context unless the program wants it.
 //
 // Nothing here may be used from two goroutines at once, except what takes no
 // receiver and [Limits], which are only read.

@@ -10,7 +10,7 @@ import (
 
 // FuzzDecoder holds that where the bytes are cut makes no difference: not to the
 // messages, not to the control frames, not to the error. cuts gives the sizes of the
-// reads; flags choose the role and small limits.
+// reads; flags choose the role, small limits and compression.
 func FuzzDecoder(f *testing.F) {
 	add := func(flags byte, cuts string, frames ...[]byte) {
 		f.Add(slices.Concat(frames...), []byte(cuts), flags)
@@ -24,6 +24,9 @@ func FuzzDecoder(f *testing.F) {
 	add(0, "\x01", []byte{0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
 	add(1, "\x01", []byte{0x82, 0x7f, 0, 0, 0, 0, 0, 0, 0, 2, 'a', 'b'})
 
+	add(8, "\x03", frame(Server, Header{Op: Text, Rsv: RSV1}, "\xf2\x48"), fin(Ping, "p"), fin(Continuation, "\xcd\xc9\xc9\x07\x00"), fin(Text, "\xff"))
+	add(8, "\x01", frame(Server, Header{Op: Ping, Fin: true, Rsv: RSV1}, ""))
+
 	f.Fuzz(func(t *testing.T, in, cuts []byte, flags byte) {
 		role, limits := Role(flags&1), &Limits{}
 		if flags&2 != 0 {
@@ -32,8 +35,13 @@ func FuzzDecoder(f *testing.F) {
 		if flags&4 != 0 {
 			limits.Fragments = 3
 		}
-		whole := decodeAll(role, limits, in)
-		cut := newRecorder(role, limits)
+		whole, cut, bytewise := newRecorder(role, limits), newRecorder(role, limits), newRecorder(role, limits)
+		if flags&8 != 0 {
+			whole.d.AllowDeflate()
+			cut.d.AllowDeflate()
+			bytewise.d.AllowDeflate()
+		}
+		whole.feed(in)
 		for rest, i := in, 0; len(rest) > 0; i++ {
 			n := len(rest)
 			if len(cuts) > 0 {
@@ -43,7 +51,10 @@ func FuzzDecoder(f *testing.F) {
 			rest = rest[n:]
 		}
 		wantSame(t, whole, cut)
-		wantSame(t, whole, decodeBytewise(role, limits, in))
+		for i := range in {
+			bytewise.feed(in[i : i+1])
+		}
+		wantSame(t, whole, bytewise)
 	})
 }
 

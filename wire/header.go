@@ -9,6 +9,10 @@ import (
 // length and a masking key (§5.2).
 const MaxHeaderBytes = 14
 
+// RSV1 is the reserved bit that says, on the first frame of a message, that the message is
+// compressed (RFC 7692 §6), for [Header].Rsv.
+const RSV1 = 0x40
+
 // The bits of a header's first two bytes (§5.2).
 const (
 	bitFin     = 0x80
@@ -113,6 +117,13 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	dst = AppendHeader(dst, Header{Fin: true, Op: op, Length: int64(len(payload))})
 	return append(dst, payload...)
+}
+
+// AppendCompressedFrame is [AppendFrame] for a message compressed by [AppendDeflated] or a
+// [Deflater] (RFC 7692 §6.1): op is Text or Binary.
+func AppendCompressedFrame(dst []byte, op Opcode, compressed []byte) []byte {
+	dst = AppendHeader(dst, Header{Fin: true, Rsv: RSV1, Op: op, Length: int64(len(compressed))})
+	return append(dst, compressed...)
 }
 
 // AppendMaskedFrame is [AppendFrame] for a client. The payload is copied and the

@@ -47,7 +47,11 @@ func (r *recorder) note(ev Event, err error) {
 		r.open = ev.Op
 		r.partial = append(r.partial, ev.Payload...)
 		if ev.Last {
-			r.seen = append(r.seen, fmt.Sprintf("%s %q", ev.Op, r.partial))
+			kind := ev.Op.String()
+			if ev.Compressed {
+				kind = "compressed " + kind
+			}
+			r.seen = append(r.seen, fmt.Sprintf("%s %q", kind, r.partial))
 			r.partial, r.open = nil, Continuation
 		}
 	case KindPing:

@@ -21,6 +21,14 @@ func (r Role) String() string {
 	return "server"
 }
 
+// peer returns the other side.
+func (r Role) peer() Role {
+	if r == Client {
+		return Server
+	}
+	return Client
+}
+
 // Opcode says what a frame carries (§5.2). It has four bits on the wire.
 type Opcode uint8
 

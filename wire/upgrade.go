@@ -24,10 +24,10 @@ const version = "13"
 // Upgrade is a well-formed opening handshake (§4.2.1). Whether its origin may
 // connect and which subprotocol is chosen is the server's decision.
 type Upgrade struct {
-	Key        string   // Sec-WebSocket-Key, for [AppendResponse]
-	Protocols  []string // subprotocols offered, the client's favourite first
-	Extensions []string // extensions offered, each with its parameters, unparsed
-	Origin     string   // of the page in a browser; "" from programs
+	Key        string      // Sec-WebSocket-Key, for [AppendResponse]
+	Protocols  []string    // subprotocols offered, the client's favourite first
+	Extensions []Extension // extensions offered, the client's favourite first; see [AcceptDeflate]
+	Origin     string      // of the page in a browser; "" from programs
 }
 
 // Refusal is the answer to a request that is no WebSocket handshake. It is the
@@ -35,8 +35,8 @@ type Upgrade struct {
 type Refusal struct {
 	Status int // HTTP status
 	// Reason is a stable label for metrics: "not_get", "http_version", "no_host",
-	// "no_upgrade", "no_connection", "bad_version", "no_key", "bad_key" or
-	// "bad_protocol".
+	// "no_upgrade", "no_connection", "bad_version", "no_key", "bad_key",
+	// "bad_protocol" or "bad_extension".
 	Reason  string
 	Message string              // what was wrong and what would be right, for a person
 	Header  map[string][]string // to be sent with it, canonical keys; nil for none
@@ -69,9 +69,12 @@ func ParseUpgrade(method string, protoMajor, protoMinor int, host string, header
 		return Upgrade{}, refusal
 	}
 	u := Upgrade{
-		Key:        trim(header[keyKey][0]),
-		Protocols:  listItems(header[keyProtocol]),
-		Extensions: listItems(header[keyExtensions]),
+		Key:       trim(header[keyKey][0]),
+		Protocols: listItems(header[keyProtocol]),
+	}
+	var err error
+	if u.Extensions, err = ParseExtensions(header[keyExtensions]); err != nil {
+		return Upgrade{}, &Refusal{400, "bad_extension", "Sec-WebSocket-Extensions: " + err.Error(), nil}
 	}
 	if origin := header["Origin"]; len(origin) > 0 {
 		u.Origin = origin[0]
@@ -143,19 +146,35 @@ func AcceptKey(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// AppendResponse appends the response that completes a handshake (§4.2.2) to dst and
-// returns the extended slice: status 101, the accept key, protocol unless it is "",
-// and the extra headers in alphabetical order. protocol must be one the client
-// offered. Of extra, names that are no token and the handshake's own headers are left
-// out, and line breaks in values become spaces, so no value can add a header.
+// Response is what a server answers to a handshake it accepts (§4.2.2).
+type Response struct {
+	Key      string              // of the [Upgrade]
+	Protocol string              // one that the client offered, "" for none
+	Deflate  *Deflate            // from [AcceptDeflate], nil for no compression
+	Header   map[string][]string // further headers, such as Set-Cookie
+}
+
+// AppendResponse is [Response.AppendTo] without compression.
 func AppendResponse(dst []byte, key, protocol string, extra map[string][]string) []byte {
+	return Response{Key: key, Protocol: protocol, Header: extra}.AppendTo(dst)
+}
+
+// AppendTo appends the response that completes a handshake (§4.2.2) to dst and returns
+// the extended slice: status 101, the accept key, the subprotocol, the compression, and
+// the further headers in alphabetical order. Of those, names that are no token and the
+// handshake's own headers are left out, and line breaks in values become spaces, so no
+// value can add a header.
+func (r Response) AppendTo(dst []byte) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(dst, AcceptKey(key)...)
+	dst = append(dst, AcceptKey(r.Key)...)
 	dst = append(dst, "\r\n"...)
-	if protocol != "" {
-		dst = appendLine(dst, "Sec-WebSocket-Protocol", protocol)
+	if r.Protocol != "" {
+		dst = appendLine(dst, "Sec-WebSocket-Protocol", r.Protocol)
 	}
-	dst = appendExtra(dst, extra)
+	if r.Deflate != nil {
+		dst = appendLine(dst, "Sec-WebSocket-Extensions", r.Deflate.String())
+	}
+	dst = appendExtra(dst, r.Header)
 	return append(dst, "\r\n"...)
 }
 

@@ -35,16 +35,20 @@ func TestParseUpgrade(t *testing.T) {
 		"Connection":               {"keep-alive", "foo, uPgRaDe"},
 		"Sec-Websocket-Key":        {" dGhlIHNhbXBsZSBub25jZQ== "},
 		"Sec-Websocket-Protocol":   {"chat,,  superchat", "third"},
-		"Sec-Websocket-Extensions": {`permessage-deflate; client_max_window_bits, x; a="b\",c"`, "y"},
+		"Sec-Websocket-Extensions": {`permessage-deflate; client_max_window_bits, x; a="b\-c"`, "y"},
 	}))
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
 	want := Upgrade{
-		Key:        "dGhlIHNhbXBsZSBub25jZQ==",
-		Protocols:  []string{"chat", "superchat", "third"},
-		Extensions: []string{"permessage-deflate; client_max_window_bits", `x; a="b\",c"`, "y"},
-		Origin:     "http://example.com",
+		Key:       "dGhlIHNhbXBsZSBub25jZQ==",
+		Protocols: []string{"chat", "superchat", "third"},
+		Extensions: []Extension{
+			{Name: "permessage-deflate", Params: []Param{{Name: "client_max_window_bits"}}},
+			{Name: "x", Params: []Param{{Name: "a", Value: "b-c", HasValue: true}}},
+			{Name: "y"},
+		},
+		Origin: "http://example.com",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -87,6 +91,7 @@ func TestRefusals(t *testing.T) {
 		{"§4.4 no version", get(http.Header{version13: nil}), 426, "bad_version", "13", "Sec-Websocket-Version: 13"},
 		{"§4.4 version 8", get(http.Header{version13: {"8"}}), 426, "bad_version", "13", "Sec-Websocket-Version: 13"},
 		{"§11.3.5 two versions", get(http.Header{version13: {"13", "8"}}), 426, "bad_version", "13", "Sec-Websocket-Version: 13"},
+		{"§9.1 a quoted value that is no token", get(http.Header{"Sec-Websocket-Extensions": {`x; a="b\",c"`}}), 400, "bad_extension", "§9.1", ""},
 		{"§4.1.10 a subprotocol that is no token", get(http.Header{"Sec-Websocket-Protocol": {"a, b c"}}), 400, "bad_protocol", `"b c"`, ""},
 	}
 	for _, tt := range tests {

@@ -19,9 +19,9 @@ func (benchCmd) Help() string {
 
 Examples:
   hocket bench ws://127.0.0.1:8000/v1/ws
-  hocket bench -n 5000 -r 20 -d 30s --pid $(pgrep -x hocket) ws://127.0.0.1:8000/v1/ws
+  hocket bench -n 5000 -r 20 -d 30s --pid $(pgrep -f 'hocket serve') ws://127.0.0.1:8000/v1/ws
   hocket bench --closed -n 100 ws://127.0.0.1:8000/v1/ws
-  hocket bench --idle -n 15000 --pid $(pgrep -x hocket) ws://127.0.0.1:8000/v1/ws`
+  hocket bench --idle -n 15000 --pid $(pgrep -f 'hocket serve') ws://127.0.0.1:8000/v1/ws`
 }
 
 // Run makes one run.

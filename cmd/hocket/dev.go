@@ -35,7 +35,7 @@ func openForDev(file *config.File) {
 // to rely on consecutive ones.
 func addDemo(c *hocket.Config, file *config.File) {
 	demo := c.Fallback
-	demo.Pattern, demo.Publish = demoChannel, hocket.ByServer
+	demo.Pattern, demo.Publish = demoChannel, hocket.PublishServer
 	if !slices.ContainsFunc(c.Channels, func(r hocket.Rule) bool { return r.Pattern == demoChannel }) {
 		c.Channels = append([]hocket.Rule{demo}, c.Channels...)
 	}

@@ -95,7 +95,7 @@ func (s *subCmd) from() client.Start {
 	case s.Last > 0:
 		return client.Last(s.Last)
 	case s.Since > 0:
-		return client.Since(time.Now().Add(-s.Since))
+		return client.Since(s.Since)
 	case s.State:
 		return client.State()
 	}

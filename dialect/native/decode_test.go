@@ -3,6 +3,7 @@ package native
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,7 +89,7 @@ func TestDecodeSubscribe(t *testing.T) {
 		{`{"from":"live","presence":false,"other":{}}`, dialect.SubscribeArgs{}},
 		{`{"from":null,"presence":true}`, dialect.SubscribeArgs{Presence: dialect.PresenceMember}},
 		{`{"from":{"last":50},"presence":"watch"}`, dialect.SubscribeArgs{Start: dialect.StartLast, Last: 50, Presence: dialect.PresenceWatch}},
-		{`{"from":{"since_ms":1795000000000}}`, dialect.SubscribeArgs{Start: dialect.StartSince, SinceMS: 1795000000000}},
+		{`{"from":{"since_ms":120000}}`, dialect.SubscribeArgs{Start: dialect.StartSince, Since: 2 * time.Minute}},
 		{`{"from":{"epoch":"k3","offset":41}}`, dialect.SubscribeArgs{Start: dialect.StartPosition, Epoch: "k3", Offset: 41}},
 		{`{"from":"state"}`, dialect.SubscribeArgs{Start: dialect.StartState}},
 		{`{"presence":{"epoch":"p1","offset":0}}`, dialect.SubscribeArgs{
@@ -142,7 +143,8 @@ func TestDecodeErrorsNameFieldAndRemedy(t *testing.T) {
 		{`"type":"subscribe","channel":"c","payload":{"from":{}}`, dialect.InvalidPosition, fromForms + `: exactly one of them`},
 		{`"type":"subscribe","channel":"c","payload":{"from":{"last":1,"epoch":"k"}}`, dialect.InvalidPosition, fromForms + `: exactly one of them`},
 		{`"type":"subscribe","channel":"c","payload":{"from":{"last":-1}}`, dialect.InvalidPosition, `last must be a whole number from 0 to 2147483647, not -1`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":1.5}}`, dialect.InvalidPosition, `since_ms must be a whole number from 0 to 9007199254740991, not 1.5`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":1.5}}`, dialect.InvalidPosition, `since_ms must be a whole number from 0 to 31622400000, not 1.5`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":31622400001}}`, dialect.InvalidPosition, `since_ms must be a whole number from 0 to 31622400000, not 31622400001`},
 		{`"type":"subscribe","channel":"c","payload":{"from":{"offset":1}}`, dialect.InvalidPosition, `from must name both epoch and offset, as in {"epoch":"k3","offset":41}`},
 		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":3,"offset":1}}`, dialect.InvalidPosition, `epoch must be a string, not 3`},
 		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":"k","offset":"x"}}`, dialect.InvalidPosition, `offset must be a whole number from 0 to 9007199254740991, not "x"`},

@@ -1,6 +1,8 @@
 package native
 
 import (
+	"time"
+
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
 )
@@ -17,6 +19,9 @@ const maxOffset = 1<<53 - 1
 
 // maxDepth is how deep arrays and objects may be nested in a message, the message itself included.
 const maxDepth = 128
+
+// maxSince is how far back a subscription may begin by time. No log is kept for longer than that.
+const maxSince = 366 * 24 * time.Hour
 
 // New returns the native dialect. It holds no state.
 func New() dialect.Dialect { return native{} }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"math"
+	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
@@ -91,8 +92,8 @@ func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 		a.Start, a.Last = dialect.StartLast, int(n)
 		return err
 	case since != nil:
-		n, err := whole(dialect.InvalidPosition, "since_ms", since, 0, maxOffset)
-		a.Start, a.SinceMS = dialect.StartSince, int64(n)
+		n, err := whole(dialect.InvalidPosition, "since_ms", since, 0, uint64(maxSince.Milliseconds()))
+		a.Start, a.Since = dialect.StartSince, time.Duration(n)*time.Millisecond
 		return err
 	}
 	p, err := decodePosition("from", epoch, offset)

@@ -34,5 +34,9 @@ func main() {
 	}()
 	http.Handle("/v1/", rt)
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("my own page\n")) })
-	log.Fatal(http.ListenAndServe(os.Args[1], nil))
+	address := "localhost:8000"
+	if len(os.Args) > 1 {
+		address = os.Args[1]
+	}
+	log.Fatal(http.ListenAndServe(address, nil))
 }

@@ -34,7 +34,7 @@ func start(t *testing.T, adjust func(*hocket.Config)) *server {
 	cfg := hocket.Config{
 		Node: "n1", Anonymous: true, APIKeys: []string{"another", testKey}, Portable: true, Loops: 2, Drain: time.Millisecond,
 		Channels: []hocket.Rule{
-			{Pattern: "ticker:>", History: hocket.History{Count: 100}, Publish: hocket.ByServer},
+			{Pattern: "ticker:>", History: hocket.History{Count: 100}, Publish: hocket.PublishServer},
 			{Pattern: "bare:>"},
 		},
 		Fallback: hocket.Rule{History: hocket.History{Count: 100}, Presence: true},

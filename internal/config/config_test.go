@@ -80,7 +80,7 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 	want := hocket.Config{
 		Node: "n1", PingEvery: 5 * time.Second, PongTimeout: 2 * time.Second, Drain: 100 * time.Millisecond, WindowBytes: 2 << 20,
 		Channels: []hocket.Rule{{Pattern: "a", History: hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second}, Presence: true,
-			Publish: hocket.ByServer, Overflow: hocket.OverflowDisconnect}},
+			Publish: hocket.PublishServer, Overflow: hocket.OverflowDisconnect}},
 		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute}},
 		Limits: hocket.Limits{MessageBytes: 1 << 10, Subscriptions: 2, OpenRequests: 3, OutboxBytes: 4 << 10, HistoryEntries: 5,
 			HistoryBytes: 6 << 10, InfoBytes: 7, CallTimeout: 8 * time.Second, ProofTimeout: 9 * time.Second},
@@ -112,6 +112,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"memory_bytes: 99999999TiB", `hocket.yaml:1: memory_bytes: "99999999TiB" is no size: write it like 65536, 64KiB, 16MiB or 2GiB`},
 		{"limits:\n  subscriptions: many", `hocket.yaml:2: limits.subscriptions: "many" is no whole number`},
 		{"limits:\n  open_requests: 0", `hocket.yaml:2: limits.open_requests: "0" is less than 1`},
+		{"limits:\n  message_bytes: 1TiB", `hocket.yaml:2: limits.message_bytes: "1TiB" is more than 64MiB`},
 		{"channels:\n- pattern: chat:*\n  history:\n    age: 10 minutes", `hocket.yaml:4: channels[0].history.age: "10 minutes" is no duration: write it like 90s, 10m or 1h30m`},
 		{"channels:\n- pattern: a\n  history: {count: -1}", `hocket.yaml:3: channels[0].history.count: "-1" is less than 0`},
 		{"channels:\n- pattern: a\n  publish: nobody", `hocket.yaml:3: channels[0].publish: "nobody" is none of clients, server`},

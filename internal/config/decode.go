@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"errors"
 	"fmt"
@@ -144,22 +145,31 @@ func set(v reflect.Value, text string, tag reflect.StructTag) error {
 	default:
 		panic(fmt.Sprintf("config: no way to read a %s", v.Type()))
 	}
-	return checkMin(v, text, tag)
+	return checkRange(v, text, tag)
 }
 
-// checkMin refuses numbers below the field's smallest, which is 0 when it names none.
-func checkMin(v reflect.Value, text string, tag reflect.StructTag) error {
-	smallest := reflect.New(v.Type()).Elem()
-	least := tag.Get("min")
-	if least == "" {
-		least = "0"
-	} else if err := set(smallest, least, ""); err != nil {
-		panic("config: " + err.Error())
-	}
-	if v.Int() < smallest.Int() {
-		return fmt.Errorf("%q is less than %s", text, least)
+// checkRange refuses numbers below the field's smallest, which is 0 when it names none, and above its largest.
+func checkRange(v reflect.Value, text string, tag reflect.StructTag) error {
+	least, most := tag.Get("min"), tag.Get("max")
+	switch {
+	case v.Int() < bound(v.Type(), least):
+		return fmt.Errorf("%q is less than %s", text, cmp.Or(least, "0"))
+	case most != "" && v.Int() > bound(v.Type(), most):
+		return fmt.Errorf("%q is more than %s", text, most)
 	}
 	return nil
+}
+
+// bound reads a number that a tag names, 0 when it names none.
+func bound(t reflect.Type, text string) int64 {
+	v := reflect.New(t).Elem()
+	if text == "" {
+		return 0
+	}
+	if err := set(v, text, ""); err != nil {
+		panic("config: " + err.Error())
+	}
+	return v.Int()
 }
 
 // fillDefaults sets every field of a struct that names a default.

@@ -56,10 +56,10 @@ type History struct {
 
 // Limits bound what one session may hold and ask.
 type Limits struct {
-	MessageBytes   Bytes         `name:"message_bytes" default:"64KiB" min:"1KiB" doc:"One message from a client."`
+	MessageBytes   Bytes         `name:"message_bytes" default:"64KiB" min:"1KiB" max:"64MiB" doc:"One message from a client."`
 	Subscriptions  int           `name:"subscriptions" default:"1000" min:"1" doc:"Channels subscribed to at once."`
-	OpenRequests   int           `name:"open_requests" default:"64" min:"1" doc:"Requests that wait for an answer."`
-	OutboxBytes    Bytes         `name:"outbox_bytes" default:"256KiB" min:"4KiB" doc:"Replies and events that wait to be sent. Beyond half of it the session is not read, beyond all of it closed."`
+	OpenRequests   int           `name:"open_requests" default:"1024" min:"1" doc:"Requests that wait for an answer."`
+	OutboxBytes    Bytes         `name:"outbox_bytes" default:"256KiB" min:"4KiB" doc:"Replies and events that wait to be sent. Beyond half of it the session is not read, beyond all of it and two pages of history closed."`
 	HistoryEntries int           `name:"history_entries" default:"1000" min:"1" doc:"Entries in one page of history."`
 	HistoryBytes   Bytes         `name:"history_bytes" default:"1MiB" min:"1KiB" doc:"The entries of one page of history."`
 	InfoBytes      Bytes         `name:"info_bytes" default:"4KiB" min:"1" doc:"What a member tells about itself."`

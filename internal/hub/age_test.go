@@ -24,7 +24,7 @@ func TestASliceTellsItsAge(t *testing.T) {
 			if want := start.Add(time.Duration(i+1) * time.Second).UnixMilli(); sl.Time != want {
 				t.Errorf("cache %d: slice %d is of %d, want %d", cache, i, sl.Time, want)
 			}
-			if n, _ := c.Sent(sl, len(sl.Bytes)); n != 1 || c.Behind() != uint64(4-i) {
+			if n, _ := c.Sent(&sl, len(sl.Bytes)); n != 1 || c.Behind() != uint64(4-i) {
 				t.Errorf("cache %d: %d sent, %d due", cache, n, c.Behind())
 			}
 		}

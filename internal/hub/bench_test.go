@@ -25,7 +25,7 @@ func BenchmarkFanOut(b *testing.B) {
 		w.loops[0].run()
 		for _, c := range clients {
 			sl := c.Take(&c.scratch, 64<<10)
-			c.Sent(sl, len(sl.Bytes))
+			c.Sent(&sl, len(sl.Bytes))
 			c.Take(&c.scratch, 64<<10)
 		}
 	}

@@ -261,6 +261,8 @@ type client struct {
 	err    error
 	ended  error
 
+	direct bool // sends at once
+	sends  int  // how often it did
 	dues   int
 	passed int
 	over   bool // told to end
@@ -274,6 +276,26 @@ func (c *client) Due(cur *Cursor) {
 		c.w.Fatalf("Due for another cursor")
 	}
 	c.dues++
+}
+
+// Send takes all but a few bytes at once, now and then, if the client is one that does.
+func (c *client) Send(cur *Cursor, sl *Slice) bool {
+	if cur != &c.Cursor {
+		c.w.Fatalf("Send for another cursor")
+	}
+	if !c.direct || len(c.rest) > 0 {
+		return false
+	}
+	c.sends++
+	n := max(1, len(sl.Bytes)-c.sends%3*5)
+	c.out.Write(sl.Bytes[:n])
+	entries, rest := c.Sent(sl, n)
+	c.sent += entries
+	c.rest = bytes.Clone(rest)
+	if c.More() {
+		c.dues++
+	}
+	return true
 }
 
 func (c *client) Ended(_ *Cursor, err error) { c.ended = err }
@@ -348,7 +370,7 @@ func (c *client) pull(max, cut int) bool {
 	if c.over {
 		c.w.Fatalf("Take goes on after Overflow")
 	}
-	entries, rest := c.Sent(sl, cut)
+	entries, rest := c.Sent(&sl, cut)
 	c.sent += entries
 	c.rest = append([]byte(nil), rest...)
 	return true

@@ -101,7 +101,7 @@ func TestCloseBetweenTakeAndSent(t *testing.T) {
 	w.settle()
 	sl := c.Take(&c.scratch, 1000)
 	c.Close()
-	if n, rest := c.Sent(sl, 10); n != 2 || len(rest) != 6 {
+	if n, rest := c.Sent(&sl, 10); n != 2 || len(rest) != 6 {
 		t.Errorf("%d entries, %d bytes rest: the frame that has begun has to end", n, len(rest))
 	}
 	if c.Placed() || c.Channel() != "" || c.pull(100, 100) {
@@ -179,6 +179,8 @@ type closer struct {
 	client
 	others *[]*closer
 }
+
+func (c *closer) Send(*Cursor, *Slice) bool { return false }
 
 func (c *closer) Due(*Cursor) {
 	for _, o := range *c.others {

@@ -112,6 +112,7 @@ func (m *model) lose(t *rapid.T) {
 
 func (m *model) subscribe(t *rapid.T) {
 	c := &modelled{client: &client{w: m.w, name: rapid.SampledFrom(names).Draw(t, "name")}, channel: m.channel(t)}
+	c.direct = rapid.Bool().Draw(t, "direct")
 	c.start.Kind = rapid.SampledFrom([]StartKind{Live, Last, Position}).Draw(t, "start")
 	switch c.start.Kind {
 	case Last:

@@ -68,6 +68,8 @@ type eager struct {
 	ended   atomic.Bool
 }
 
+func (e *eager) Send(*Cursor, *Slice) bool { return false }
+
 func (e *eager) Due(*Cursor) {
 	for {
 		sl := e.Take(e.scratch, 4096)
@@ -85,7 +87,7 @@ func (e *eager) Due(*Cursor) {
 			e.after = offset
 			e.got.Add(1)
 		}
-		e.Sent(sl, len(sl.Bytes))
+		e.Sent(&sl, len(sl.Bytes))
 	}
 }
 

@@ -29,6 +29,10 @@ type Start struct {
 type Owner interface {
 	// Due says that c has something to send. It is called once, until a Take of c has found nothing more.
 	Due(c *Cursor)
+	// Send offers all that is due to c, as Take would tell it. An owner that has nothing else to send may send it at once,
+	// as much as goes, and then calls Sent and More as after a Take; it answers false, and nothing has happened, when it
+	// would rather be told by Due. It saves the way through the owner's queue where one message goes to thousands.
+	Send(c *Cursor, sl *Slice) bool
 	// Ended says that c has been closed from this side, and why.
 	Ended(c *Cursor, err error)
 	// Name is the session's public name: entries that it published without echo are not sent to it.

@@ -104,10 +104,16 @@ func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
 		}
 		n = extendFor(name, frames, max)
 	}
-	first, last := &frames[0], &frames[n-1]
-	sl.Bytes = first.chunk.buf[first.start:last.end:last.end]
-	sl.Shared, sl.frames, sl.Time = true, frames[:n:n], first.time
+	passed := sl.Passed
+	sl = share(frames[:n:n])
+	sl.Passed = passed
 	return sl
+}
+
+// share tells frames that lie in one chunk.
+func share(frames []frame) Slice {
+	first, last := &frames[0], &frames[len(frames)-1]
+	return Slice{Bytes: first.chunk.buf[first.start:last.end:last.end], Shared: true, frames: frames, Time: first.time}
 }
 
 // extend counts the frames that lie in the chunk of the first one, within max bytes.
@@ -225,12 +231,18 @@ func (c *Cursor) step() {
 	c.next++
 }
 
+// More tells whether something is due to c after Sent. When nothing is, the owner will be told by Due.
+func (c *Cursor) More() bool {
+	c.due = c.state == cursorPlaced && c.lags()
+	return c.due
+}
+
 // Sent moves c over what the socket has taken: the first n bytes of sl, which c's last Take gave. It tells how many
 // entries that were, and returns the rest of a frame that was sent in part: that entry counts, and the owner sends the
 // rest before anything else. What is not shared it copies (see [Slice]).
-func (c *Cursor) Sent(sl Slice, n int) (entries int, rest []byte) {
+func (c *Cursor) Sent(sl *Slice, n int) (entries int, rest []byte) {
 	if sl.Shared {
-		return c.sentShared(&sl, n)
+		return c.sentShared(sl, n)
 	}
 	start := 0
 	for _, cut := range sl.cuts {

@@ -9,7 +9,7 @@ import (
 )
 
 // maxUser is how long a user's id may be, in bytes.
-const maxUser = 128
+const maxUser = 255
 
 // greeting says who the session is and what the server can.
 func (s *Session) greeting() *dialect.Connected {
@@ -47,7 +47,7 @@ func (s *Session) connect(c *dialect.Command) {
 }
 
 // identify takes over who the client says it is. A session keeps its user: one that has none may be given a name as
-// long as it has done nothing that others could have seen without it.
+// long as nothing has been done without it that others could have seen.
 func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 	limit := s.shard.node.cfg.Limits.InfoBytes
 	switch {
@@ -58,7 +58,7 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 	}
 	who := *s.who
 	if args.User != "" && args.User != who.user {
-		if who.user != "" || s.connected || len(s.subs) > 0 {
+		if who.user != "" || s.settled || len(s.subs) > 0 {
 			return dialect.Errorf(dialect.UserMismatch, "this session is %q and stays so", who.user)
 		}
 		if err := checkUser(args.User); err != nil {
@@ -74,7 +74,7 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 	}
 	s.who = &who
 	s.heartbeat = s.heartbeat || args.Heartbeat
-	s.connected = true
+	s.settled = true
 	return nil
 }
 

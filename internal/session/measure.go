@@ -1,6 +1,10 @@
 package session
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"hocket.dev/internal/hub"
+)
 
 // sampleEvery is how many writes of entries there are for one that is measured: reading the clock costs some 40 ns, of
 // the few thousand that a write takes.
@@ -40,15 +44,15 @@ func (h *Histogram) AddTo(counts *[len(Bounds{}) + 1]uint64, sum *uint64) {
 
 // measure looks at one of sampleEvery writes of entries: how long ago the first of them was published, and how many were
 // waiting. What a client catches up with when it subscribes is left out: it is old because the client was not there.
-func (sh *Shard) measure(p *part, entries int) {
+func (sh *Shard) measure(f *follower, slice *hub.Slice, entries int) {
 	if entries == 0 {
 		return
 	}
 	sh.writes++
-	if sh.writes%sampleEvery != 1 || p.slice.Time/1000 <= int64(p.f.since) {
+	if sh.writes%sampleEvery != 1 || slice.Time/1000 <= int64(f.since) {
 		return
 	}
 	// The broker's clock may be ahead of this one.
-	sh.Counters.LatencyMS.observe(&LatencyBounds, uint64(max(0, sh.node.cfg.Now().UnixMilli()-p.slice.Time)))
-	sh.Counters.Lag.observe(&LagBounds, uint64(entries)+p.f.Behind())
+	sh.Counters.LatencyMS.observe(&LatencyBounds, uint64(max(0, sh.node.cfg.Now().UnixMilli()-slice.Time)))
+	sh.Counters.Lag.observe(&LagBounds, uint64(entries)+f.Behind())
 }

@@ -14,8 +14,8 @@ func TestOneOfManyWritesIsMeasured(t *testing.T) {
 	f := &follower{since: uint32(now.Unix()) - 10}
 	write := func(age time.Duration, entries int) {
 		for range sampleEvery {
-			sh.measure(&part{f: f, slice: hub.Slice{Time: now.Add(-age).UnixMilli()}}, entries)
-			sh.measure(&part{f: f, slice: hub.Slice{Time: now.UnixMilli()}}, 0) // no entry, no measure
+			sh.measure(f, &hub.Slice{Time: now.Add(-age).UnixMilli()}, entries)
+			sh.measure(f, &hub.Slice{Time: now.UnixMilli()}, 0) // no entry, no measure
 		}
 	}
 	write(0, 1)

@@ -16,8 +16,8 @@ import (
 type Limits struct {
 	MessageBytes   int64         // of one message from a client; 64 KiB. Beyond it the message is an error
 	Subscriptions  int           // of one session; 1000
-	OpenRequests   int           // requests of one session that wait for an answer; 64
-	OutboxBytes    int           // replies and events waiting to be sent; 256 KiB. Beyond half of it the session is not read, beyond all of it closed
+	OpenRequests   int           // requests of one session that wait for an answer; 1024
+	OutboxBytes    int           // replies and events waiting to be sent; 256 KiB. Beyond half of it the session is not read, beyond all of it and two pages closed
 	HistoryEntries int           // of one page; 1000
 	HistoryBytes   int64         // of the entries of one page; 1 MiB
 	InfoBytes      int           // of what a member tells about itself; 4 KiB
@@ -28,7 +28,7 @@ type Limits struct {
 func (l *Limits) setDefaults() {
 	set(&l.MessageBytes, 64<<10)
 	set(&l.Subscriptions, 1000)
-	set(&l.OpenRequests, 64)
+	set(&l.OpenRequests, 1024)
 	set(&l.OutboxBytes, 256<<10)
 	set(&l.HistoryEntries, 1000)
 	set(&l.HistoryBytes, 1<<20)
@@ -61,8 +61,9 @@ type Method func(ctx context.Context, c Call) ([]byte, error)
 type Loop interface {
 	// Post runs fn on the loop, after what was posted before. It never blocks and answers false when the loop is gone.
 	Post(fn func()) bool
-	// After runs fn on the loop when d has passed. It is called on the loop.
-	After(d time.Duration, fn func())
+	// After runs fn on the loop when d has passed, unless stop is called before. Both are called on the loop. What fn
+	// holds is freed when it has run or been stopped.
+	After(d time.Duration, fn func()) (stop func())
 }
 
 // Config says what the sessions of a node work with.
@@ -156,6 +157,11 @@ var presenceKeep = rule.History{Count: 1000}
 
 func retention(h rule.History) broker.Retention {
 	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age}
+}
+
+// refused says that a publish that failed with err has certainly changed nothing.
+func refused(err error) bool {
+	return err == broker.ErrBusy || err == broker.ErrClosed || err == broker.ErrConflict
 }
 
 // asError turns what a broker or the hub answered into what a client is told.

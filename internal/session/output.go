@@ -59,6 +59,28 @@ func (f *follower) Due(*hub.Cursor) {
 	f.session.line.Wake()
 }
 
+// Send implements hub.Owner: a session that follows one channel and has nothing else to say sends at once. One that
+// follows several gathers what they bring into one write.
+func (f *follower) Send(_ *hub.Cursor, slice *hub.Slice) bool {
+	s := f.session
+	if s.out != nil || s.closing || len(s.subs) != 1 || s.due.first != nil {
+		return false
+	}
+	n, ok := s.line.Send(slice.Bytes)
+	if !ok {
+		return false
+	}
+	s.shard.Counters.BytesOut.Add(uint64(n))
+	s.sentTo(f, slice, n)
+	if f.More() {
+		s.due.push(f)
+	}
+	if s.out != nil {
+		s.line.Watch()
+	}
+	return true
+}
+
 // Name implements hub.Owner.
 func (f *follower) Name() string { return f.session.name }
 
@@ -89,8 +111,19 @@ func (s *Session) say(id dialect.ID, r dialect.Reply) {
 	s.shard.Counters.MessagesOut.Add(1)
 	s.line.Wake()
 	limits := &s.shard.node.cfg.Limits
-	if waiting := o.waiting(); waiting > limits.OutboxBytes && int64(waiting) > limits.HistoryBytes*2 {
+	if int64(o.waiting()) > int64(limits.OutboxBytes)+2*limits.HistoryBytes {
 		s.close(dialect.CloseSlowConsumer, "")
+		return
+	}
+	s.hold()
+}
+
+// hold stops reading while more than half of what may waits to be sent: who asks without taking the answers is not
+// asked for more.
+func (s *Session) hold() {
+	if !s.paused && s.out.waiting() > s.shard.node.cfg.Limits.OutboxBytes/2 {
+		s.paused = true
+		s.line.SetReading(false)
 	}
 }
 
@@ -215,9 +248,6 @@ func (s *Session) Sent(n int) {
 		p := &sh.parts[i]
 		m := min(n, p.n)
 		n -= m
-		if p.f != nil && !p.f.queued {
-			s.due.push(p.f) // there may be more
-		}
 		switch {
 		case m == 0:
 		case i == 0:
@@ -225,9 +255,12 @@ func (s *Session) Sent(n int) {
 				s.out.rest, s.out.since = nil, 0
 			}
 		case i == 1:
-			s.out.sent += m
+			s.out.sentOf(m)
 		default:
-			s.sentTo(p, m)
+			s.sentTo(p.f, &p.slice, m)
+		}
+		if p.f != nil && !p.f.queued && p.f.More() {
+			s.due.push(p.f)
 		}
 		p.slice, p.f = hub.Slice{}, nil
 	}
@@ -237,20 +270,21 @@ func (s *Session) Sent(n int) {
 		if s.paused {
 			s.paused = false
 			s.line.SetReading(true)
+			s.nextRead()
 		}
 	}
 }
 
 // sentTo moves a follower on and keeps what is left of its last frame.
-func (s *Session) sentTo(p *part, m int) {
-	entries, rest := p.f.Sent(p.slice, m)
-	p.f.owes = false // the message says more than a position would
+func (s *Session) sentTo(f *follower, slice *hub.Slice, n int) {
+	entries, rest := f.Sent(slice, n)
+	f.owes = false // the message says more than a position would
 	s.shard.Counters.Deliveries.Add(uint64(entries))
-	s.shard.measure(p, entries)
+	s.shard.measure(f, slice, entries)
 	if len(rest) == 0 {
 		return
 	}
-	if len(rest) < pinBytes || !p.slice.Shared {
+	if len(rest) < pinBytes || !slice.Shared {
 		rest = append([]byte(nil), rest...)
 	} else {
 		s.outbox().since = s.shard.node.cfg.Now().UnixMilli()
@@ -263,5 +297,5 @@ func (s *Session) Pinned() bool { return s.out != nil && s.out.since != 0 }
 
 // Stuck says that the client has not taken the end of a frame for too long: the transport closes it as a slow consumer.
 func (s *Session) Stuck() bool {
-	return s.Pinned() && s.shard.node.cfg.Now().UnixMilli()-s.out.since > pinFor.Milliseconds()
+	return s.Pinned() && s.shard.node.cfg.Now().UnixMilli()-s.out.since >= pinFor.Milliseconds()
 }

@@ -44,7 +44,7 @@ func (s *Session) enter(sub *subscription) {
 		switch {
 		case s.find(sub.channel) != sub: // unsubscribed meanwhile: the leave has been written
 		case err != nil:
-			sub.member = false
+			sub.member = !refused(err) // else the join may have been written
 			s.unfollowed(sub, asError(err, sub.channel))
 		default:
 			sub.asked.reply.PresenceEpoch, sub.asked.reply.PresenceOffset = r.Epoch, r.Offset

@@ -35,6 +35,7 @@ func (s *Session) publish(c *dialect.Command) {
 		e.IdempotencyKey = s.scope(a.IdempotencyKey)
 	}
 	s.begin(c.ID)
+	s.settled = true
 	id, channel := c.ID, c.Channel
 	s.append(channel, e, r.History, func(r broker.Receipt, err error) { s.published(id, channel, r, err) })
 }

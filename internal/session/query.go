@@ -3,27 +3,50 @@ package session
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
 )
 
-// query runs a read that answers the request id.
+// query runs a read that answers the request id. A session has one under way at a time, and none while its outbox is
+// full: a page is large, and all that were asked for at once would be made at once.
 func (s *Session) query(id dialect.ID, channel string, work func(ctx context.Context), done func()) {
 	s.begin(id)
+	s.open.reads = append(s.open.reads, func() { s.read(id, channel, work, done) })
+	s.nextRead()
+}
+
+// nextRead begins the read that has waited longest, when there is one and it may.
+func (s *Session) nextRead() {
+	o := s.open
+	if o == nil || o.reading || s.paused || s.closing || len(o.reads) == 0 {
+		return
+	}
+	next := o.reads[0]
+	o.reads = o.reads[1:]
+	o.reading = true
+	next()
+}
+
+func (s *Session) read(id dialect.ID, channel string, work func(ctx context.Context), done func()) {
 	timeout := s.shard.node.cfg.Limits.CallTimeout
 	ok := s.task(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		work(ctx)
 	}, func() {
+		s.open.reading = false
 		s.end(id)
 		done()
+		s.nextRead()
 	})
 	if !ok {
+		s.open.reading = false
 		s.end(id)
 		s.fail(id, channel, asError(hub.ErrBusy, channel))
+		s.nextRead()
 	}
 }
 
@@ -62,9 +85,12 @@ func (s *Session) presence(c *dialect.Command) {
 // calling is a call under way.
 type calling struct {
 	id      dialect.ID
+	cancel  context.CancelFunc
+	stop    func() // the timer
 	payload []byte
 	err     error
 	panic   any
+	stack   []byte // of the panic
 }
 
 // call runs a method as a task.
@@ -81,17 +107,21 @@ func (s *Session) call(c *dialect.Command) {
 	}
 	s.shard.Counters.Calls.Add(1)
 	s.begin(c.ID)
-	call := &calling{id: c.ID}
+	s.settled = true
 	ctx, cancel := context.WithCancel(context.Background())
+	call := &calling{id: c.ID, cancel: cancel}
+	call.stop = s.shard.loop.After(cfg.Limits.CallTimeout, func() { s.callTimeout(call) })
 	if s.open.calls == nil {
-		s.open.calls = make(map[*calling]context.CancelFunc)
+		s.open.calls = make(map[*calling]struct{})
 	}
-	s.open.calls[call] = cancel
+	s.open.calls[call] = struct{}{}
 	ok := cfg.Task(func(node context.Context) {
 		stop := context.AfterFunc(node, cancel)
 		defer stop()
 		defer func() {
-			call.panic = recover()
+			if call.panic = recover(); call.panic != nil {
+				call.stack = debug.Stack()
+			}
 			s.shard.loop.Post(func() { s.returned(call) })
 		}()
 		call.payload, call.err = method(ctx, in)
@@ -99,9 +129,13 @@ func (s *Session) call(c *dialect.Command) {
 	if !ok {
 		s.forget(call)
 		s.fail(c.ID, "", asError(hub.ErrBusy, ""))
-		return
 	}
-	s.shard.loop.After(cfg.Limits.CallTimeout, func() { s.callTimeout(call) })
+}
+
+// end frees what a call holds beside its goroutine.
+func (c *calling) end() {
+	c.cancel()
+	c.stop()
 }
 
 // forget ends a call's hold on the session. It answers false when that has been done.
@@ -109,9 +143,9 @@ func (s *Session) forget(call *calling) bool {
 	if s.open == nil {
 		return false
 	}
-	cancel, open := s.open.calls[call]
+	_, open := s.open.calls[call]
 	if open {
-		cancel()
+		call.end()
 		delete(s.open.calls, call)
 		s.end(call.id)
 	}
@@ -127,7 +161,7 @@ func (s *Session) callTimeout(call *calling) {
 // returned answers a call with what the method said.
 func (s *Session) returned(call *calling) {
 	if call.panic != nil {
-		s.shard.node.cfg.Log.Error("a method panicked", "session", s.name, "panic", call.panic)
+		s.shard.node.cfg.Log.Error("a method panicked", "session", s.name, "panic", call.panic, "stack", string(call.stack))
 	}
 	if s.closed || !s.forget(call) {
 		return

@@ -15,6 +15,11 @@ import (
 type Line interface {
 	// Wake says that Pull has something to give.
 	Wake()
+	// Send sends b at once, as much as the client takes now: n of it. It answers false, having done nothing, when that
+	// cannot be; Wake and Pull are the way then. It is called when the session has nothing else to send.
+	Send(b []byte) (n int, ok bool)
+	// Watch says that the session keeps the rest of what Send did not take.
+	Watch()
 	// SetReading stops or resumes the delivery of messages.
 	SetReading(on bool)
 	// Close ends the connection with a close code once what Pull has to give has been sent, or could not be sent in
@@ -54,7 +59,10 @@ var nobody = &identity{}
 type requests struct {
 	count int          // with those that have no id
 	ids   []dialect.ID // unique
-	calls map[*calling]context.CancelFunc
+	calls map[*calling]struct{}
+
+	reads   []func() // that wait for their turn
+	reading bool     // a read of the broker is under way
 }
 
 // outgoing is what waits to be sent before anything of a channel.
@@ -63,6 +71,15 @@ type outgoing struct {
 	since int64  // Unix milliseconds, of a rest that keeps a chunk alive; else 0
 	buf   []byte // replies and notices, in frames
 	sent  int    // how much of buf
+}
+
+// sentOf moves on over n bytes of buf that have been sent. What has been sent is given up by and by: a client that never
+// gets to the end of buf would else have it grow for ever.
+func (o *outgoing) sentOf(n int) {
+	if o.sent += n; o.sent >= spareBytes && o.sent >= len(o.buf)/2 {
+		o.buf = o.buf[:copy(o.buf, o.buf[o.sent:])]
+		o.sent = 0
+	}
 }
 
 // waiting is how many bytes there are.
@@ -90,15 +107,17 @@ type Session struct {
 	open *requests // nil when every request has been answered
 	out  *outgoing // nil when nothing waits to be sent
 
+	proved func() // stops the wait for a proof; nil where none is waited for
+
 	admitted  bool
-	connected bool // a connect request has been answered
+	settled   bool // who it is has been said, or does not matter any more
 	heartbeat bool
 	paused    bool
 	closing   bool
 	closed    bool
 }
 
-// Open begins a session.
+// Open begins a session. It may call the Line before it returns.
 func (sh *Shard) Open(h Handshake) *Session {
 	s := &Session{
 		shard: sh, line: h.Line, codec: h.Codec, framing: h.Framing, address: h.Address,
@@ -114,25 +133,29 @@ func (sh *Shard) Open(h Handshake) *Session {
 	case sh.node.cfg.Anonymous:
 		s.admit(h.Commands)
 	default:
-		sh.loop.After(sh.node.cfg.Limits.ProofTimeout, s.proofTimeout)
+		s.proved = sh.loop.After(sh.node.cfg.Limits.ProofTimeout, s.proofTimeout)
 		s.run(h.Commands)
 	}
 	return s
 }
 
-// admit lets an anonymous client in. A name given in the handshake is taken before it is greeted.
+// admit lets an anonymous client in. A name given in the handshake is taken before it is greeted; what is wrong with the
+// handshake is told afterwards.
 func (s *Session) admit(commands []dialect.Command) {
-	for len(commands) > 0 && commands[0].Verb == dialect.Connect && commands[0].Err == nil {
-		if err := s.identify(commands[0].Connect); err != nil {
+	var rest []dialect.Command
+	for i := range commands {
+		if c := &commands[i]; c.Verb != dialect.Connect || c.Err != nil {
+			rest = append(rest, *c)
+		} else if err := s.identify(c.Connect); err != nil {
 			s.refuse(dialect.NoID, err)
 			return
 		}
-		commands = commands[1:]
 	}
+	s.settled = false // a connect request may still come first
 	s.admitted = true
 	s.log(slog.LevelInfo, "connected")
 	s.say(dialect.NoID, s.greeting())
-	s.run(commands)
+	s.run(rest)
 }
 
 func (s *Session) proofTimeout() {
@@ -153,6 +176,12 @@ func (s *Session) close(code dialect.Code, reason string) {
 	}
 	s.closing = true
 	s.line.Close(code, reason)
+}
+
+// Drain asks the client to come back after some time, and closes.
+func (s *Session) Drain(after time.Duration) {
+	s.say(dialect.NoID, &dialect.Reconnect{AfterMS: after.Milliseconds()})
+	s.close(dialect.CloseDraining, "")
 }
 
 // Name is the session's public name.
@@ -187,17 +216,17 @@ func (s *Session) run(commands []dialect.Command) {
 		}
 		s.do(&commands[i])
 	}
-	if half := s.shard.node.cfg.Limits.OutboxBytes / 2; s.out.waiting() > half && !s.paused {
-		s.paused = true
-		s.line.SetReading(false)
-	}
 }
 
 // do carries out one command.
 func (s *Session) do(c *dialect.Command) {
 	switch {
 	case c.Err != nil:
-		s.fail(c.ID, "", c.Err)
+		channel := ""
+		if c.ID.Kind == dialect.IDNone { // nothing else tells which request it was
+			channel = named(c)
+		}
+		s.fail(c.ID, channel, c.Err)
 		return
 	case c.Verb == dialect.Ping:
 		s.say(c.ID, &dialect.PongReply{})
@@ -208,16 +237,16 @@ func (s *Session) do(c *dialect.Command) {
 		s.connect(c)
 		return
 	case !s.admitted:
-		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.Unauthenticated, "send connect with a proof of identity first"))
+		s.fail(c.ID, named(c), dialect.Errorf(dialect.Unauthenticated, "send connect with a proof of identity first"))
 		return
 	}
 	if s.open != nil {
 		if c.ID.Kind != dialect.IDNone && slices.Contains(s.open.ids, c.ID) {
-			s.fail(dialect.NoID, "", dialect.Errorf(dialect.IDInUse, "the id of this %s belongs to an open request", verb(c.Verb)))
+			s.fail(dialect.NoID, named(c), dialect.Errorf(dialect.IDInUse, "the id of this %s belongs to an open request", verb(c.Verb)))
 			return
 		}
 		if s.open.count >= s.shard.node.cfg.Limits.OpenRequests {
-			s.busy(c.ID, c.Channel)
+			s.busy(c.ID, named(c))
 			return
 		}
 	}
@@ -226,7 +255,7 @@ func (s *Session) do(c *dialect.Command) {
 		return
 	}
 	if err := checkChannel(c.Channel); err != nil {
-		s.fail(c.ID, c.Channel, err)
+		s.fail(c.ID, named(c), err)
 		return
 	}
 	s.doChannel(c)
@@ -284,6 +313,7 @@ func (s *Session) Raw(frame []byte) {
 	o := s.outbox()
 	o.buf = append(o.buf, frame...)
 	s.line.Wake()
+	s.hold()
 }
 
 // Stop ends the session's own talking: what is in the outbox is still given by Pull, nothing is added but by Raw. The
@@ -313,8 +343,8 @@ func (s *Session) Closed(code int, reason string) {
 		s.release(sub)
 	}
 	if s.open != nil {
-		for _, cancel := range s.open.calls {
-			cancel()
+		for call := range s.open.calls {
+			call.end()
 		}
 	}
 	s.subs, s.open, s.due = nil, nil, followers{}
@@ -322,13 +352,18 @@ func (s *Session) Closed(code int, reason string) {
 		s.shard.giveBack(s.out)
 		s.out = nil
 	}
+	if s.proved != nil {
+		s.proved()
+	}
 	delete(s.shard.sessions, s.name)
 	s.shard.Counters.Sessions.Add(-1)
-	if s.admitted {
-		s.log(slog.LevelInfo, "disconnected",
-			slog.Duration("duration", time.Duration(s.shard.node.cfg.Now().UnixMilli()-s.began)*time.Millisecond),
-			slog.Int("code", code), slog.String("reason", reason))
+	what := "disconnected"
+	if !s.admitted {
+		what = "refused"
 	}
+	s.log(slog.LevelInfo, what,
+		slog.Duration("duration", time.Duration(s.shard.node.cfg.Now().UnixMilli()-s.began)*time.Millisecond),
+		slog.Int("code", code), slog.String("reason", reason))
 }
 
 func (s *Session) log(level slog.Level, msg string, more ...slog.Attr) {

@@ -91,7 +91,7 @@ func (sh *Shard) tellPositions() {
 
 func (sh *Shard) send(session, user string, payload []byte, format broker.Format) (count int) {
 	event := &dialect.Event{Payload: payload, Format: format}
-	if session != "" {
+	if session != "" || user == "" { // nobody in particular is not everybody without a name
 		if s := sh.sessions[session]; s != nil && s.admitted {
 			s.say(dialect.NoID, event)
 			count++
@@ -109,10 +109,8 @@ func (sh *Shard) send(session, user string, payload []byte, format broker.Format
 
 // drain asks the clients of the shard to come back at different times, and closes them.
 func (sh *Shard) drain() {
-	window := sh.node.cfg.Drain.Milliseconds()
 	for _, s := range sh.sessions {
-		s.say(dialect.NoID, &dialect.Reconnect{AfterMS: rand.Int64N(window + 1)})
-		s.close(dialect.CloseDraining, "")
+		s.Drain(rand.N(sh.node.cfg.Drain + 1))
 	}
 }
 

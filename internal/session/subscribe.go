@@ -73,7 +73,7 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 func (s *Session) follow(sub *subscription) {
 	args := &sub.asked.args
 	sub.main.since = s.shard.node.seconds()
-	start := hub.Start{Last: args.Last, Since: args.SinceMS}
+	start := hub.Start{Last: args.Last, Since: s.shard.node.cfg.Now().Add(-args.Since).UnixMilli()}
 	switch args.Start {
 	case dialect.StartLast:
 		start.Kind = hub.Last
@@ -167,7 +167,6 @@ func (s *Session) drop(sub *subscription) {
 // release frees what a subscription holds outside the session.
 func (s *Session) release(sub *subscription) {
 	sub.main.Close()
-	sub.main.owes = false
 	if sub.members != nil {
 		sub.members.Close()
 		sub.members = nil

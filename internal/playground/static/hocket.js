@@ -612,7 +612,7 @@ var Subscription = class {
 	/** Where to begin when there is no position to go on from. */
 	#beginning() {
 		const from = this.#options.from ?? "live";
-		return typeof from === "object" && "since" in from ? { since_ms: from.since } : from;
+		return typeof from === "object" && "sinceMs" in from ? { since_ms: from.sinceMs } : from;
 	}
 	/** What was shown so far has no continuation. Everything the log still holds will come, so nothing is dropped. */
 	#reset(event) {

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"io"
+	"time"
 
 	"hocket.dev/dialect"
 	"hocket.dev/internal/loop"
@@ -25,28 +26,44 @@ type conn struct {
 	t       *Transport
 	session *session.Session
 	dec     wire.Decoder
-	msg     *wire.Assembler // nil between messages that come in pieces
-	reason  *string         // of the close, nil while there is none
-	code    uint16          // of the close, 0 while there is none
+	msg     *partial // nil between messages that come in pieces
+	held    *[]byte  // came while the session did not want to be given any, nil for none
+	reason  *string  // of the close, nil while there is none
+	pingAt  uint32   // when the next ping, or the answer to the last one, is due; Unix seconds
+	pinAt   uint32   // when an unfinished frame has to have been taken, while pinned
+	code    uint16   // of the close, 0 while there is none
 	state   state
-	size    int32 // of the message being read
-	discard bool  // the message being read is too large
-	awaited bool  // a ping has not been answered
-	pinned  bool  // the alarm watches over an unfinished frame
+	awaited bool // a ping has not been answered
+	pinned  bool // the alarm watches over an unfinished frame
+	moved   bool // the socket has taken something since the last alarm
 }
 
 type state uint8
 
 const (
 	talking state = iota
-	ending        // a close frame is in the outbox, or will be when it has been written down
+	closing       // a close frame is due behind what is in the outbox
+	ending        // it is in the outbox
 	ended         // everything has been sent: the peer ends the connection
 )
 
 // Read implements loop.Handler.
 func (c *conn) Read(b []byte) {
 	c.heard()
-	for len(b) > 0 && c.state != ended {
+	c.take(b)
+}
+
+// take decodes what has come.
+func (c *conn) take(b []byte) {
+	if c.held != nil {
+		b = append(*c.held, b...)
+		c.held = nil
+	}
+	for len(b) > 0 {
+		if c.state == talking && c.session.Paused() {
+			c.hold(b)
+			return
+		}
 		ev, n, err := c.dec.Next(b)
 		b = b[n:]
 		if err != nil {
@@ -65,12 +82,35 @@ func (c *conn) Read(b []byte) {
 	}
 }
 
+// hold keeps the rest of what has been read at once until the session wants more: what its answers would need is more
+// than an outbox may hold.
+func (c *conn) hold(b []byte) {
+	rest := append([]byte(nil), b...)
+	c.held = &rest
+}
+
+// goOn reads what was held, and then from the socket again.
+func (c *conn) goOn() {
+	if c.held != nil && !c.session.Paused() {
+		c.take(nil)
+		if !c.session.Paused() {
+			c.Conn.Resume()
+		}
+	}
+}
+
 // heard notes that the peer is there.
 func (c *conn) heard() {
-	if c.awaited {
+	if c.awaited && c.state == talking {
 		c.awaited = false
-		c.SetAlarm(ticks(c.t.cfg.PingEvery))
+		c.wait(c.t.cfg.PingEvery)
 	}
+}
+
+// partial is a message that has not come whole.
+type partial struct {
+	pieces wire.Assembler
+	size   int64
 }
 
 // data gathers a message and gives it to the session. One over the limit is thrown away as it comes.
@@ -78,48 +118,41 @@ func (c *conn) data(ev wire.Event) {
 	if c.state != talking {
 		return
 	}
-	if ev.First {
-		c.size, c.discard = 0, false
-	}
-	c.size += int32(len(ev.Payload))
-	if int64(c.size) > c.t.cfg.Node.Limits().MessageBytes && !c.discard {
-		c.discard = true
-		c.msg = nil
-	}
-	if c.discard {
-		if ev.Last {
-			c.session.TooLarge()
-		}
-		return
-	}
-	if msg, done := c.gather(ev); done {
-		if ev.Op != wire.Text {
-			c.session.Reject(dialect.Errorf(dialect.InvalidMessage, "this protocol travels in text messages, not binary ones"))
+	msg, size := ev.Payload, int64(len(ev.Payload))
+	limit := c.t.cfg.Node.Limits().MessageBytes
+	if !ev.First || !ev.Last {
+		if msg, size = c.gather(ev, limit); !ev.Last {
 			return
 		}
+		c.msg = nil
+	}
+	switch {
+	case size > limit:
+		c.session.TooLarge()
+	case ev.Op != wire.Text:
+		c.session.Reject(dialect.Errorf(dialect.InvalidMessage, "this protocol travels in text messages, not binary ones"))
+	default:
 		c.session.Receive(msg)
 	}
 }
 
-// gather joins the pieces of a message.
-func (c *conn) gather(ev wire.Event) (msg []byte, done bool) {
-	if ev.First && ev.Last {
-		return ev.Payload, true
-	}
+// gather joins the pieces of a message, as long as they are within the limit, and counts their bytes.
+func (c *conn) gather(ev wire.Event, limit int64) (msg []byte, size int64) {
 	if c.msg == nil {
-		c.msg = new(wire.Assembler)
+		c.msg = new(partial)
 	}
-	msg, done = c.msg.Add(ev)
-	if done {
-		c.msg = nil
+	m := c.msg
+	if m.size += int64(len(ev.Payload)); m.size > limit {
+		m.pieces = wire.Assembler{}
+		return nil, m.size
 	}
-	return msg, done
+	msg, _ = m.pieces.Add(ev)
+	return msg, m.size
 }
 
-// pong answers a ping. While the outbox is full pings are left unanswered: the answers must not outgrow it (§5.5.3
-// allows to answer only the newest).
+// pong answers a ping. The answers do not outgrow the outbox: while it is full the peer is not read.
 func (c *conn) pong(payload []byte) {
-	if c.state == talking && !c.session.Paused() {
+	if c.state == talking {
 		var frame [2 + 125]byte
 		c.session.Raw(wire.AppendFrame(frame[:0], wire.Pong, payload))
 	}
@@ -137,37 +170,71 @@ func (c *conn) broken(err error) {
 
 // peerCloses answers a close frame with its own code (§5.5.1), unless ours was first.
 func (c *conn) peerCloses(ev wire.Event) {
-	if c.state == talking {
+	switch c.state {
+	case talking:
 		c.end(uint16(ev.Code), string(ev.Payload))
 		return
+	case closing:
+		c.Flush() // ours is due, and has its place before the end
 	}
 	c.Conn.Close(nil)
 }
 
-// end puts a close frame behind what is in the outbox; nothing follows it.
+// end closes from the transport's side.
 func (c *conn) end(code uint16, reason string) {
+	if c.state == talking {
+		c.session.Stop()
+		c.begin(code, reason)
+	}
+}
+
+// begin begins to close. The session may be in the middle of something, or not be there yet: the close frame waits for
+// Flush.
+func (c *conn) begin(code uint16, reason string) {
 	if c.state != talking {
 		return
 	}
-	c.state, c.code, c.reason = ending, code, &reason
-	c.session.Stop()
-	var frame [2 + 125]byte
-	c.session.Raw(wire.AppendClose(frame[:0], wire.CloseCode(code), reason))
+	c.state, c.code, c.reason = closing, code, &reason
 	c.SetAlarm(closeTicks)
 	c.Conn.Resume()
 	c.Conn.Wake()
 }
 
+// farewell puts the close frame behind what is in the outbox; nothing follows it.
+func (c *conn) farewell() {
+	if c.state == closing {
+		c.state = ending
+		var frame [2 + 125]byte
+		c.session.Raw(wire.AppendClose(frame[:0], wire.CloseCode(c.code), *c.reason))
+	}
+}
+
 // Wake implements session.Line.
 func (c *conn) Wake() { c.Conn.Wake() }
 
+// Send implements session.Line.
+func (c *conn) Send(b []byte) (n int, ok bool) {
+	if c.state != talking {
+		return 0, false
+	}
+	n, err := c.Conn.Write(b)
+	c.moved = c.moved || n > 0
+	return n, n > 0 || err != nil // a socket that is full says when it takes bytes again
+}
+
+// Watch implements session.Line.
+func (c *conn) Watch() { c.full() }
+
 // SetReading implements session.Line.
 func (c *conn) SetReading(on bool) {
-	if on || c.state != talking {
+	switch {
+	case !on && c.state == talking:
+		c.Conn.Pause()
+	case c.held != nil:
+		c.Conn.Wake() // what is held comes before what the socket has
+	default:
 		c.Conn.Resume()
-		return
 	}
-	c.Conn.Pause()
 }
 
 // Close implements session.Line.
@@ -175,11 +242,13 @@ func (c *conn) Close(code dialect.Code, reason string) {
 	if reason == "" {
 		reason = code.Info().Name
 	}
-	c.end(uint16(code), reason)
+	c.begin(uint16(code), reason)
 }
 
 // Flush implements loop.Handler: it sends what is due until the socket is full.
 func (c *conn) Flush() {
+	c.goOn()
+	c.farewell()
 	for range flushWrites {
 		b := c.session.Pull()
 		if len(b) == 0 {
@@ -188,6 +257,7 @@ func (c *conn) Flush() {
 		}
 		n, err := c.Conn.Write(b)
 		c.session.Sent(n)
+		c.moved = c.moved || n > 0
 		if err != nil {
 			return
 		}
@@ -210,24 +280,61 @@ func (c *conn) drained() {
 // full has the socket watched when it holds on to a chunk.
 func (c *conn) full() {
 	if c.state == talking && !c.pinned && c.session.Pinned() {
-		c.pinned = true
-		c.SetAlarm(pinTicks)
+		c.pinned, c.pinAt = true, now()+pinTicks
+		c.arm()
 	}
 }
 
+// wait has the heartbeat go on when d has passed.
+func (c *conn) wait(d time.Duration) {
+	c.pingAt = now() + uint32(ticks(d))
+	c.arm()
+}
+
+// arm sets the alarm for what comes first.
+func (c *conn) arm() {
+	at := c.pingAt
+	if c.pinned {
+		at = min(at, c.pinAt)
+	}
+	c.SetAlarm(uint8(max(int64(at)-int64(now()), 1)))
+}
+
+func now() uint32 { return uint32(time.Now().Unix()) }
+
 // Alarm implements loop.Handler.
 func (c *conn) Alarm() {
-	switch {
-	case c.state != talking:
+	if c.state != talking {
 		c.Conn.Close(errClosing)
-	case c.pinned && c.session.Stuck():
-		c.vanish(dialect.CloseSlowConsumer)
-	case c.awaited && !c.session.Paused():
-		c.vanish(dialect.ClosePingTimeout)
-	default:
+		return
+	}
+	if c.pinned && now() >= c.pinAt {
+		if c.session.Stuck() {
+			c.vanish(dialect.CloseSlowConsumer)
+			return
+		}
 		c.pinned = false
+	}
+	if now() >= c.pingAt {
+		c.beat()
+		return
+	}
+	c.arm()
+}
+
+// beat asks whether the peer is there, or finds that it is not. One that is not read cannot answer a ping: it is judged
+// by what it takes.
+func (c *conn) beat() {
+	switch paused := c.session.Paused(); {
+	case paused && !c.moved, !paused && c.awaited:
+		c.vanish(dialect.ClosePingTimeout)
+	case paused:
+		c.awaited = false
+		c.wait(c.t.cfg.PongTimeout)
+	default:
 		c.ping()
 	}
+	c.moved = false
 }
 
 // ping asks whether the peer is there.
@@ -236,7 +343,7 @@ func (c *conn) ping() {
 	c.awaited = true
 	c.session.Raw(wire.AppendFrame(frame[:0], wire.Ping, nil))
 	c.session.Heartbeat()
-	c.SetAlarm(ticks(c.t.cfg.PongTimeout))
+	c.wait(c.t.cfg.PongTimeout)
 }
 
 // vanish closes a peer that does not answer: it is told why as far as the socket takes it, and not waited for.

@@ -50,12 +50,15 @@ type Transport struct {
 // client learns what was wrong. Beyond it the connection is closed with 1009.
 const bufferFactor = 16
 
+// maxFrame bounds all messages, whatever the limits say.
+const maxFrame = 1 << 30
+
 // New makes a Transport.
 func New(cfg Config) *Transport {
 	return &Transport{
 		cfg: cfg,
 		limits: wire.Limits{
-			MessageBytes: bufferFactor * cfg.Node.Limits().MessageBytes,
+			MessageBytes: min(bufferFactor*cfg.Node.Limits().MessageBytes, maxFrame),
 			Fragments:    1 << 14,
 		},
 		refusals: make(map[string]uint64),
@@ -122,7 +125,7 @@ func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
 	}
 	c := t.newConn(&v)
 	if p.Accept(wire.AppendResponse(nil, v.key, v.protocol, nil), &c.Conn, c) {
-		c.begin(v.session, nil)
+		c.open(v.session, nil)
 	} else {
 		t.count("write")
 	}
@@ -232,7 +235,7 @@ func (t *Transport) attach(nc net.Conn, v verdict, early []byte) {
 			t.count("attach")
 			return
 		}
-		c.begin(v.session, early)
+		c.open(v.session, early)
 	})
 	if !posted {
 		t.count("draining")
@@ -240,14 +243,17 @@ func (t *Transport) attach(nc net.Conn, v verdict, early []byte) {
 	}
 }
 
-// begin begins the session on the loop, with what the client has sent behind its handshake.
-func (c *conn) begin(h session.Handshake, early []byte) {
+// open begins the session on the loop, with what the client has sent behind its handshake.
+func (c *conn) open(h session.Handshake, early []byte) {
 	t := c.t
 	t.Handshakes.Add(1)
+	c.wait(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1)) // staggered
 	c.session = t.cfg.Node.Shard(c.Loop().Index()).Open(h)
-	c.SetAlarm(ticks(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1))) // staggered
+	if t.draining.Load() { // since judge has looked, and maybe since Node.DrainSessions has
+		c.session.Drain(0)
+	}
 	if len(early) > 0 {
-		c.Read(early)
+		c.take(early)
 	}
 }
 

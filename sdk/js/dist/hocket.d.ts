@@ -143,9 +143,9 @@ declare type From = 'live'
  | {
     last: number;
 }
-/** What was published since that time, in milliseconds since 1970. */
+/** What was published in the last so many milliseconds, 366 days at most. */
  | {
-    since: number;
+    sinceMs: number;
 }
 /** Everything after a position the application has kept itself. */
  | Position;

@@ -9,8 +9,8 @@ export type From =
   | 'state'
   /** The newest entries. */
   | { last: number }
-  /** What was published since that time, in milliseconds since 1970. */
-  | { since: number }
+  /** What was published in the last so many milliseconds, 366 days at most. */
+  | { sinceMs: number }
   /** Everything after a position the application has kept itself. */
   | Position;
 

@@ -20,7 +20,7 @@ test.each([
   [{}, 'live'],
   [{ from: 'state' }, 'state'],
   [{ from: { last: 50 } }, { last: 50 }],
-  [{ from: { since: 1_000 } }, { since_ms: 1_000 }],
+  [{ from: { sinceMs: 1_000 } }, { since_ms: 1_000 }],
   [{ from: { epoch: 'e', offset: 3 } }, { epoch: 'e', offset: 3 }],
 ] satisfies [ChannelOptions, unknown][])('%j asks from %j', (options, want) => {
   const d = Drive.connected();

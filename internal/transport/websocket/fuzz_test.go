@@ -1,0 +1,74 @@
+package websocket
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// FuzzFrames gives a connection any bytes. Where they are cut makes no difference to how it ends; what was valid is
+// answered, nothing panics, and nothing is left behind.
+func FuzzFrames(f *testing.F) {
+	ping := frame(0x81, `{"type":"ping","id":1}`)
+	for _, seed := range []string{
+		ping, frame(0x01, `{"type":"pi`) + frame(0x89, "x") + frame(0x80, `ng"}`), frame(0x88, "\x03\xe8bye") + ping,
+		frame(0x81, "\xff"), frame(0xc1, ""), "\x81\x00", "\x81\xff\x00\x00\x00\x00\x00\x10\x00\x01abcd", frame(0x82, "\x00"),
+		frame(0x81, `{"type":"subscribe","channel":"a"}`) + frame(0x81, `{"type":"publish","channel":"a","payload":1}`),
+	} {
+		f.Add([]byte(seed), uint8(1))
+		f.Add([]byte(seed), uint8(200))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, cut uint8) {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, true, func(set *settings) { set.loops.Loops = 1 })
+			whole, pieces := s.play(t, data, len(data)), s.play(t, data, int(cut)+1)
+			if whole != pieces {
+				t.Errorf("ends with %q, and with %q when cut after %d bytes", whole, pieces, int(cut)+1)
+			}
+			if n := s.hub.Stats().Cursors; n != 0 || s.sessions() != 0 {
+				t.Errorf("%d cursors and %d sessions are left", n, s.sessions())
+			}
+		})
+	})
+}
+
+// play sends data in pieces, and then a ping. It answers the payload of the close frame, or whether the ping was heard.
+func (s *server) play(t *testing.T, data []byte, size int) (ending string) {
+	p := attachPipe(t, s)
+	defer func() {
+		p.nc.Close()
+		synctest.Wait()
+	}()
+	p.want(wire.Text, "connected")
+	done := make(chan string, 1)
+	go func() {
+		answered := "silent"
+		for {
+			op, payload, err := p.next()
+			switch {
+			case err != nil:
+				done <- answered
+				return
+			case op == wire.Close:
+				done <- "closed " + payload
+				return
+			case op == wire.Text && payload == `{"type":"pong","id":"the last"}`:
+				answered = "alive"
+			}
+		}
+	}()
+	for rest := data; len(rest) > 0; {
+		n := min(size, len(rest))
+		if _, err := p.nc.Write(rest[:n]); err != nil {
+			break
+		}
+		rest = rest[n:]
+	}
+	_ = p.nc.SetWriteDeadline(time.Now().Add(time.Second)) // it may have been closed
+	_, _ = p.nc.Write([]byte(frame(0x81, `{"type":"ping","id":"the last"}`)))
+	synctest.Wait()
+	p.nc.Close()
+	return <-done
+}

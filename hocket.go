@@ -58,6 +58,9 @@ type Server struct {
 	draining  atomic.Bool
 	brokerErr atomic.Pointer[error] // why the broker has ended
 	began     time.Time
+
+	refusedConns atomic.Uint64 // for want of a descriptor
+	refusedTold  atomic.Int64  // when the log was told, in Unix seconds
 }
 
 // New starts a node. It returns when the broker answers, at the latest after 10 seconds, and the node runs until Close.

@@ -13,7 +13,7 @@ import (
 
 // routes says which path is served by what.
 func (s *Server) routes() {
-	s.mux.Handle("/v1/ws", s.websocket)
+	s.mux.Handle(webSocketPath, s.websocket)
 	s.mux.HandleFunc("GET /v1/info", s.info)
 	s.mux.Handle(api.Path, s.api)
 	s.mux.Handle("GET /metrics", s.api.Guard(metrics.New(s.sources())))

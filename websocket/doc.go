@@ -29,6 +29,10 @@
 // pongs delivered and the peer's close noticed only there. One goroutine reads at a
 // time; any number may write, ping and close.
 //
+// A program that holds hundreds of thousands of connections uses a [Server] instead: its
+// sockets live on event loops and need no goroutine and no buffer while they are idle, a
+// [Handler] is called with each message, and nothing blocks.
+//
 // Received messages may have at most [DefaultReadLimit] bytes until
 // [Conn.SetReadLimit] says otherwise. Text is checked to be UTF-8 in both directions.
 //

@@ -67,10 +67,10 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	announce(log, set)
-	guarded := sys.NewListener(listener, log)
+	own := srv.Listener(guard(listener, log), admit(set))
 	set.listen = listener.Addr().String()
 	greet(std.out, set)
-	return serve(ctx, guarded, srv, routes(srv, set), set)
+	return serve(ctx, own, srv, routes(srv, set), set)
 }
 
 // settings are what a server is started with.
@@ -216,6 +216,23 @@ func routes(srv *hocket.Server, set *settings) http.Handler {
 		return onlyThisMachine(mux)
 	}
 	return mux
+}
+
+// guard protects a listener from a process without descriptors, where net/http accepts its connections; the loops, which
+// do on Linux, guard themselves.
+func guard(l net.Listener, log *slog.Logger) net.Listener {
+	if runtime.GOOS == "linux" {
+		return l
+	}
+	return sys.NewListener(l, log)
+}
+
+// admit decides about handshakes that do not come through routes, as that would.
+func admit(set *settings) func(*http.Request) bool {
+	if !set.dev {
+		return nil
+	}
+	return func(r *http.Request) bool { return isLoopback(r.Host) }
 }
 
 // serve answers requests until ctx ends, and then ends everything.

@@ -152,6 +152,17 @@ func TestDevelopmentAccessEndsAtThisMachine(t *testing.T) {
 	if status != http.StatusForbidden || !json.Valid([]byte(body)) {
 		t.Errorf("a foreign host: %d %s", status, body)
 	}
+	status, body = get(t, n, "/v1/ws", func(r *http.Request) {
+		r.Host = "rebound.example:8000"
+		for name, value := range map[string]string{
+			"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+		} {
+			r.Header.Set(name, value)
+		}
+	})
+	if status != http.StatusForbidden {
+		t.Errorf("a handshake under a foreign host: %d %s", status, body)
+	}
 	for origin, admitted := range map[string]bool{
 		"http://localhost:5173": true, "http://127.0.0.1": true, "https://[::1]:9": true,
 		"https://evil.example": false, "http://localhost.evil.example:80": false, "null": false,

@@ -59,6 +59,8 @@ const (
 	full                         // Write took less than it was given, and there is no room yet
 	paused                       // Pause was called
 	hungup                       // the peer has ended while paused, and bytes before that are unread
+	peeking                      // bytes are shown to the handler and stay where they are
+	seen                         // epoll knows the connection that is peeked at: it reports what is new
 )
 
 func (s state) has(flag state) bool { return s&flag != 0 }

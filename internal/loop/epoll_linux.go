@@ -22,6 +22,8 @@ type epoll struct {
 	events [256]unix.EpollEvent
 	at, n  int // events[at:n] are not yet served
 
+	listening []*Listening // by number, nil where one has gone
+
 	mu      sync.Mutex
 	eventfd int // guarded by mu; -1 after stop
 }
@@ -96,6 +98,11 @@ func (e *epoll) wake() {
 }
 
 func (e *epoll) stop() {
+	for _, li := range e.listening {
+		if li != nil {
+			e.unlisten(li)
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	unix.Close(e.eventfd)
@@ -114,12 +121,16 @@ func (e *epoll) read() {
 	for e.ready() {
 		ev := &e.events[e.at]
 		e.at++
-		if ev.Fd == wakeSlot {
+		switch ev.Fd {
+		case wakeSlot:
 			continue
-		}
-		// An event of a connection that has closed since the wait finds another generation.
-		if c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad)); c != nil {
-			e.serve(c, ev.Events)
+		case listenSlot:
+			e.acceptSome(int(ev.Pad))
+		default:
+			// An event of a connection that has closed since the wait finds another generation.
+			if c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad)); c != nil {
+				e.serve(c, ev.Events)
+			}
 		}
 		if e.ready() && e.loop.over(e.loop.turnAt) {
 			return
@@ -134,6 +145,8 @@ func (e *epoll) serve(c *Conn, events uint32) {
 	const input = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	switch {
 	case c.state.has(closed) || events&input == 0:
+	case c.state.has(peeking):
+		e.servePeeking(c, events)
 	case c.state.has(paused):
 		e.servePaused(c, events)
 	default:
@@ -182,6 +195,8 @@ func (e *epoll) servePaused(c *Conn, events uint32) {
 func (e *epoll) interest(c *Conn) unix.EpollEvent {
 	ev := unix.EpollEvent{Fd: int32(c.slot), Pad: int32(e.loop.table.slots[c.slot].generation)}
 	switch {
+	case c.state.has(peeking):
+		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET // what is there stays there: only more is news
 	case !c.state.has(paused):
 		ev.Events = unix.EPOLLIN // which the end is too
 	case !c.state.has(hungup):

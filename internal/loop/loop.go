@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"iter"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -254,4 +255,15 @@ func (l *Loop) shutdown() {
 	}
 	l.closedStep()
 	l.poll.stop()
+}
+
+// Handlers ranges over the handlers of the connections the loop has now. On the loop only; connections may be closed meanwhile.
+func (l *Loop) Handlers() iter.Seq[Handler] {
+	return func(yield func(Handler) bool) {
+		for _, c := range l.table.conns() {
+			if !c.state.has(closed) && !yield(c.handler) {
+				return
+			}
+		}
+	}
 }

@@ -1,8 +1,10 @@
 package loop
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,7 +12,16 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// With LOOPTEST set this program is the server its tests start.
+func TestMain(m *testing.M) {
+	if os.Getenv("LOOPTEST") == "serve" {
+		if err := serveFull(); err != nil {
+			fmt.Println("failed:", err)
+			os.Exit(1)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // A driver is one way to serve a connection. The suite runs over all of them: what holds for one holds for the others.
 type driver struct {

@@ -41,9 +41,10 @@ var floors = map[string]floor{
 	"internal/jsonval": ground,
 	"internal/sys":     ground,
 
-	"internal/loop":     contracts,
-	"broker":            contracts,
-	"broker/brokertest": contracts,
+	"internal/loop":        contracts,
+	"internal/loop/listen": contracts,
+	"broker":               contracts,
+	"broker/brokertest":    contracts,
 
 	"websocket":    machines,
 	"broker/nats":  machines,

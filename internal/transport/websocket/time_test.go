@@ -30,7 +30,7 @@ func attachWith(t *testing.T, s *server, failed *dialect.Error, early string) *p
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.attach(far, session.Handshake{Codec: codec, Framing: text{}, Err: failed}, []byte(early))
+	s.attach(far, verdict{session: session.Handshake{Codec: codec, Framing: text{}, Err: failed}}, []byte(early))
 	return newPeer(t, near)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"hocket.dev/dialect"
 	"hocket.dev/internal/loop"
+	"hocket.dev/internal/loop/listen"
 	"hocket.dev/internal/session"
 	"hocket.dev/wire"
 )
@@ -90,27 +91,64 @@ func (t *Transport) countClose(code int) {
 	t.mu.Unlock()
 }
 
+// A verdict is what comes of a handshake.
+type verdict struct {
+	key, protocol string
+	session       session.Handshake
+}
+
+// A refusal is the HTTP response to a request that becomes no WebSocket.
+type refusal struct {
+	status  int
+	reason  string // for the counter
+	code    dialect.Code
+	message string
+	header  map[string][]string
+}
+
 // ServeHTTP answers a handshake. It returns as soon as the connection belongs to a loop.
 func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v, no := t.judge(r)
+	if no != nil {
+		t.refuse(w, no)
+		return
+	}
+	t.take(w, v)
+}
+
+// Upgrade answers a handshake on the loop of p, for a listener that has read it without net/http. It returns false where
+// the answer is a refusal, which is ServeHTTP's to give.
+func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
+	v, no := t.judge(r)
+	if no != nil {
+		return false
+	}
+	c := t.newConn(&v)
+	if p.Accept(wire.AppendResponse(nil, v.key, v.protocol, nil), &c.Conn, c) {
+		c.open(v.session, nil)
+	} else {
+		t.count("write")
+	}
+	return true
+}
+
+// judge decides about a handshake.
+func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 	up, refused := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
 	if refused != nil {
-		t.refuse(w, refused.Status, refused.Reason, dialect.BadHandshake, refused.Message, refused.Header)
-		return
+		return verdict{}, &refusal{refused.Status, refused.Reason, dialect.BadHandshake, refused.Message, refused.Header}
 	}
 	if t.draining.Load() {
-		t.refuse(w, http.StatusServiceUnavailable, "draining", dialect.Draining, "the server shuts down",
-			http.Header{"Retry-After": {"1"}})
-		return
+		return verdict{}, &refusal{http.StatusServiceUnavailable, "draining", dialect.Draining, "the server shuts down",
+			http.Header{"Retry-After": {"1"}}}
 	}
 	if up.Origin != "" && !t.cfg.AllowOrigin(r, up.Origin) {
-		t.refuse(w, http.StatusForbidden, "origin", dialect.OriginNotAllowed,
-			"pages of "+strconv.Quote(up.Origin)+" may not connect: list the origin in the configuration", nil)
-		return
+		return verdict{}, &refusal{http.StatusForbidden, "origin", dialect.OriginNotAllowed,
+			"pages of " + strconv.Quote(up.Origin) + " may not connect: list the origin in the configuration", nil}
 	}
 	offered, token, err := readProtocols(up.Protocols)
 	if err != nil {
-		t.refuse(w, http.StatusBadRequest, "bad_token", dialect.BadHandshake, err.Error(), nil)
-		return
+		return verdict{}, &refusal{http.StatusBadRequest, "bad_token", dialect.BadHandshake, err.Error(), nil}
 	}
 	h := session.Handshake{
 		Framing: text{},
@@ -119,7 +157,7 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d, protocol := t.choose(offered)
 	h.Codec, h.Commands, h.Err = d.Open(dialect.Handshake{Subprotocol: protocol, Query: r.URL.Query()})
-	t.take(w, up.Key, protocol, h)
+	return verdict{key: up.Key, protocol: protocol, session: h}, nil
 }
 
 // readProtocols tells apart the subprotocols and the token among what the client offers.
@@ -157,53 +195,65 @@ func (t *Transport) choose(offered []string) (dialect.Dialect, string) {
 }
 
 // take completes the handshake and gives the connection to a loop.
-func (t *Transport) take(w http.ResponseWriter, key, protocol string, h session.Handshake) {
+func (t *Transport) take(w http.ResponseWriter, v verdict) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
-		t.refuse(w, http.StatusInternalServerError, "no_hijack", dialect.Internal,
-			"the connection cannot be taken over: a middleware hides http.Hijacker", nil)
+		t.refuse(w, &refusal{http.StatusInternalServerError, "no_hijack", dialect.Internal,
+			"the connection cannot be taken over: a middleware hides http.Hijacker", nil})
 		return
 	}
 	nc, rw, err := hijacker.Hijack()
 	if err != nil {
-		t.refuse(w, http.StatusInternalServerError, "no_hijack", dialect.Internal, "the connection cannot be taken over", nil)
+		t.refuse(w, &refusal{http.StatusInternalServerError, "no_hijack", dialect.Internal, "the connection cannot be taken over", nil})
 		return
 	}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // what the client has sent after its request
 	early = append([]byte(nil), early...)
 	nc.SetDeadline(time.Now().Add(t.cfg.PongTimeout)) // a fresh socket takes the response at once
-	if _, err := nc.Write(wire.AppendResponse(nil, key, protocol, nil)); err != nil {
+	if _, err := nc.Write(wire.AppendResponse(nil, v.key, v.protocol, nil)); err != nil {
 		t.count("write")
 		nc.Close()
 		return
 	}
 	nc.SetDeadline(time.Time{})
-	t.attach(nc, h, early)
+	t.attach(nc, v, early)
 }
 
-// attach begins the session on its loop.
-func (t *Transport) attach(nc net.Conn, h session.Handshake, early []byte) {
-	l := t.cfg.Loops.Next()
+// newConn makes the connection of a handshake, which has yet to be given to a loop.
+func (t *Transport) newConn(v *verdict) *conn {
 	c := &conn{t: t, dec: wire.NewDecoder(wire.Server, &t.limits)}
-	h.Line = c
+	v.session.Line = c
+	return c
+}
+
+// attach gives the connection to a loop.
+func (t *Transport) attach(nc net.Conn, v verdict, early []byte) {
+	l := t.cfg.Loops.Next()
+	c := t.newConn(&v)
 	posted := l.Post(func() {
 		if err := l.Attach(&c.Conn, nc, c); err != nil {
 			t.count("attach")
 			return
 		}
-		t.Handshakes.Add(1)
-		c.wait(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1)) // staggered
-		c.session = t.cfg.Node.Shard(l.Index()).Open(h)
-		if t.draining.Load() { // since ServeHTTP has looked, and maybe since Node.DrainSessions has
-			c.session.Drain(0)
-		}
-		if len(early) > 0 {
-			c.take(early)
-		}
+		c.open(v.session, early)
 	})
 	if !posted {
 		t.count("draining")
 		nc.Close()
+	}
+}
+
+// open begins the session on the loop, with what the client has sent behind its handshake.
+func (c *conn) open(h session.Handshake, early []byte) {
+	t := c.t
+	t.Handshakes.Add(1)
+	c.wait(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1)) // staggered
+	c.session = t.cfg.Node.Shard(c.Loop().Index()).Open(h)
+	if t.draining.Load() { // since judge has looked, and maybe since Node.DrainSessions has
+		c.session.Drain(0)
+	}
+	if len(early) > 0 {
+		c.take(early)
 	}
 }
 
@@ -219,18 +269,18 @@ func (t *Transport) count(reason string) {
 }
 
 // refuse answers a handshake with an HTTP status and the reason as JSON, as the API does.
-func (t *Transport) refuse(w http.ResponseWriter, status int, reason string, code dialect.Code, message string, header map[string][]string) {
-	t.count(reason)
-	for k, v := range header {
+func (t *Transport) refuse(w http.ResponseWriter, no *refusal) {
+	t.count(no.reason)
+	for k, v := range no.header {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
+	w.WriteHeader(no.status)
 	type told struct {
 		Code    dialect.Code `json:"code"`
 		Name    string       `json:"name"`
 		Reason  string       `json:"reason"`
 		Message string       `json:"message"`
 	}
-	json.NewEncoder(w).Encode(map[string]told{"error": {code, code.Info().Name, reason, message}})
+	json.NewEncoder(w).Encode(map[string]told{"error": {no.code, no.code.Info().Name, no.reason, no.message}})
 }

@@ -1,0 +1,148 @@
+package listen
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+
+	"hocket.dev/internal/loop"
+	"hocket.dev/wire"
+)
+
+// Pending is a connection that has not found its owner. It belongs to its loop.
+type Pending struct {
+	conn     loop.Conn
+	listener *Listener
+	from     netip.AddrPort
+	size     int // of the head, once it is whole
+
+	// The queue's.
+	older, newer *Pending
+	queued       bool
+}
+
+// Loop returns the loop the connection is on and stays on.
+func (p *Pending) Loop() *loop.Loop { return p.conn.Loop() }
+
+// Accept sends the response and gives the connection to c with the handler h, which goes on with what follows the request. It
+// returns false, and the connection has ended, when the client has gone or takes no response.
+func (p *Pending) Accept(response []byte, c *loop.Conn, h loop.Handler) bool {
+	if !p.conn.Take(p.size) {
+		return false
+	}
+	n, err := p.conn.Write(response)
+	if err == nil && n < len(response) {
+		p.conn.Close(errLate) // a fresh socket takes a response
+	}
+	if err != nil || n < len(response) {
+		return false
+	}
+	p.leave()
+	p.conn.Move(c, h)
+	return true
+}
+
+// Read implements loop.Handler: b is everything that has arrived.
+func (p *Pending) Read(b []byte) {
+	head, n, err := wire.ParseRequest(b[:min(len(b), maxHeadBytes)])
+	switch {
+	case err != nil || n == 0 && (len(b) >= maxHeadBytes || !couldBeRequest(b)):
+		p.pass() // net/http says what is wrong with it
+	case n == 0:
+	default:
+		p.size = n
+		if !p.upgrade(&head) {
+			p.pass()
+		}
+	}
+}
+
+// couldBeRequest reports whether b begins as a method does. What does not is answered by net/http without waiting.
+func couldBeRequest(b []byte) bool { return 'A' <= b[0] && b[0] <= 'Z' }
+
+// upgrade asks whether the request is kept. It returns false when net/http is to have it.
+func (p *Pending) upgrade(head *wire.RequestHead) bool {
+	if string(head.Method) != http.MethodGet || head.Minor != 1 || !head.Has("upgrade") {
+		return false
+	}
+	if head.Has("content-length") || head.Has("transfer-encoding") {
+		return false // a body would stand before the first frame
+	}
+	target := string(head.Target)
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return false
+	}
+	return p.listener.cfg.Upgrade(p, &http.Request{
+		Method: http.MethodGet, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: head.Header(), Body: http.NoBody, Host: string(head.Host), RemoteAddr: p.from.String(), RequestURI: target,
+	})
+}
+
+// pass gives the connection to net/http.
+func (p *Pending) pass() {
+	p.leave()
+	if fd := p.conn.Detach(); fd >= 0 {
+		p.listener.pass(fd)
+	}
+}
+
+// leave takes the connection out of its queue.
+func (p *Pending) leave() {
+	if p.queued {
+		p.listener.perLoop[p.conn.Loop().Index()].remove(p)
+	}
+}
+
+// end closes the connection without an answer.
+func (p *Pending) end(err error) {
+	p.leave()
+	p.conn.Close(err)
+}
+
+// Flush implements loop.Handler. Nothing is ever left to be written.
+func (p *Pending) Flush() {}
+
+// Alarm implements loop.Handler.
+func (p *Pending) Alarm() { p.end(errLate) }
+
+// Closed implements loop.Handler.
+func (p *Pending) Closed(error) { p.leave() }
+
+// A queue holds the connections of one loop that have not found their owner, oldest first.
+type queue struct {
+	first, last *Pending
+	n           int
+}
+
+func (q *queue) add(p *Pending) {
+	p.queued, p.older = true, q.last
+	if q.last == nil {
+		q.first = p
+	} else {
+		q.last.newer = p
+	}
+	q.last = p
+	q.n++
+}
+
+func (q *queue) remove(p *Pending) {
+	if p.older == nil {
+		q.first = p.newer
+	} else {
+		p.older.newer = p.newer
+	}
+	if p.newer == nil {
+		q.last = p.older
+	} else {
+		p.newer.older = p.older
+	}
+	p.queued, p.older, p.newer = false, nil, nil
+	q.n--
+}
+
+func (q *queue) endAll() {
+	for q.first != nil {
+		q.first.end(nil)
+	}
+}

@@ -50,7 +50,7 @@ type Conn struct {
 }
 
 // A state is what is true of a connection now.
-type state uint8
+type state uint16
 
 const (
 	registered state = 1 << iota // it has a slot and can be read
@@ -61,6 +61,7 @@ const (
 	hungup                       // the peer has ended while paused, and bytes before that are unread
 	peeking                      // bytes are shown to the handler and stay where they are
 	seen                         // epoll knows the connection that is peeked at: it reports what is new
+	own                          // nobody else can have a copy of the descriptor
 )
 
 func (s state) has(flag state) bool { return s&flag != 0 }

@@ -240,7 +240,7 @@ func (e *epoll) closeWrite(c *Conn) {
 }
 
 func (e *epoll) close(c *Conn) {
-	if c.state.has(registered) {
+	if c.state.has(registered) && !c.state.has(own) {
 		// Closing alone would leave it registered if someone else had a copy of the descriptor.
 		_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil)
 	}

@@ -20,6 +20,8 @@ const (
 	acceptAtOnce = 32
 	// acceptPause is how long a loop leaves the queue alone when the system has nothing left for a connection.
 	acceptPause = 100 * time.Millisecond
+	// deferSeconds is how long the kernel keeps a connection to itself on which nothing has come.
+	deferSeconds = 5
 	// unbalanced is how many connections more than another loop one may have and keep what it accepts.
 	unbalanced = 16
 )
@@ -38,7 +40,8 @@ type Listening struct {
 }
 
 // Listen has the loops accept the connections of nl, which stays open and must not be used to accept. Connections begin with
-// TCP_NODELAY and keep-alive. When the process has no descriptor left, they are closed with the help of a spare one, so
+// TCP_NODELAY and keep-alive. As clients speak first, the kernel waits for their first bytes before it reports them
+// (TCP_DEFER_ACCEPT): so a request is mostly read at once, and one that says nothing costs the process nothing for a while. When the process has no descriptor left, they are closed with the help of a spare one, so
 // that clients know.
 //
 // The error is errors.ErrUnsupported where there is no epoll, under [Config].Portable too, or the system's.
@@ -77,6 +80,8 @@ func prepareListener(fd int) error {
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15}, // the times of package net
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
+		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat}, // Detach takes it back
+		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferSeconds},
 	} {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
 			return fmt.Errorf("option %d: %w", o.name, os.NewSyscallError("setsockopt", err))

@@ -17,7 +17,7 @@ import (
 func (l *Loop) AttachPeeking(c *Conn, fd int, h Handler) {
 	e := l.poll.(*epoll)
 	c.loop, c.handler, c.link, c.fd = l, h, e, int32(fd)
-	c.state |= registered | peeking
+	c.state |= registered | own | peeking
 	c.slot = l.table.add(c)
 	l.conns.Add(1)
 	if l.stopping {
@@ -66,10 +66,9 @@ func (c *Conn) Move(d *Conn, h Handler) {
 		return
 	}
 	d.loop, d.handler, d.link, d.fd, d.slot = c.loop, h, c.link, c.fd, c.slot
-	d.state = registered
+	d.state = registered | own
 	d.loop.table.slots[d.slot].c = d
 	d.loop.table.setTicks(d.slot, 0)
-	_ = unix.SetsockoptInt(int(d.fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat) // a matter of memory only
 	if c.state.has(seen) {
 		d.link.update(d)
 	}
@@ -86,6 +85,7 @@ func (c *Conn) Detach() int {
 	if c.state.has(seen) {
 		_ = unix.EpollCtl(c.link.(*epoll).fd, unix.EPOLL_CTL_DEL, fd, nil) // it is there
 	}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 0) // the system's default; a matter of memory only
 	c.loop.table.remove(c.slot)
 	c.loop.conns.Add(-1)
 	c.forget()

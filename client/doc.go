@@ -23,5 +23,5 @@
 // no longer give is told as a Message of its own kind, [Gap] or [Restarted], so that nothing is ever missing silently.
 //
 // Everything here may be used from any goroutine, except that one goroutine at a time reads a Subscription. A Client has
-// two goroutines of its own until Close. Presence, history and patterns are left out for now.
+// two goroutines of its own until Close. It has no presence, history or patterns.
 package client

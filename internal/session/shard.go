@@ -113,11 +113,3 @@ func (sh *Shard) drain() {
 		s.Drain(rand.N(sh.node.cfg.Drain + 1))
 	}
 }
-
-// Subscriptions counts the subscriptions of all sessions. It is called on the loop.
-func (sh *Shard) Subscriptions() (n int) {
-	for _, s := range sh.sessions {
-		n += len(s.subs)
-	}
-	return n
-}

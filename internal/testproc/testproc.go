@@ -88,9 +88,6 @@ func StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Pid returns the process id.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
-
 // Output returns what the program has written so far, to standard output and standard error.
 func (p *Process) Output() string { return p.output.String() }
 

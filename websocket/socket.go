@@ -142,8 +142,12 @@ func (s *Socket) Pause() {
 	s.conn.Pause()
 }
 
-// Resume goes on reading after Pause.
+// Resume goes on reading after Pause. The peer has the whole time again to answer a ping:
+// its answer may lie unread.
 func (s *Socket) Resume() {
+	if s.flags&flagPaused != 0 && s.flags&flagAwaited != 0 && s.state == talking {
+		s.conn.SetAlarm(s.shard.server.pongTick)
+	}
 	s.flags &^= flagPaused
 	s.conn.Resume()
 }

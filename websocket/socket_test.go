@@ -305,6 +305,7 @@ func TestPausedSocketIsNotPingedToDeath(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		var so *Socket
 		s.do(t, func() { so = s.all()[0]; so.Resume() })
+		time.Sleep(8 * time.Second) // of the 10 it has again
 		sendBytes(t, peer, masked(wire.Close, "\x03\xe8")...)
 		wantClosed(t, <-h.closed, CloseNormal, "")
 		if !so.Post(func(*Socket) { t.Error("a function runs on a socket that has ended") }) {

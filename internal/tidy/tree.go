@@ -49,7 +49,7 @@ func readTree(root string) ([]file, error) {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || d.Name() == ".git" { // a file where the tree is a worktree of another
 			return nil
 		}
 		text, err := os.ReadFile(path)

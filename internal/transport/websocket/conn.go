@@ -94,7 +94,7 @@ func (c *conn) goOn() {
 	if c.held != nil && !c.session.Paused() {
 		c.take(nil)
 		if !c.session.Paused() {
-			c.Conn.Resume()
+			c.resume()
 		}
 	}
 }
@@ -233,8 +233,17 @@ func (c *conn) SetReading(on bool) {
 	case c.held != nil:
 		c.Conn.Wake() // what is held comes before what the socket has
 	default:
-		c.Conn.Resume()
+		c.resume()
 	}
+}
+
+// resume reads from the socket again. The answer to a ping may lie there unread, so there is the whole time again for
+// it.
+func (c *conn) resume() {
+	if c.awaited && c.state == talking {
+		c.wait(c.t.cfg.PongTimeout)
+	}
+	c.Conn.Resume()
 }
 
 // Close implements session.Line.

@@ -175,6 +175,32 @@ func TestAPeerThatTakesItsTimeIsKept(t *testing.T) {
 	})
 }
 
+// TestAnAnswerToAPingMayHaveWaitedForThePause has a peer that is not read for most of the time it has for its pong.
+func TestAnAnswerToAPingMayHaveWaitedForThePause(t *testing.T) {
+	inTime(t, func(set *settings) { set.loops.WriteBufferBytes = 16 << 10 }, func(t *testing.T, s *server) {
+		p := attachPipe(t, s)
+		p.want(wire.Text, "connected")
+		p.send(`{"type":"connect","payload":{"user":"ada"}}`)
+		p.want(wire.Ping, "")
+		event := []byte(`"` + strings.Repeat("e", 50_000) + `"`)
+		for range 3 {
+			if n, err := s.node.Send(t.Context(), "", "ada", event, broker.JSON); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		s.sleep(8 * time.Second)
+		for range 3 {
+			p.want(wire.Text, "eee")
+		}
+		s.sleep(8 * time.Second)
+		if s.sessions() != 1 {
+			t.Fatalf("closed: %v", s.Closes())
+		}
+		p.nc.Close()
+		synctest.Wait()
+	})
+}
+
 // TestTheEndOfALargeFrameIsWaitedForTenSeconds has a peer stop in the middle of one.
 func TestTheEndOfALargeFrameIsWaitedForTenSeconds(t *testing.T) {
 	inTime(t, func(set *settings) { set.loops.WriteBufferBytes = 4096 }, func(t *testing.T, s *server) {

@@ -26,7 +26,7 @@ func (c *Compressed) add(plain, packed int) {
 // agree answers a client's offer of compression: with what is sent back, nil for nothing, and the framing of what the
 // client gets. No context is kept in either direction (RFC 7692 §7.1.1), so a connection needs no memory for it.
 func (t *Transport) agree(offers []wire.Extension) (*wire.Deflate, session.Framing) {
-	if t.cfg.CompressFrom == 0 || len(offers) == 0 {
+	if !t.cfg.Compression || len(offers) == 0 {
 		return nil, text{}
 	}
 	agreed, ok := wire.AcceptDeflate(offers, wire.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
@@ -81,6 +81,6 @@ func (f *inflation) measure(op wire.Opcode, packed []byte, most int64) (size int
 }
 
 func tooBig(err error) bool {
-	var rule *wire.Error
-	return errors.As(err, &rule) && rule.Code == wire.CloseTooBig
+	rule, ok := errors.AsType[*wire.Error](err)
+	return ok && rule.Code == wire.CloseTooBig
 }

@@ -31,8 +31,9 @@ type Config struct {
 	AllowOrigin func(r *http.Request, origin string) bool
 	PingEvery   time.Duration // between pings; whole seconds up to 4 minutes
 	PongTimeout time.Duration // for the answer; whole seconds up to 4 minutes
-	// CompressFrom is how many bytes a message has at least that is compressed for clients that offer
-	// permessage-deflate (RFC 7692); 0 declines their offers.
+	// Compression accepts the offers of clients of permessage-deflate (RFC 7692), CompressFrom is how many bytes a
+	// message has at least that is compressed for them.
+	Compression  bool
 	CompressFrom int
 }
 

@@ -130,8 +130,8 @@ func (li *Listening) refuse() bool {
 	li.spare = -1
 	fd, _, err := unix.Accept4(li.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 	if err == nil {
+		li.cfg.Refused() // before the client knows
 		unix.Close(fd)
-		li.cfg.Refused()
 	}
 	li.takeSpare()
 	return err == nil || err == unix.EAGAIN

@@ -380,7 +380,7 @@ func TestSocketCosts(t *testing.T) {
 	in := masked(wire.Text, strings.Repeat("x", 128))
 	request := append([]byte(nil), in...)
 	answer := make([]byte, 2+2+128)
-	allocs := testing.AllocsPerRun(1000, func() {
+	allocs := allocations(1000, func() {
 		copy(request, in)
 		if _, err := first.Write(request); err != nil {
 			t.Fatal(err)

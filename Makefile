@@ -39,7 +39,7 @@ fuzz: ## every fuzz target; FUZZTIME=30000x says how long
 	scripts/test fuzz
 
 .PHONY: bench
-bench: ## measure against a plain gorilla/websocket server
+bench: ## measure against other servers, about an hour; cd bench && go run . -help has less
 	cd bench && go run .
 
 .PHONY: generate

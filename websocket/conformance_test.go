@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"hocket.dev/wire"
 )
@@ -241,8 +242,19 @@ func (e exchange) run(t *testing.T, s subject) {
 	if e.code == 0 {
 		frames, e.code = append(frames, closeFrame(code(1000, ""))), 1000
 	}
-	p.send(e.chop, frames...)
-	got := p.listen()
+	var got conversation
+	for try := range 5 {
+		if try > 0 {
+			p, _ = start(t, s, "")
+		}
+		p.send(e.chop, frames...)
+		began := time.Now()
+		got = p.listen()
+		if got.end == io.EOF || time.Since(began) < lingerTimeout {
+			break
+		}
+		// The subject does not wait for who takes longer to send, as a test on a busy machine may.
+	}
 	if got.code != e.code {
 		t.Errorf("closed with %d, want %d", got.code, e.code)
 	}

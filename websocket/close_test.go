@@ -12,7 +12,7 @@ import (
 	"hocket.dev/wire"
 )
 
-// The closing handshake begun by either side, as Close and Read see it.
+// The closing handshake begun by either side, as Close and Read see it. §7.1.2, §7.1.6, §5.5.1.
 func TestCloseHandshake(t *testing.T) {
 	for _, reading := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -51,6 +51,7 @@ func TestBothCloseAtOnce(t *testing.T) {
 	}
 }
 
+// §7.1.5: no code is 1005, which is only reported.
 func TestCloseWithoutStatus(t *testing.T) {
 	server, client := pair(t)
 	served := run(func() error { _, _, err := server.Read(t.Context()); return err })
@@ -60,6 +61,7 @@ func TestCloseWithoutStatus(t *testing.T) {
 	wantClosed(t, served(), CloseNoStatus, "")
 }
 
+// §7.4: some codes must not be sent.
 func TestCloseRefusesBadCodes(t *testing.T) {
 	c := dial(t, serve(t, nil, echo), nil)
 	for _, code := range []CloseCode{0, 999, 1004, CloseAbnormal, 1015, 2999, 5000} {
@@ -134,6 +136,7 @@ func TestCloseGivesUpOnAPeerThatReadsNothing(t *testing.T) {
 	})
 }
 
+// §6.1: nothing is sent on a connection that is not open.
 func TestCloseNowEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := raw(t)
@@ -170,7 +173,7 @@ func (h halfCloser) CloseWrite() error {
 }
 
 // Behind a broken rule the connection is read on until the peer has seen why: closing
-// with bytes unread resets it, and a reset overtakes the close frame.
+// with bytes unread resets it, and a reset overtakes the close frame. §7.1.7.
 func TestBrokenRuleLingers(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -194,6 +197,63 @@ func TestBrokenRuleLingers(t *testing.T) {
 				t.Errorf("lingered for %v", took)
 			}
 			_, _ = peer.Close(), c.CloseNow()
+		})
+	}
+}
+
+// A client leaves it to the server to end the network connection (§7.1.1), for a while,
+// whoever began to close. Close lets a Read that is running do so.
+func TestClientLetsTheServerEndTheConnection(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		closes, reading bool // the client
+		ends            bool // the server
+	}{
+		{"answering", false, true, true},
+		{"answering, in vain", false, true, false},
+		{"closing", true, false, true},
+		{"closing, in vain", true, false, false},
+		{"closing beside a Read", true, true, true},
+		{"closing beside a Read, in vain", true, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, peer := net.Pipe()
+				c := newConn(a, wire.Client, "", nil)
+				start := time.Now()
+				waits := []func() error{}
+				if tt.reading {
+					waits = append(waits, run(func() error { _, _, err := c.Read(t.Context()); return err }))
+				}
+				if tt.closes {
+					waits = append(waits, run(func() error { return c.Close(CloseNormal, "") }))
+				} else {
+					sendBytes(t, peer, wire.AppendClose(nil, CloseNormal, "")...)
+				}
+				if _, err := io.ReadFull(peer, make([]byte, 8)); err != nil {
+					t.Fatal(err)
+				}
+				if tt.closes {
+					sendBytes(t, peer, wire.AppendClose(nil, CloseNormal, "")...)
+				}
+				if tt.ends {
+					time.AfterFunc(lingerTimeout/2, func() { _ = peer.Close() })
+				}
+				if n, err := peer.Read(make([]byte, 1)); n != 0 || err == nil {
+					t.Errorf("received %d bytes, %v", n, err)
+				}
+				for _, wait := range waits {
+					_ = wait() // what it returns is tested elsewhere
+				}
+				want := lingerTimeout
+				if tt.ends {
+					want /= 2
+				}
+				if took := time.Since(start); took != want {
+					t.Errorf("the connection ended after %v, want %v", took, want)
+				}
+				_ = peer.Close()
+			})
 		})
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 const (
 	// closeTicks is how many seconds a peer has to answer a close frame, lingerTicks how
-	// long one that broke a rule is read on, so that the close frame is not lost to a reset.
+	// long one that is over is read on, so that the close frame is not lost to a reset.
 	closeTicks  = 5
 	lingerTicks = 1
 )
@@ -41,9 +41,9 @@ type socketState uint8
 const (
 	talking   socketState = iota
 	closing               // our close frame is on its way, the peer's is awaited
-	over                  // both close frames are there: ends once ours is sent
+	over                  // the peer has closed: our close frame is on its way, or was sent
 	broken                // the peer has broken a rule: our close frame is on its way
-	lingering             // and was sent: the peer's end is awaited
+	lingering             // everything was sent: the peer's end is awaited
 	gone                  // the connection has ended
 )
 
@@ -154,7 +154,7 @@ func (s *Socket) Resume() {
 
 // Close ends the connection properly (RFC 6455 §7.1.2): behind what is pending it sends
 // a close frame, and Handler.Close follows when the peer has answered, or has not for
-// 5 s. Messages that come meanwhile are dropped. The reason is cut to 123 bytes;
+// 5 s, and has ended the network connection, or has not for 1 s. Messages that come meanwhile are dropped. The reason is cut to 123 bytes;
 // [CloseNoStatus] sends neither code nor reason. A code that must not be sent is an
 // error, and so is net.ErrClosed when the connection is closing already.
 func (s *Socket) Close(code CloseCode, reason string) error {

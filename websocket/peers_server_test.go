@@ -41,8 +41,13 @@ const (
 
 func startErrands(t *testing.T, way string, opts AcceptOptions) *errands {
 	t.Helper()
+	return startErrandsBy(t, errandWays[way], opts)
+}
+
+func startErrandsBy(t *testing.T, start func(*testing.T, *errands, AcceptOptions) string, opts AcceptOptions) *errands {
+	t.Helper()
 	e := &errands{ended: make(chan error, 1000), stalled: make(chan struct{}, 1)}
-	e.url = errandWays[way](t, e, opts)
+	e.url = start(t, e, opts)
 	return e
 }
 

@@ -223,7 +223,10 @@ func (li *Listener) next() (o handoff, ok bool) {
 // Close stops accepting and closes the connections that are without a whole head, in the middle of a handshake of TLS, or wait for
 // Accept. It must not be called on a loop.
 func (li *Listener) Close() error {
-	err := li.Listener.Close()
+	var err error
+	if li.accepting == nil {
+		err = li.Listener.Close() // else the loops took it over
+	}
 	li.once.Do(func() {
 		if li.accepting != nil {
 			li.accepting.Close()

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -60,7 +61,7 @@ func (s *Server) listenTLS(t *testing.T, h http.Handler) string {
 	}
 	certificate, _ := selfSigned()
 	l := s.ListenerTLS(tcp, &tls.Config{Certificates: []tls.Certificate{certificate}})
-	web := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	web := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	ended := run(func() error { return web.Serve(l) })
 	t.Cleanup(func() {
 		_ = web.Close()
@@ -202,7 +203,7 @@ func TestTLSPeerThatDoesNotRead(t *testing.T) {
 		slow := dialTLS(t, url+"/stalled")
 		<-opened
 		piece := strings.Repeat("0123456789abcdef", 1<<10)
-		taken := make(chan int)
+		taken := make(chan int, 1)
 		stalled.Post(func(so *Socket) {
 			n := 0
 			for ; so.Write(Binary, []byte(piece)) == nil; n++ {
@@ -267,6 +268,7 @@ func TestTLSShutdown(t *testing.T) {
 	eachDriver(t, func(t *testing.T, portable bool) {
 		s := newServer(t, echoing(), ServerOptions{Portable: portable})
 		c := dialTLS(t, s.listenTLS(t, s))
+		testproc.Until(t, "the socket to be on its loop", func() bool { return s.Sockets() == 1 })
 		ended := run(func() error { _, _, err := c.Read(t.Context()); return err })
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)

@@ -15,7 +15,7 @@ import (
 	"hocket.dev/wire"
 )
 
-// testerPatience is how long a tester waits for a subject that hangs.
+// testerPatience is how long a tester waits for the next frame of a subject that hangs.
 const testerPatience = time.Minute
 
 // tester is the other side of a subject: a bare connection.
@@ -30,10 +30,6 @@ type tester struct {
 }
 
 func newTester(t *testing.T, nc net.Conn, br *bufio.Reader, mask bool) *tester {
-	t.Helper()
-	if err := nc.SetReadDeadline(time.Now().Add(testerPatience)); err != nil {
-		t.Fatal(err)
-	}
 	p := &tester{t: t, nc: nc, br: br, mask: mask, sent: make(chan struct{})}
 	close(p.sent)
 	return p
@@ -45,6 +41,9 @@ type rawFrame struct {
 	more    bool // not the last of its message
 	rsv     byte // 4, 2, 1 for RSV1, RSV2, RSV3
 	payload string
+
+	badMask bool   // masked where it must not be, or not where it must
+	length  uint64 // instead of the payload's, which is sent as it is
 }
 
 // encode is written by the book (§5.2), and shares nothing with package wire.
@@ -54,10 +53,12 @@ func (p *tester) encode(f rawFrame) []byte {
 		b[0] |= 0x80
 	}
 	var masked byte
-	if p.mask {
+	if p.mask != f.badMask {
 		masked = 0x80
 	}
 	switch n := len(f.payload); {
+	case f.length > 0:
+		return append(binary.BigEndian.AppendUint64(append(b, masked|127), f.length), f.payload...)
 	case n < 126:
 		b = append(b, masked|byte(n))
 	case n < 1<<16:
@@ -65,7 +66,7 @@ func (p *tester) encode(f rawFrame) []byte {
 	default:
 		b = binary.BigEndian.AppendUint64(append(b, masked|127), uint64(n))
 	}
-	if !p.mask {
+	if masked == 0 {
 		return append(b, f.payload...)
 	}
 	key := [4]byte{0xa5, 0x17, 0x00, 0xff}
@@ -112,6 +113,9 @@ func (p *tester) send(chop int, frames ...rawFrame) {
 
 // receive reads one frame. Masking and length must be as they should.
 func (p *tester) receive() (rawFrame, error) {
+	if err := p.nc.SetReadDeadline(time.Now().Add(testerPatience)); err != nil {
+		return rawFrame{}, err
+	}
 	var head [2]byte
 	if _, err := io.ReadFull(p.br, head[:]); err != nil {
 		return rawFrame{}, err
@@ -217,3 +221,43 @@ func (p *tester) finish(received rawFrame) error {
 }
 
 func checksum(payload string) uint32 { return crc32.ChecksumIEEE([]byte(payload)) }
+
+// message receives a whole message, of which rsv is that of the first frame. Pongs that
+// come between are dropped.
+func (p *tester) message() rawFrame {
+	p.t.Helper()
+	var whole rawFrame
+	for begun := false; ; {
+		f, err := p.receive()
+		switch {
+		case err != nil || f.op == 8:
+			p.t.Fatalf("received %v, close %q, want a message", err, f.payload)
+		case f.op > 8:
+			if f.rsv != 0 {
+				p.t.Fatal("RFC 7692 §6.1: RSV1 on a control frame")
+			}
+			continue
+		case begun != (f.op == 0):
+			p.t.Fatalf("§5.4: opcode %d, message open: %v", f.op, begun)
+		case begun && f.rsv != 0:
+			p.t.Fatal("RFC 7692 §6.1: RSV1 on a continuation")
+		}
+		if !begun {
+			whole.op, whole.rsv, begun = f.op, f.rsv, true
+		}
+		if !f.more {
+			whole.payload += f.payload
+			return whole
+		}
+		whole.payload += f.payload
+	}
+}
+
+// wantGoodbye closes, and asserts that the subject does so, too, and says nothing else.
+func (p *tester) wantGoodbye() {
+	p.t.Helper()
+	p.send(0, closeFrame(code(1000, "")))
+	if got := p.listen(); got.code != 1000 || len(got.events) > 0 || got.end != io.EOF {
+		p.t.Errorf("closed with %d and %v after %q, want 1000 and a FIN", got.code, got.end, got.events)
+	}
+}

@@ -105,6 +105,13 @@ func dialRaw(t *testing.T, url string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
+	shake(t, nc, host)
+	return nc
+}
+
+// shake completes a handshake on a bare connection.
+func shake(t *testing.T, nc net.Conn, host string) {
+	t.Helper()
 	request := wire.AppendRequest(nil, wire.Request{Host: host, Key: "dGhlIHNhbXBsZSBub25jZQ=="})
 	if _, err := nc.Write(request); err != nil {
 		t.Fatal(err)
@@ -113,7 +120,6 @@ func dialRaw(t *testing.T, url string) net.Conn {
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("handshake: %v, %v", response, err)
 	}
-	return nc
 }
 
 // attachPipe gives one end of a connection in memory to the server and returns the other.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"hocket.dev/internal/testproc"
 	"hocket.dev/wire"
 )
 
@@ -328,6 +329,7 @@ func TestServerReportsWhyASocketEnded(t *testing.T) {
 		}
 
 		other := dial(t, url, nil)
+		testproc.Until(t, "its socket", func() bool { return s.Sockets() == 1 }) // the response is sent before it is there
 		nc = dialRaw(t, url)
 		sendBytes(t, nc, masked(wire.Text, "panic")...)
 		var panicked *PanicError
@@ -391,6 +393,27 @@ func TestServerShutdown(t *testing.T) {
 		}
 		if s.Post(0, func() {}) {
 			t.Error("Post after Close is accepted")
+		}
+	})
+}
+
+// A handshake that has been answered when Shutdown begins, and has not reached its loop, is closed as the others are.
+func TestServerShutdownWaitsForWhoArrives(t *testing.T) {
+	eachDriver(t, func(t *testing.T, portable bool) {
+		h := echoing()
+		s := newServer(t, h, ServerOptions{Portable: portable, Loops: 1})
+		busy, free := make(chan struct{}), make(chan struct{})
+		s.Post(0, func() { close(busy); <-free })
+		<-busy
+		c := dial(t, s.listen(t), nil)
+		testproc.Until(t, "the handshake to be handed over", func() bool { return s.arriving.Load() == 1 })
+		shut := run(func() error { return s.Shutdown(t.Context()) })
+		testproc.Until(t, "Shutdown to begin", s.closing.Load)
+		close(free)
+		_, _, err := c.Read(t.Context())
+		wantClosed(t, err, CloseGoingAway, "")
+		if err := shut(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	readyTimeout = 10 * time.Second
+	readyTimeout = time.Minute
 	stopTimeout  = 5 * time.Second
 	readyPoll    = 20 * time.Millisecond
 	maxLog       = 2000 // bytes of a failed server's log that are shown
@@ -119,15 +119,10 @@ func (st *starter) startPeer(peer string) (*process, error) {
 
 // startHocket starts hocket on a free port and asks until it is ready.
 func (st *starter) startHocket(ctx context.Context) (*process, error) {
-	addr, err := freeAddress()
+	p, err := st.launch(exec.Command(st.hocket, "serve", "--dev", "--listen", "127.0.0.1:0"))
 	if err != nil {
 		return nil, err
 	}
-	p, err := st.launch(exec.Command(st.hocket, "serve", "--dev", "--listen", addr))
-	if err != nil {
-		return nil, err
-	}
-	p.addr = addr
 	if err := p.awaitReady(ctx); err != nil {
 		return nil, p.failed(err)
 	}
@@ -142,6 +137,9 @@ func (st *starter) launch(cmd *exec.Cmd) (*process, error) {
 		return nil, err
 	}
 	cmd.Stderr = log
+	if cmd.Stdout == nil {
+		cmd.Stdout = log
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if st.settings.pin {
 		err = startOn(cmd, st.settings.serverCPU)
@@ -165,21 +163,21 @@ func (p *process) failed(err error) error {
 	return fmt.Errorf("%w\n%s", err, log[max(0, len(log)-maxLog):])
 }
 
-// awaitReady returns when /readyz answers 200.
+// listening is where hocket says which port it was given.
+var listening = regexp.MustCompile(`ws://(\S+)/v1/ws`)
+
+// awaitReady returns when the server has said where it is and /readyz answers 200.
 func (p *process) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+"/readyz", nil)
-		if err != nil {
+		if log, err := os.ReadFile(p.log.Name()); err != nil {
 			return err
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				http.DefaultClient.CloseIdleConnections()
+		} else if m := listening.FindSubmatch(log); m != nil {
+			p.addr = string(m[1])
+			if p.ready(ctx) {
 				return nil
 			}
 		}
@@ -191,6 +189,21 @@ func (p *process) awaitReady(ctx context.Context) error {
 	}
 }
 
+// ready reports whether /readyz answers 200.
+func (p *process) ready(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	return response.StatusCode == http.StatusOK
+}
+
 // stop ends the server.
 func (p *process) stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
@@ -198,14 +211,4 @@ func (p *process) stop() {
 	defer kill.Stop()
 	p.cmd.Wait()
 	p.log.Close()
-}
-
-// freeAddress returns a loopback address nobody listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

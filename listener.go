@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hocket.dev/internal/loop/listen"
+	"hocket.dev/internal/sys"
 )
 
 // webSocketPath is where WebSockets are served.
@@ -31,6 +32,7 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 			return r.URL.Path == webSocketPath && (admit == nil || admit(r)) && s.websocket.Upgrade(p, r)
 		},
 		Refused: s.connectionRefused,
+		Guard:   func(l net.Listener) net.Listener { return sys.NewListener(l, s.cfg.Log) },
 	})
 }
 

@@ -1,10 +1,12 @@
 package websocket
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 
 	"hocket.dev/internal/loop/listen"
+	"hocket.dev/internal/sys"
 )
 
 // Listener returns a listener for an http.Server that keeps handshakes for s to itself:
@@ -24,9 +26,11 @@ func (s *Server) Listener(l net.Listener, paths ...string) net.Listener {
 	for _, path := range paths {
 		kept[path] = true
 	}
-	return listen.New(l, listen.Config{Loops: s.loops, Upgrade: func(p *listen.Pending, r *http.Request) bool {
-		return kept[r.URL.Path] && s.upgrade(p, r)
-	}})
+	return listen.New(l, listen.Config{
+		Loops:   s.loops,
+		Upgrade: func(p *listen.Pending, r *http.Request) bool { return kept[r.URL.Path] && s.upgrade(p, r) },
+		Guard:   func(l net.Listener) net.Listener { return sys.NewListener(l, slog.New(slog.DiscardHandler)) },
+	})
 }
 
 // upgrade answers a handshake on a loop. It returns false when net/http is to answer it.

@@ -331,7 +331,7 @@ func TestServerReportsWhyASocketEnded(t *testing.T) {
 		}
 
 		other := dial(t, url, nil)
-		testproc.Until(t, "its socket", func() bool { return s.Sockets() == 1 }) // the response is sent before it is there
+		testproc.Until(t, "the server to have it", func() bool { return s.Sockets() == 1 }) // its answer comes before
 		nc = dialRaw(t, url)
 		sendBytes(t, nc, masked(wire.Text, "panic")...)
 		var panicked *PanicError

@@ -24,6 +24,53 @@ func TestSoak(t *testing.T) {
 }
 
 func soakServer(t *testing.T, own bool) {
+	s, addr := startSoaked(t, own)
+	innocent := dial(t, "ws://"+addr+"/ws", nil)
+	target := soak.Target{Addr: addr, Path: "/ws", Ask: func(ctx context.Context, fresh bool) error {
+		if fresh {
+			return askAnew(ctx, addr)
+		}
+		return echoes(ctx, innocent)
+	}}
+	quiet := func() {
+		testproc.Until(t, "only the innocent socket to be left", func() bool { return s.Sockets() == 1 })
+	}
+	soak.Storm(t, target, 2000)
+	quiet()
+	before := soak.Measure(t)
+	soak.Storm(t, target, 100_000)
+	quiet()
+	before.WantBack(t, 1<<20, 16<<20)
+}
+
+// What ends a client that says nothing, or only half of its request, is the time for the handshake: 10 s, after 1 to
+// 3 in the kernel for the listener that leaves connections there until something comes. New clients do not notice.
+func TestSoakSilence(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		own             bool
+		beginning       string
+		soonest, latest time.Duration
+	}{
+		{"net/http, nothing", false, "", 9 * time.Second, 12 * time.Second},
+		{"net/http, half a request", false, "GET /ws HTTP/1.1\r\nHost", 9 * time.Second, 12 * time.Second},
+		{"own listener, nothing", true, "", 9 * time.Second, 16 * time.Second},
+		{"own listener, half a request", true, "GET /ws HTTP/1.1\r\nHost", 9 * time.Second, 12 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, addr := startSoaked(t, tt.own)
+			target := soak.Target{Addr: addr, Path: "/ws", Ask: func(ctx context.Context, _ bool) error { return askAnew(ctx, addr) }}
+			soonest, latest := soak.Silence(t, target, 4000, tt.beginning)
+			if soonest < tt.soonest || latest > tt.latest {
+				t.Errorf("ended after %v to %v, want %v to %v", soonest, latest, tt.soonest, tt.latest)
+			}
+		})
+	}
+}
+
+// startSoaked serves sockets that echo under /ws, as a program would, and returns the address.
+func startSoaked(t *testing.T, own bool) (s *Server, addr string) {
+	t.Helper()
 	h := echoing()
 	h.closed = nil
 	s, err := NewServer(h, &ServerOptions{AcceptOptions: AcceptOptions{
@@ -37,7 +84,7 @@ func soakServer(t *testing.T, own bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
+	addr = l.Addr().String()
 	if own {
 		l = s.Listener(l, "/ws")
 	}
@@ -50,28 +97,17 @@ func soakServer(t *testing.T, own bool) {
 		_, _, _ = l.Close(), web.Close(), s.Close()
 		<-ended
 	})
+	return s, addr
+}
 
-	innocent := dial(t, "ws://"+addr+"/ws", nil)
-	target := soak.Target{Addr: addr, Path: "/ws", Ask: func(ctx context.Context, fresh bool) error {
-		c := innocent
-		if fresh {
-			var err error
-			if c, _, err = Dial(ctx, "ws://"+addr+"/ws", nil); err != nil {
-				return err
-			}
-			defer func() { _ = c.CloseNow() }()
-		}
-		return echoes(ctx, c)
-	}}
-	quiet := func() {
-		testproc.Until(t, "only the innocent socket to be left", func() bool { return s.Sockets() == 1 })
+// askAnew has a new client get an answer.
+func askAnew(ctx context.Context, addr string) error {
+	c, _, err := Dial(ctx, "ws://"+addr+"/ws", nil)
+	if err != nil {
+		return err
 	}
-	soak.Storm(t, target, 2000)
-	quiet()
-	before := soak.Measure(t)
-	soak.Storm(t, target, 100_000)
-	quiet()
-	before.WantBack(t, 1<<20, 16<<20)
+	defer func() { _ = c.CloseNow() }()
+	return echoes(ctx, c)
 }
 
 // echoes sends a message and reads it back.

@@ -18,7 +18,7 @@ const (
 	// maxHeld is how many connections wait at once for the server to end them; one more resets the oldest. Both ends are
 	// descriptors of this process.
 	maxHeld = 3000
-	// patience is how long the server may take to end a connection that says nothing (5 to 7 s in the kernel, see
+	// patience is how long the server may take to end a connection that says nothing (1 to 3 s in the kernel, see
 	// loop.Group.Listen, 10 s for the request), and a client to be served in the storm.
 	patience = 30 * time.Second
 	// prompt is how long an innocent client may wait for its answer, beside the storm on the same cores.

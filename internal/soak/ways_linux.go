@@ -40,7 +40,7 @@ var ways = []way{
 		if err := dribble(c, masked(wire.Ping, "slow")); err != nil {
 			return err
 		}
-		return expect(c, "\x8a\x04slow")
+		return awaitPong(c, "slow")
 	}},
 	{"a close frame and no FIN", true, after(open, send("\x88\x82\x00\x00\x00\x00\x03\xe8"))},
 	{"half a compressed message", false, after(openCompressed, send("\x41\x82\x00\x00\x00\x00\xf2\x48"))},
@@ -49,7 +49,7 @@ var ways = []way{
 	{"TLS to the plain port", true, sendTLS},
 	{"a request that is no upgrade", false, func(c *net.TCPConn, target Target) error {
 		_, err := fmt.Fprintf(c, "GET /nowhere HTTP/1.1\r\nHost: %s\r\n\r\n", target.Addr)
-		return errors.Join(err, expect(c, "HTTP/1.1 4"))
+		return errors.Join(err, awaitRefusal(c))
 	}},
 	{"frames behind the handshake", false, func(c *net.TCPConn, target Target) error {
 		b := append(request(target, ""), bytes.Repeat(masked(wire.Ping, "p"), 20)...)
@@ -58,7 +58,7 @@ var ways = []way{
 			err = readResponse(c)
 		}
 		if err == nil {
-			err = expect(c, "\x8a\x01p")
+			err = awaitPong(c, "p")
 		}
 		return err
 	}},
@@ -121,10 +121,43 @@ func readResponse(c *net.TCPConn) error {
 	return nil
 }
 
-func expect(c *net.TCPConn, want string) error {
+// awaitPong reads frames until a pong comes, which has to hold the payload. What a server says by itself may come first.
+func awaitPong(c *net.TCPConn, payload string) error {
+	for {
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(c, head[:2]); err != nil {
+			return fmt.Errorf("no pong: %w", err)
+		}
+		length := int(head[1])
+		if length == 126 {
+			if _, err := io.ReadFull(c, head[2:]); err != nil {
+				return fmt.Errorf("no pong: %w", err)
+			}
+			length = int(head[2])<<8 | int(head[3])
+		}
+		got := make([]byte, length)
+		if _, err := io.ReadFull(c, got); err != nil {
+			return fmt.Errorf("no pong: %w", err)
+		}
+		if head[0] != 0x80|byte(wire.Pong) {
+			continue
+		}
+		if string(got) != payload {
+			return fmt.Errorf("a pong of %q, want %q", got, payload)
+		}
+		return nil
+	}
+}
+
+// awaitRefusal reads the beginning of a response that says no.
+func awaitRefusal(c *net.TCPConn) error {
+	const want = "HTTP/1.1 4"
 	got := make([]byte, len(want))
-	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
-		return fmt.Errorf("received %q (%w), want %q", got, err, want)
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if string(got) != want {
+		return fmt.Errorf("answered %q, want %q", got, want)
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"hocket.dev/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,16 +48,37 @@ func compare(t *testing.T, in []byte, m mode) {
 			continue // it has none
 		}
 		theirs := judge(t, p, in, m)
-		// Who judges a header before it is whole, or a size before so much has come, must not differ once it has.
+		// Who judges a frame before it is whole must not differ once it is.
 		c := &trial{in, m, mine, theirs}
 		if (theirs.end == cut) != (mine.end == cut) {
-			c.in = append(bytes.Clone(in), make([]byte, 2*maxMessage)...)
+			c.in = complete(in)
 			c.ours, c.theirs = judge(t, ours, c.in, m), judge(t, p, c.in, m)
 		}
 		if !same(c.ours, c.theirs) && explain(p, c) == nil {
 			t.Errorf("% x (%q)\n%-7s %v\n%-7s %v", in, m.offer, ours.name, c.ours, p.name, c.theirs)
 		}
 	}
+}
+
+// complete returns in with zeros behind it that make its last frame whole, or so long that it is over the limit.
+func complete(in []byte) []byte {
+	in = bytes.Clone(in)
+	for at := 0; at < len(in); {
+		h, n, err := wire.ParseHeader(in[at:])
+		switch missing := h.Length - int64(len(in)-at-n); {
+		case err != nil:
+			return in
+		case n == 0 && len(in) == at+1:
+			in = append(in, 0x80) // masked, and empty
+		case n == 0:
+			in = append(in, 0)
+		case missing > 0:
+			return append(in, make([]byte, min(missing, 2*maxMessage))...)
+		default:
+			at += n + int(h.Length)
+		}
+	}
+	return in
 }
 
 func judge(t *testing.T, p *peer, in []byte, m mode) *verdict {
@@ -110,4 +133,5 @@ var seeds = []struct {
 	{2, "\x20\x40\x00\x20\x40\x00\x20\x40\x00\x00\x10", ""},
 	{2, "\x60\x18\x00\x60\x19\x00\xa1\x40\x07\x00", ""},
 	{0, "\x00\x05\x01\x80\x03\x04ping", "\x00\x40"},
+	{0x42, "i\xc6\xff\x05", "i\xc6"},
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // Close ends the connection properly (RFC 6455 §7.1.2): it sends a close frame, waits
-// up to 5 s each for its turn to write, and for the peer's close frame, and closes the
-// network connection. Messages that come meanwhile are dropped, or go to a Read that is
+// up to 5 s each for its turn to write, and for the peer's close frame, up to 1 s for the
+// peer to end the network connection, and closes it. Messages that come meanwhile are dropped, or go to a Read that is
 // running. The reason is cut to 123 bytes; [CloseNoStatus] sends neither code nor reason.
 //
 // It returns nil when the peer answered; a code that must not be sent is an error and
@@ -74,6 +74,8 @@ func (c *Conn) awaitClose() error {
 	}
 	var answer *CloseError
 	if errors.As(err, &answer) && answer.Code != wire.CloseAbnormal {
+		c.reading <- struct{}{} // a Read that is running lets the network connection end well
+		<-c.reading
 		return nil
 	}
 	return fmt.Errorf("websocket: close: the peer did not answer: %w", err)

@@ -197,3 +197,60 @@ func TestBrokenRuleLingers(t *testing.T) {
 		})
 	}
 }
+
+// A client leaves it to the server to end the network connection (§7.1.1), for a while,
+// whoever began to close. Close lets a Read that is running do so.
+func TestClientLetsTheServerEndTheConnection(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		closes, reading bool // the client
+		ends            bool // the server
+	}{
+		{"answering", false, true, true},
+		{"answering, in vain", false, true, false},
+		{"closing", true, false, true},
+		{"closing, in vain", true, false, false},
+		{"closing beside a Read", true, true, true},
+		{"closing beside a Read, in vain", true, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, peer := net.Pipe()
+				c := newConn(a, wire.Client, "", nil)
+				start := time.Now()
+				waits := []func() error{}
+				if tt.reading {
+					waits = append(waits, run(func() error { _, _, err := c.Read(t.Context()); return err }))
+				}
+				if tt.closes {
+					waits = append(waits, run(func() error { return c.Close(CloseNormal, "") }))
+				} else {
+					sendBytes(t, peer, wire.AppendClose(nil, CloseNormal, "")...)
+				}
+				if _, err := io.ReadFull(peer, make([]byte, 8)); err != nil {
+					t.Fatal(err)
+				}
+				if tt.closes {
+					sendBytes(t, peer, wire.AppendClose(nil, CloseNormal, "")...)
+				}
+				if tt.ends {
+					time.AfterFunc(lingerTimeout/2, func() { _ = peer.Close() })
+				}
+				if n, err := peer.Read(make([]byte, 1)); n != 0 || err == nil {
+					t.Errorf("received %d bytes, %v", n, err)
+				}
+				for _, wait := range waits {
+					_ = wait() // what it returns is tested elsewhere
+				}
+				want := lingerTimeout
+				if tt.ends {
+					want /= 2
+				}
+				if took := time.Since(start); took != want {
+					t.Errorf("the connection ended after %v, want %v", took, want)
+				}
+				_ = peer.Close()
+			})
+		})
+	}
+}

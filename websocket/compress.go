@@ -64,7 +64,12 @@ func (o Compression) offers() []wire.Deflate {
 	case CompressionOn:
 		return []wire.Deflate{{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ClientMaxWindowBits: wire.AnyWindow}}
 	case CompressionTakeover:
-		return []wire.Deflate{{ClientMaxWindowBits: wire.AnyWindow}}
+		// The second is for servers that want this client to take nothing over, and think
+		// that they may say so only to a client that has mentioned it.
+		return []wire.Deflate{
+			{ClientMaxWindowBits: wire.AnyWindow},
+			{ClientNoContextTakeover: true, ClientMaxWindowBits: wire.AnyWindow},
+		}
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ const (
 	// closeTimeout is how long Close waits for the peer's close frame, and how long a
 	// pong or close frame may take to be written.
 	closeTimeout = 5 * time.Second
-	// lingerTimeout is how long a connection that broke a rule is read on, so that the
-	// close frame with the reason is not lost to a reset.
+	// lingerTimeout is how long a connection that is over is read on, so that the close
+	// frame is not lost to a reset, and how long a client waits for the server to end it.
 	lingerTimeout = time.Second
 	// readBufferBytes holds most messages whole; longer ones are gathered.
 	readBufferBytes = 4096

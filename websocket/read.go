@@ -152,14 +152,18 @@ func (c *Conn) fail(broken error) error {
 	return c.end(err)
 }
 
-// linger reads what the peer has sent until it sees our end and closes, too. Closing at
-// once, with bytes unread, would reset the connection, and a reset may overtake the
-// close frame.
+// linger ends this side of the network connection and reads on until the peer has ended
+// its own. Closing at once, with bytes unread or still to come, would reset the
+// connection, and a reset may overtake the close frame.
 func (c *Conn) linger() {
 	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
+	if ok && half.CloseWrite() == nil {
+		c.drain()
 	}
+}
+
+// drain reads until the peer ends the network connection, for lingerTimeout at most.
+func (c *Conn) drain() {
 	if c.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
 		_, _ = io.Copy(io.Discard, c.nc) // ends by EOF, deadline or CloseNow: all the same
 	}
@@ -172,7 +176,13 @@ func (c *Conn) answerClose(ev wire.Event) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = c.sendClose(ctx, ev.Code, "") // §5.5.1: echo the code received; a peer that is gone needs none
-	return c.end(received)
+	err := c.over(received)
+	if c.role == wire.Client {
+		c.drain() // §7.1.1: the server is to end the connection, so that TIME_WAIT is on its side
+	} else {
+		c.linger() // §1.4: what comes behind the close frame is discarded
+	}
+	return c.end(err)
 }
 
 // deliverPong wakes the call of Ping that a pong answers. Others are heartbeats (§5.5.3).

@@ -14,7 +14,7 @@ import (
 
 const (
 	// closeTicks is how many seconds a peer has to answer a close frame, lingerTicks how
-	// long one that broke a rule is read on, so that the close frame is not lost to a reset.
+	// long one that is over is read on, so that the close frame is not lost to a reset.
 	closeTicks  = 5
 	lingerTicks = 1
 )
@@ -41,9 +41,9 @@ type socketState uint8
 const (
 	talking   socketState = iota
 	closing               // our close frame is on its way, the peer's is awaited
-	over                  // both close frames are there: ends once ours is sent
+	over                  // the peer has closed: our close frame is on its way, or was sent
 	broken                // the peer has broken a rule: our close frame is on its way
-	lingering             // and was sent: the peer's end is awaited
+	lingering             // everything was sent: the peer's end is awaited
 	gone                  // the connection has ended
 )
 

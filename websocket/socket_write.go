@@ -211,9 +211,8 @@ func (s *Socket) invite() {
 // sent goes on with the closing when everything, and so the close frame, was sent.
 func (s *Socket) sent() {
 	switch s.state {
-	case over:
-		s.conn.Close(nil)
-	case broken:
+	case over, broken:
+		// Closing at once, with bytes unread or still to come, would reset the connection.
 		s.state = lingering
 		s.conn.SetAlarm(lingerTicks)
 		s.conn.CloseWrite()

@@ -104,7 +104,7 @@ func (h *RequestHead) all() func(yield func(name, value []byte) bool) {
 			if len(name) == len(line) {
 				name = nil
 			}
-			if !yield(name, bytes.Trim(value, " \t")) {
+			if !yield(name, trim(value)) {
 				return
 			}
 		}

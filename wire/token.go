@@ -50,8 +50,19 @@ func itemEnd(s string) int {
 	return len(s)
 }
 
-// trim removes optional white space (RFC 9110 §5.6.3).
-func trim(s string) string { return strings.Trim(s, " \t") }
+// trim removes optional white space around s (RFC 9110 §5.6.3). Handshakes call it often,
+// and strings.Trim takes ten times as long to find none.
+func trim[S string | []byte](s S) S {
+	for len(s) > 0 && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for len(s) > 0 && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // isToken reports whether s is a token (RFC 9110 §5.6.2), as the name of a
 // subprotocol or header must be.

@@ -147,9 +147,13 @@ func validKey(key string) bool {
 }
 
 // AcceptKey returns the Sec-WebSocket-Accept for a Sec-WebSocket-Key (§4.2.2, item 5.4).
-func AcceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
+func AcceptKey(key string) string { return string(appendAcceptKey(nil, key)) }
+
+// appendAcceptKey is AcceptKey into memory of the caller's.
+func appendAcceptKey(dst []byte, key string) []byte {
+	var short [64]byte // a key has 24 bytes
+	sum := sha1.Sum(append(append(short[:0], key...), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
+	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 
 // Response is what a server answers to a handshake it accepts (§4.2.2).
@@ -172,7 +176,7 @@ func AppendResponse(dst []byte, key, protocol string, extra map[string][]string)
 // value can add a header.
 func (r Response) AppendTo(dst []byte) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(dst, AcceptKey(r.Key)...)
+	dst = appendAcceptKey(dst, r.Key)
 	dst = append(dst, "\r\n"...)
 	if r.Protocol != "" {
 		dst = appendLine(dst, "Sec-WebSocket-Protocol", r.Protocol)
@@ -186,6 +190,9 @@ func (r Response) AppendTo(dst []byte) []byte {
 
 // appendExtra appends the headers a caller added, in a stable order.
 func appendExtra(dst []byte, extra header) []byte {
+	if len(extra) == 0 {
+		return dst // the ordinary case, without memory for the names
+	}
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		if !isToken(name) || ownHeader(name) {
 			continue

@@ -85,8 +85,8 @@ type link interface {
 // Attach puts the connection nc under the care of the loop, with h as its handler. c must be zero.
 //
 // Attach owns nc from the call on, also when it fails. On Linux the descriptor of a *net.TCPConn or *net.UnixConn is taken
-// over: duplicated, and nc closed; TCP_NODELAY and TCP_NOTSENT_LOWAT (16 KiB: what a slow reader has not fetched stays with the
-// owner, not in the kernel) are set. Any other connection, also one that merely embeds such a type, is served by
+// over: duplicated, and nc closed; TCP_NOTSENT_LOWAT (16 KiB: what a slow reader has not fetched stays with the
+// owner, not in the kernel) is set, all else left as nc had it. Any other connection, also one that merely embeds such a type, is served by
 // goroutines through its own methods. Bytes that someone has already read from nc are the caller's to deal with.
 //
 // Attach may be called on the loop, or on any goroutine that has not yet shared c. The handler's methods are called from the

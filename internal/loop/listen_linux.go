@@ -128,13 +128,13 @@ func (li *Listening) refuse() bool {
 	}
 	unix.Close(li.spare)
 	li.spare = -1
-	fd, _, err := unix.Accept4(li.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-	if err == nil {
+	fd, _, errno := accept(li.fd)
+	if errno == 0 {
 		unix.Close(fd)
 		li.cfg.Refused()
 	}
 	li.takeSpare()
-	return err == nil || err == unix.EAGAIN
+	return errno == 0 || errno == unix.EAGAIN
 }
 
 // listen begins accepting on this loop. One loop is woken for each connection, as long as it does not hesitate.
@@ -184,9 +184,9 @@ func (e *epoll) unlisten(li *Listening) {
 func (e *epoll) acceptSome(i int) {
 	li := e.listening[i]
 	for n := 0; li != nil && n < acceptAtOnce; n++ {
-		fd, from, err := li.acceptOne()
-		switch err {
-		case nil:
+		fd, from, errno := li.acceptOne()
+		switch errno {
+		case 0:
 			li.give(e.loop, fd, from)
 		case unix.EAGAIN:
 			return
@@ -203,14 +203,14 @@ func (e *epoll) acceptSome(i int) {
 	}
 }
 
-func (li *Listening) acceptOne() (fd int, from unix.Sockaddr, err error) {
+func (li *Listening) acceptOne() (fd int, from netip.AddrPort, errno unix.Errno) {
 	li.turn.RLock()
 	defer li.turn.RUnlock()
-	return unix.Accept4(li.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+	return accept(li.fd)
 }
 
 // give hands a connection to the loop that accepted it, or to another if that has much less to do.
-func (li *Listening) give(l *Loop, fd int, from unix.Sockaddr) {
+func (li *Listening) give(l *Loop, fd int, from netip.AddrPort) {
 	if len(li.group.loops) > 1 {
 		if other := li.group.Next(); other != l && l.conns.Load() > other.conns.Load()+unbalanced {
 			if !other.Post(func() { li.take(other, fd, from) }) {
@@ -222,17 +222,7 @@ func (li *Listening) give(l *Loop, fd int, from unix.Sockaddr) {
 	li.take(l, fd, from)
 }
 
-func (li *Listening) take(l *Loop, fd int, from unix.Sockaddr) {
+func (li *Listening) take(l *Loop, fd int, from netip.AddrPort) {
 	defer l.rescue()
-	li.cfg.Accept(l, fd, addrPort(from))
-}
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
+	li.cfg.Accept(l, fd, from)
 }

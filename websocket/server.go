@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	"hocket.dev/internal/connect"
 	"hocket.dev/internal/loop"
 	"hocket.dev/wire"
 )
@@ -76,7 +76,7 @@ const defaultPendingBytes = 1 << 20
 // bytes, without goroutine or buffer. It is an http.Handler that takes the connection
 // of each handshake over from the HTTP server. A connection that is no *net.TCPConn or
 // *net.UnixConn, as under TLS, is served by a goroutine of its own behind the same
-// interface.
+// interface; a stream of HTTP/2 (RFC 8441) by two, its handler's and one that reads.
 //
 // What a handler writes during a turn of its loop goes out at the turn's end, by one
 // system call for each socket: a batch of pipelined requests is answered at once.
@@ -149,46 +149,31 @@ func ticks(d time.Duration) uint8 {
 }
 
 // ServeHTTP answers a handshake, as [Accept] does, and returns as soon as the connection
-// belongs to a loop.
+// belongs to a loop; over HTTP/2, where the connection is a stream that ends with the
+// handler, when the connection has ended.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.closing.Load() {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "the server shuts down", http.StatusServiceUnavailable)
 		return
 	}
-	response, refusal := s.judge(r)
+	response, refusal := s.opts.judge(r)
 	if refusal != nil {
-		maps.Copy(w.Header(), refusal.Header)
-		http.Error(w, refusal.Message, refusal.Status)
+		refuse(w, refusal)
 		return
 	}
-	nc, early, err := hijack(w)
+	nc, early, err := take(w, r, response)
 	if err != nil {
-		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
-		return
+		return // it was answered, or the client has gone
 	}
-	if err := respond(nc, response.AppendTo(nil)); err != nil {
-		_ = nc.Close() // the client has gone
-		return
+	stream, ok := nc.(*connect.Conn)
+	if ok {
+		stream.ReadDirectly()
 	}
 	s.attach(nc, r, response, early)
-}
-
-// judge decides whether a request is a handshake that is accepted, and with what.
-func (s *Server) judge(r *http.Request) (wire.Response, *wire.Refusal) {
-	up, refusal := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
-	if refusal == nil {
-		refusal = s.opts.checkOrigin(up.Origin, r.Host)
+	if ok {
+		stream.Wait()
 	}
-	if refusal != nil {
-		return wire.Response{}, refusal
-	}
-	return wire.Response{
-		Key:      up.Key,
-		Protocol: chooseProtocol(up.Protocols, s.opts.Subprotocols),
-		Deflate:  s.opts.Compression.accept(up.Extensions),
-		Header:   s.opts.Header,
-	}, nil
 }
 
 // attach gives a connection whose handshake is done to the loop with the fewest. early is

@@ -103,7 +103,7 @@ type dialing struct {
 	target target
 	opts   *DialOptions
 	header http.Header     // what may be sent to the target
-	next   *attempt       // to be made by an http.Client; nil unless there is one
+	next   *attempt        // to be made by an http.Client; nil unless there is one
 	via    []*http.Request // those it has sent
 }
 

@@ -18,42 +18,41 @@ var errOver = errors.New("the stream has ended")
 // A Body is the body of the request that opens a stream, made with NewBody. Its Read and
 // Close are the HTTP client's to call.
 type Body struct {
-	chunks chan []byte   // what is to be sent
+	ready  chan struct{} // there is something to send; of capacity one
 	taken  chan struct{} // it was; of capacity one
-	ended  chan struct{} // closed when nothing more comes
+	last   chan struct{} // closed when nothing more comes
 	closed chan struct{} // closed when nothing more is wanted
 
-	endOnce, closeOnce sync.Once
+	lastOnce, closeOnce sync.Once
 
-	mu  sync.Mutex
-	cur []byte // the rest of a chunk
-	due bool   // its writer waits for the word that it was sent
+	mu    sync.Mutex
+	cur   []byte // the rest of a chunk
+	due   bool   // its writer waits for the word that it was sent
+	given bool   // up on this side
 }
 
 // NewBody returns an empty body that waits for what [Conn.Write] brings.
 func NewBody() *Body {
 	return &Body{
-		chunks: make(chan []byte), taken: make(chan struct{}, 1),
-		ended: make(chan struct{}), closed: make(chan struct{}),
+		ready: make(chan struct{}, 1), taken: make(chan struct{}, 1),
+		last: make(chan struct{}), closed: make(chan struct{}),
 	}
 }
 
 // Read implements io.Reader for the HTTP client. One that asks for more has sent what it
 // had.
 func (b *Body) Read(p []byte) (int, error) {
-	if n := b.next(p); n > 0 {
-		return n, nil
-	}
-	select {
-	case chunk := <-b.chunks:
-		b.mu.Lock()
-		b.cur, b.due = chunk, true
-		b.mu.Unlock()
-		return b.next(p), nil
-	case <-b.ended:
-		return 0, io.EOF
-	case <-b.closed:
-		return 0, errOver
+	for {
+		if n := b.next(p); n > 0 {
+			return n, nil
+		}
+		select {
+		case <-b.ready:
+		case <-b.last:
+			return 0, io.EOF
+		case <-b.closed:
+			return 0, errOver
+		}
 	}
 }
 
@@ -81,20 +80,44 @@ func (b *Body) send(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	select {
-	case b.chunks <- p:
-	case <-b.closed:
+	if isClosed(b.closed) {
 		return 0, errOver
+	}
+	b.mu.Lock()
+	b.cur, b.due = p, true
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default: // left behind by a chunk that was taken without it
 	}
 	select {
 	case <-b.taken:
 		return len(p), nil
 	case <-b.closed:
-		b.mu.Lock()
-		b.cur, b.due = nil, false
-		b.mu.Unlock()
-		return 0, errOver
+		return b.left(len(p))
 	}
+}
+
+// left is the end of send when the client wants no more. What it has taken whole counts as
+// sent, as it does when a kernel has taken it: it often has been, by a request whose answer
+// ends the stream, and reading tells.
+func (b *Body) left(n int) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	whole := len(b.cur) == 0 && !b.given
+	b.cur, b.due = nil, false
+	if whole {
+		return n, nil
+	}
+	return 0, errOver
+}
+
+// giveUp is Close from this side.
+func (b *Body) giveUp() {
+	b.mu.Lock()
+	b.given = true
+	b.mu.Unlock()
+	_ = b.Close() // never fails
 }
 
 // Open returns the stream of a request with body whose response has come. cancel ends the
@@ -118,13 +141,13 @@ func (o *opened) Write(p []byte) (int, error) { return o.body.send(p) }
 
 // end implements link: END_STREAM now, and a reset if the server does not end its side.
 func (o *opened) end() {
-	o.body.endOnce.Do(func() { close(o.body.ended) })
+	o.body.lastOnce.Do(func() { close(o.body.last) })
 	time.AfterFunc(lingerFor, o.abort) // does nothing to a stream that has ended
 }
 
 // abort implements link: the request's end resets the stream with CANCEL (RFC 8441 §5).
 func (o *opened) abort() {
-	_ = o.body.Close() // never fails
+	o.body.giveUp()
 	o.cancel()
 	_ = o.response.Close() // the stream is given up
 }

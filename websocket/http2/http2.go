@@ -14,6 +14,13 @@
 // Only servers need it. Once on, browsers use it for every WebSocket to a server with which
 // they have an HTTP/2 connection, so all of the program's WebSocket handlers must be ones
 // that know it, as those of this module do.
+//
+// Two settings of http.Server.HTTP2 matter to WebSockets. MaxReceiveBufferPerStream is as
+// large as MaxReceiveBufferPerConnection, 1 MiB, unless the program says otherwise: then
+// one WebSocket that the program does not read holds up all others of the connection; with
+// 64 KiB it takes 16 of them. And WriteByteTimeout or SendPingTimeout is what frees a
+// handler that writes to a peer whose network has gone: no context reaches such a write,
+// because the reset of the stream would have to be written behind it.
 package http2
 
 import (

@@ -69,6 +69,17 @@ type Config struct {
 	// Drain is the time over which Close asks clients to come back elsewhere; 0 means 1 s.
 	Drain time.Duration
 
+	// Compression answers clients that offer permessage-deflate (RFC 7692), as browsers do, and compresses what they are
+	// sent. It is off by default, as in most servers of this kind, though here a connection holds nothing for it and an
+	// entry is compressed once for all its subscribers, in about 10 µs for 1 KiB: small messages gain little, what one
+	// client alone is told is compressed for it alone, and over TLS the length of a compressed message tells something
+	// of its content to who can put text beside a secret in it. It pays where entries are large and lines are narrow: JSON
+	// of 1 KiB shrinks to about 40 %.
+	Compression bool
+	// CompressionMinBytes is how many bytes a message has at least that is compressed; 0 means 512. What compression does
+	// not shorten is sent as it is.
+	CompressionMinBytes int
+
 	Limits Limits
 	// WindowBytes bounds the windows of followed channels on this node; 0 means 256 MiB. Beyond it the largest windows
 	// are shortened: who lags or comes back from further behind is served by the broker, or told what it missed.
@@ -93,6 +104,10 @@ type Config struct {
 
 const maxTicks = 4 * time.Minute
 
+// compressFrom is what Config.CompressionMinBytes is when it is 0: of smaller messages little is saved, and a packet is
+// sent anyway.
+const compressFrom = 512
+
 func (c *Config) setDefaults() error {
 	if c.Node == "" {
 		c.Node = randomName()
@@ -106,6 +121,9 @@ func (c *Config) setDefaults() error {
 	if c.Drain == 0 {
 		c.Drain = time.Second
 	}
+	if c.CompressionMinBytes == 0 {
+		c.CompressionMinBytes = compressFrom
+	}
 	if c.Broker == nil {
 		c.Broker = broker.NewMemory(broker.MemoryConfig{})
 	}
@@ -116,6 +134,9 @@ func (c *Config) setDefaults() error {
 		if d < time.Second || d > maxTicks || d%time.Second != 0 {
 			return fmt.Errorf("hocket: %s must be whole seconds from 1s to %v, not %v", name, maxTicks, d)
 		}
+	}
+	if c.CompressionMinBytes < 0 {
+		return fmt.Errorf("hocket: CompressionMinBytes must not be negative, not %d", c.CompressionMinBytes)
 	}
 	for _, key := range c.APIKeys {
 		if key == "" {

@@ -113,6 +113,7 @@ func (s *Server) wire() {
 	s.websocket = websocket.New(websocket.Config{
 		Node: s.node, Loops: s.loops, Dialects: []dialect.Dialect{native.New()},
 		AllowOrigin: s.allowOrigin, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
+		Compression: s.cfg.Compression, CompressFrom: s.cfg.CompressionMinBytes,
 	})
 	s.api = api.New(api.Config{Node: s.node, Keys: s.cfg.APIKeys, Open: s.cfg.OpenAPI, Info: s.apiInfo})
 	s.routes()

@@ -180,11 +180,15 @@ func TestCutLinesLoseNothingAndDoubleNothing(t *testing.T) {
 	line, through := startProxy(t, url)
 	publisher, reader := dial(t, through, nil), dial(t, through, nil)
 	sub := subscribe(t, reader, "work", nil)
-	const goroutines, each = 4, 60
+	const goroutines, each, early = 4, 60, 10
+	cut := make(chan struct{}) // closed by the first cut, before which not everything is published
 	var publishing sync.WaitGroup
 	for g := range goroutines {
 		publishing.Go(func() {
 			for i := range each {
+				if i == early {
+					<-cut
+				}
 				if _, err := publisher.Publish(t.Context(), "work", fmt.Sprintf("%d-%d", g, i), nil); err != nil {
 					t.Errorf("publish %d-%d: %v", g, i, err)
 				}
@@ -206,6 +210,9 @@ func TestCutLinesLoseNothingAndDoubleNothing(t *testing.T) {
 		last = m.Position
 		if n%10 == 5 {
 			line.cut()
+		}
+		if n == 5 {
+			close(cut)
 		}
 	}
 	publishing.Wait()

@@ -139,7 +139,7 @@ func TestPeersAsServers(t *testing.T) {
 				process := testproc.StartCmd(t, p.command(t, "serve", p.encode(t, o)))
 				var port int
 				testproc.Until(t, "the peer to listen", func() bool {
-					_, err := fmt.Sscanf(process.Output(), "port %d", &port)
+					_, err := fmt.Sscanf(process.Output(), "port %d\n", &port)
 					return err == nil
 				})
 				for _, mode := range []CompressionMode{CompressionOff, CompressionOn, CompressionTakeover} {

@@ -141,7 +141,7 @@ func TestWritePreparedDoesNotAllocate(t *testing.T) {
 		for range 10 { // the window of context takeover fills
 			write()
 		}
-		if allocs := testing.AllocsPerRun(100, write); allocs != 0 {
+		if allocs := allocations(100, write); allocs != 0 {
 			t.Errorf("mode %d: %v allocations", mode, allocs)
 		}
 	}

@@ -133,7 +133,7 @@ func TestCompressedEchoAllocatesNothing(t *testing.T) {
 	in := wire.AppendHeader(nil, wire.Header{Fin: true, Rsv: 0x40, Op: wire.Text, Masked: true, Length: int64(len(payload))})
 	in = append(in, payload...) // the key is zero
 	answer := make([]byte, 4096)
-	allocs := testing.AllocsPerRun(200, func() {
+	allocs := allocations(200, func() {
 		if _, err := c.nc.Write(in); err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,7 @@ func execute(t *testing.T, cmd *exec.Cmd) result {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	stuck := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	stuck := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	defer stuck.Stop()
 	_ = cmd.Wait() // how it ended is in ProcessState
 	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
@@ -188,8 +188,8 @@ func TestSignalsEndTheServer(t *testing.T) {
 		if code := n.ExitCode(t); code != 0 {
 			t.Errorf("%v: exit code %d", sig, code)
 		}
-		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("%v: it took %v", sig, took)
+		if took := time.Since(began); took > 20*time.Second { // about a second where the machine is not busy
+			t.Errorf("%v: it took %v, far more than the time to drain", sig, took)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type conversation struct {
 
 func connect(t *testing.T, n *node) *conversation {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	conn, _, err := websocket.Dial(ctx, n.ws(), nil)
 	if err != nil {
 		cancel()
@@ -120,7 +120,7 @@ func TestDevelopmentServer(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.want(`{"type":"reply","id":5,`)), &now); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(time.UnixMilli(now.Payload.Time)); d < -time.Second || d > 10*time.Second {
+	if d := time.Since(time.UnixMilli(now.Payload.Time)); d < -time.Second || d > time.Minute {
 		t.Errorf("the time is %v off", d)
 	}
 	c.send(`{"type":"subscribe","id":6,"channel":"ticker:demo"}`)
@@ -193,9 +193,7 @@ func TestDoorsAreClosedByDefault(t *testing.T) {
 	if code := c.closed(); code != 4200 {
 		t.Errorf("closed with %d", code)
 	}
-	if !strings.Contains(n.Output(), "no client is admitted") {
-		t.Error("the log does not say so")
-	}
+	testproc.Until(t, "the log to say so", func() bool { return strings.Contains(n.Output(), "no client is admitted") })
 	if status, _ := get(t, n, "/", nil); status != http.StatusNotFound {
 		t.Errorf("/: %d", status)
 	}
@@ -227,9 +225,9 @@ channels: [{pattern: "news:*", publish: server}]
 			t.Errorf("key %q: %d %s, want %d", key, status, body, want)
 		}
 	}
-	if !strings.Contains(n.Output(), "admitted without proof") {
-		t.Error("the log does not say that access is open")
-	}
+	testproc.Until(t, "the log to say that access is open", func() bool {
+		return strings.Contains(n.Output(), "admitted without proof")
+	})
 }
 
 // A peer that vanishes without a word is closed, and the log says why, within the times of ping and pong.
@@ -239,7 +237,7 @@ func TestVanishedPeer(t *testing.T) {
 	c.want(`{"type":"connected"`)
 	began := time.Now() // from here on nobody reads, so nobody answers pings
 	testproc.Until(t, "the session to be closed", func() bool { return strings.Contains(n.Output(), "code=4002") })
-	if d := time.Since(began); d > 4*time.Second { // both times, and two ticks of the clock that sweeps connections
+	if d := time.Since(began); d > 20*time.Second { // by default it is 35; what it is exactly, tests in virtual time hold
 		t.Errorf("it took %v", d)
 	}
 	if code := c.closed(); code != 4002 {

@@ -22,7 +22,7 @@ func TestExample(t *testing.T) {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
 	testproc.Start(t, binary, addr)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var c *client.Client
 	testproc.Until(t, "the program to listen", func() (ok bool) {

@@ -67,6 +67,8 @@ node: n1
 ping_every: 5s
 pong_timeout: 2s
 drain: 100ms
+compression: true
+compression_min_bytes: 1KiB
 window_bytes: 2MiB
 channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s}, presence: true, publish: server, overflow: disconnect}]
 fallback: {history: {count: 9}}
@@ -79,6 +81,7 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 	have := f.Hocket()
 	want := hocket.Config{
 		Node: "n1", PingEvery: 5 * time.Second, PongTimeout: 2 * time.Second, Drain: 100 * time.Millisecond, WindowBytes: 2 << 20,
+		Compression: true, CompressionMinBytes: 1 << 10,
 		Channels: []hocket.Rule{{Pattern: "a", History: hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second}, Presence: true,
 			Publish: hocket.PublishServer, Overflow: hocket.OverflowDisconnect}},
 		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute}},
@@ -98,7 +101,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"listen: 8000", `hocket.yaml:1: listen: "8000" is no address: write it like 127.0.0.1:8000 or :8000`},
 		{"listen:", `hocket.yaml:1: listen: has no value: give it one, or leave the line out`},
 		{"anonymous: yes please", `hocket.yaml:1: anonymous: "yes please" must be true or false`},
-		{"\nlimit: {}", `hocket.yaml:2: limit: there is no such setting; here can be listen, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, memory_bytes, window_bytes, channels, fallback, limits`},
+		{"\nlimit: {}", `hocket.yaml:2: limit: there is no such setting; here can be listen, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
 		{"node: a\nnode: b", `hocket.yaml:2: node: stands here a second time, after line 1`},
 		{"node: [a]", `hocket.yaml:1: node: must be a single value`},
 		{"- a", `hocket.yaml:1: must hold names and values, such as listen: …`},
@@ -108,6 +111,9 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"pong_timeout: 5m", `hocket.yaml:1: pong_timeout: 5m0s is not in whole seconds up to 4m`},
 		{"pong_timeout: 0s", `hocket.yaml:1: pong_timeout: "0s" is less than 1s`},
 		{"drain: 10", `hocket.yaml:1: drain: "10" is no duration: write it like 90s, 10m or 1h30m`},
+		{"compression: off", `hocket.yaml:1: compression: "off" must be true or false`},
+		{"compression_min_bytes: 0", `hocket.yaml:1: compression_min_bytes: "0" is less than 1`},
+		{"compression_min_bytes: some", `hocket.yaml:1: compression_min_bytes: "some" is no size: write it like 65536, 64KiB, 16MiB or 2GiB`},
 		{"memory_bytes: 1MB", `hocket.yaml:1: memory_bytes: "1MB" is no size: write it like 65536, 64KiB, 16MiB or 2GiB`},
 		{"memory_bytes: 99999999TiB", `hocket.yaml:1: memory_bytes: "99999999TiB" is no size: write it like 65536, 64KiB, 16MiB or 2GiB`},
 		{"limits:\n  subscriptions: many", `hocket.yaml:2: limits.subscriptions: "many" is no whole number`},
@@ -121,7 +127,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"fallback:\n  overflow: sample", `hocket.yaml:2: fallback.overflow: "sample" is none of gap, disconnect, refill, latest`},
 		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, overflow`},
 		{"channels:\n- pattern: a\n- pattern: a", `hocket.yaml:3: channels[1].pattern: is the same as that of rule 0, which comes first`},
-		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, memory_bytes, window_bytes, channels, fallback, limits`},
+		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
 		{"node: &x n\nlisten: *x", `hocket.yaml:2: listen: refers to another value by *: write the value out`},
 		{"listen: a:1\n---\nlisten: b:1", `hocket.yaml:2: a second document begins here: a configuration is one`},
 	} {

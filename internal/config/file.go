@@ -23,6 +23,9 @@ type File struct {
 	PongTimeout time.Duration `name:"pong_timeout" default:"10s" min:"1s" doc:"How long a client has to answer a ping: whole seconds, at most 4m. A client that vanishes is closed after both times at the latest."`
 	Drain       time.Duration `name:"drain" default:"1s" min:"1ms" doc:"How long the server waits for clients to go when it stops."`
 
+	Compression         bool  `name:"compression" default:"false" doc:"Compresses messages for clients that offer it (permessage-deflate), as browsers do, and takes compressed ones from them. What goes to many is compressed once, and a connection needs no memory for it. Worth it where messages are large and lines are narrow. Over TLS, the length of a compressed message can tell something of a secret that stands beside text an attacker may choose."`
+	CompressionMinBytes Bytes `name:"compression_min_bytes" default:"512" min:"1" max:"64MiB" doc:"Smaller messages are not compressed: little would be saved. What would not become shorter goes out as it is."`
+
 	MemoryBytes Bytes `name:"memory_bytes" default:"256MiB" min:"1MiB" doc:"What all channels together may hold. Beyond it the oldest entries go."`
 	WindowBytes Bytes `name:"window_bytes" default:"256MiB" min:"1MiB" doc:"What the entries kept ready for subscribers may hold. Beyond it the largest windows are shortened, and who lags further behind is told what it missed."`
 
@@ -84,6 +87,7 @@ func (f *File) Hocket() hocket.Config {
 		Node: f.Node, Anonymous: f.Anonymous, Origins: f.Origins, APIKeys: f.APIKeys,
 		Channels: rules, Fallback: f.Fallback.rule(""),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
+		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),
 		Limits: hocket.Limits{
 			MessageBytes: int64(f.Limits.MessageBytes), Subscriptions: f.Limits.Subscriptions,
 			OpenRequests: f.Limits.OpenRequests, OutboxBytes: int(f.Limits.OutboxBytes),

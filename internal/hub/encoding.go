@@ -6,7 +6,7 @@ import "hocket.dev/broker"
 // whose Encodings are equal share the bytes, which are made once per entry on the whole node.
 //
 // AppendEntry may be called from any goroutine, with the log's lock held: it does not block and touches nothing but
-// its arguments. When it appends nothing, the entry is passed unsent.
+// its arguments, and counters. When it appends nothing, the entry is passed unsent.
 type Encoding interface {
 	AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte
 }

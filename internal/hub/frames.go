@@ -1,11 +1,17 @@
 package hub
 
-import "hocket.dev/broker"
+import (
+	"sync"
+
+	"hocket.dev/broker"
+)
 
 const (
 	// chunkBytes is the size of a full chunk. The first ones of a quiet channel are smaller.
 	chunkBytes      = 16 << 10
 	firstChunkBytes = 512
+	// deskBytes is how much memory is kept for the making of frames, by each of those that make one at the same time.
+	deskBytes = 256 << 10
 	// framesShare is the part of the node's budget that frames may take besides. Beyond it a log keeps no more than its
 	// newest frame.
 	framesShare = 4
@@ -90,23 +96,29 @@ func (s *frameSet) count(l *log, bytes int) {
 }
 
 // encode writes e's frame into the newest chunk, or into a new one when it does not fit. Frames of one chunk follow on
-// each other without one of another chunk in between: a cursor takes them as one piece.
+// each other without one of another chunk in between: a cursor takes them as one piece. The frame is made elsewhere,
+// because making it may take more room than it has in the end.
 func (s *frameSet) encode(l *log, e *broker.Entry) (c *chunk, start, end uint32) {
-	var b []byte
-	if c = s.last; c != nil && len(c.buf)-c.used > len(e.Payload) {
-		b = s.enc.AppendEntry(c.buf[:c.used], l.name, l.epoch, e)
-		if len(b) <= len(c.buf) {
-			start, c.used = uint32(c.used), len(b)
-			return c, start, uint32(len(b))
-		}
-		b = b[c.used:]
-	} else {
-		b = s.enc.AppendEntry(nil, l.name, l.epoch, e)
+	d := l.hub.desks.Get().(*desk)
+	defer d.leave(&l.hub.desks)
+	d.b = s.enc.AppendEntry(d.b[:0], l.name, l.epoch, e)
+	if c = s.last; c == nil || len(c.buf)-c.used < len(d.b) {
+		c = &chunk{buf: make([]byte, max(s.room, len(d.b)))}
+		s.last, s.room = c, min(2*s.room, chunkBytes)
 	}
-	c = &chunk{buf: make([]byte, max(s.room, len(b)))}
-	c.used = copy(c.buf, b)
-	s.last, s.room = c, min(2*s.room, chunkBytes)
-	return c, 0, uint32(c.used)
+	start = uint32(c.used)
+	c.used += copy(c.buf[c.used:], d.b)
+	return c, start, uint32(c.used)
+}
+
+// A desk is where a frame is made.
+type desk struct{ b []byte }
+
+// leave gives the desk to whoever needs one next, unless it has grown too large to be kept.
+func (d *desk) leave(free *sync.Pool) {
+	if cap(d.b) <= deskBytes {
+		free.Put(d)
+	}
 }
 
 // trim gives up the frames before index.

@@ -2,10 +2,13 @@ package hub
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 	"unsafe"
+
+	"hocket.dev/broker"
 )
 
 func TestFollowersOfOneEncodingShareTheBytes(t *testing.T) {
@@ -60,6 +63,38 @@ func TestALargeFrameStaysBetweenSmallOnes(t *testing.T) {
 		c.wantOffsets(append(all, w.many("a", 1)...))
 		w.pass(10 * time.Second)
 	}
+}
+
+// packing is an encoding that needs much more room than its frames have in the end.
+type packing struct{}
+
+func (packing) AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte {
+	end := len(dst)
+	dst = append(dst, make([]byte, 100_000)...)
+	return lines{"m"}.AppendEntry(dst[:end], channel, epoch, &broker.Entry{Offset: e.Offset, Payload: e.Payload[:5]})
+}
+
+func TestAFrameTakesNoMoreThanItHasInTheEnd(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a", func(r *Request) { r.Encoding = packing{} })
+	want := ""
+	for i := range 300 {
+		w.publish("a", fmt.Sprintf("%05d%s", i, strings.Repeat("x", 20_000)))
+		want += fmt.Sprintf("%d %05d\n", i+1, i)
+	}
+	w.settle()
+	chunks := map[*chunk]bool{}
+	for _, f := range w.hub.find("a").sets[0].frames {
+		chunks[f.chunk] = true
+	}
+	held := 0
+	for c := range chunks {
+		held += len(c.buf)
+	}
+	if n := int(w.hub.Stats().FrameBytes); n > 300*20 || held > n+chunkBytes {
+		t.Errorf("%d bytes of frames, for which %d are held", n, held)
+	}
+	c.want(want)
 }
 
 func TestSentFramesAreNeverWrittenAgain(t *testing.T) {
@@ -197,6 +232,22 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 	perPublish := testing.AllocsPerRun(500, round)
 	if perPublish > 10+followers/walkStep { // by the publish and the steps of the walk; 0 per delivery
 		t.Errorf("%.1f allocations for %d deliveries", perPublish, followers)
+	}
+}
+
+// TestOneTakeMakesLittle bounds what one follower that is far behind costs its loop at once, however small it becomes.
+func TestOneTakeMakesLittle(t *testing.T) {
+	w := newWorld(t)
+	for range 30 {
+		w.publish("a", strings.Repeat("x", 20_000))
+	}
+	c := w.place("a", last(30), func(r *Request) { r.Encoding = packing{} })
+	w.settle()
+	if sl := c.Take(&c.scratch, 64<<10); len(sl.cuts) != 4 {
+		t.Errorf("frames of %d entries with 20,000 bytes each were made for one Take of 64 KiB", len(sl.cuts))
+	}
+	if got := offsets(c.read()); len(got) != 30 {
+		t.Errorf("got %d entries", len(got))
 	}
 }
 

@@ -60,6 +60,7 @@ type Hub struct {
 	hand     atomic.Uint32 // the shard whose windows are looked at next when the budget is reached
 	checking atomic.Bool   // a task asks for heads
 	now      atomic.Int64  // Unix milliseconds at the last Tick
+	desks    sync.Pool     // unused ones
 
 	stats counters
 }
@@ -100,6 +101,7 @@ func New(cfg Config) *Hub {
 		cfg.Linger = 15 * time.Second
 	}
 	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), pageEntries: 1000, cacheBytes: 256 << 10}
+	h.desks.New = func() any { return new(desk) }
 	for i := range h.shards {
 		h.shards[i].logs = make(map[string]*log)
 	}

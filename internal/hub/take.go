@@ -179,7 +179,7 @@ func (c *Cursor) gap(from, to uint64, reason string, passed bool) Slice {
 func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max int) Slice {
 	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
 	s.buf, s.cuts = s.buf[:0], s.cuts[:0]
-	passed, at := false, int64(0)
+	passed, at, work := false, int64(0), 0
 	for _, e := range entries {
 		if e.Offset <= c.offset { // a page of the broker held it already
 			c.step()
@@ -205,7 +205,8 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 			c.pass(e.Offset)
 			passed = true
 		}
-		if len(s.buf) >= max || len(s.buf) == size && !first {
+		// What was compressed may be little; what had to be compressed is bounded too.
+		if work += len(e.Payload); len(s.buf) >= max || work >= max || len(s.buf) == size && !first {
 			break
 		}
 	}

@@ -10,24 +10,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wantCalm fails if the loop would find something to do although nothing has happened: it would spin.
+// wantCalm fails if the loop would always find something to do although nothing happens: it would spin. An event that
+// comes late, because the system delivers what was sent when it gets to it, is served and does not come again.
 func (b *bench) wantCalm(t *testing.T) {
 	t.Helper()
-	b.do(func() {}) // the events of before are served
-	b.do(func() {
-		if e, ok := b.poll.(*epoll); ok {
-			var events [8]unix.EpollEvent
-			n, err := unix.EpollWait(e.fd, events[:], 0)
-			if err != nil {
-				t.Error(err)
-			}
-			for _, ev := range events[:max(0, n)] {
-				if ev.Fd != wakeSlot {
-					t.Errorf("slot %d is reported for ever, events %#x", ev.Fd, ev.Events)
+	var last unix.EpollEvent
+	for range 1000 {
+		b.do(func() {}) // the events of before are served
+		calm := true
+		b.do(func() {
+			if e, ok := b.poll.(*epoll); ok {
+				var events [8]unix.EpollEvent
+				n, err := unix.EpollWait(e.fd, events[:], 0)
+				if err != nil && err != unix.EINTR {
+					t.Error(err)
+				}
+				for _, ev := range events[:max(0, n)] {
+					if ev.Fd != wakeSlot {
+						calm, last = false, ev
+					}
 				}
 			}
+		})
+		if calm {
+			return
 		}
-	})
+	}
+	t.Errorf("slot %d is reported for ever, events %#x", last.Fd, last.Events)
 }
 
 func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
@@ -38,7 +47,7 @@ func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 	for i := range owners[1:] {
 		b.attach(t, &owners[1+i])
 	}
-	if after := runtime.NumGoroutine(); after != before {
+	if after := runtime.NumGoroutine(); after > before { // one of an earlier test may just be ending
 		t.Errorf("%d goroutines with 1 connection, %d with %d", before, after, len(owners))
 	}
 	if n := b.Stats().Conns; n != len(owners) {

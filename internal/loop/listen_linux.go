@@ -130,8 +130,8 @@ func (li *Listening) refuse() bool {
 	li.spare = -1
 	fd, _, errno := accept(li.fd)
 	if errno == 0 {
+		li.cfg.Refused() // before the client knows
 		unix.Close(fd)
-		li.cfg.Refused()
 	}
 	li.takeSpare()
 	return errno == 0 || errno == unix.EAGAIN

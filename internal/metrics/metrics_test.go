@@ -147,9 +147,9 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 	do(t, "GET", url+"/v1/ws", "", "")
 
 	var m samples
-	testproc.Until(t, "both entries to be counted as delivered", func() bool {
+	testproc.Until(t, "both entries to be counted as delivered, and all tasks to end", func() bool {
 		m = scrape(t, url)
-		return m["hocket_deliveries_total"] == 2
+		return m["hocket_deliveries_total"] == 2 && m["hocket_tasks"] == 0
 	})
 	for name, value := range map[string]float64{
 		`hocket_sessions`:         1,

@@ -27,7 +27,8 @@ type Line interface {
 	Close(code dialect.Code, reason string)
 }
 
-// Framing puts a message into the transport's form. It has no state and is compared with ==.
+// Framing puts a message into the transport's form. It has no state of a connection, is compared with ==, and may be
+// called from any goroutine.
 type Framing interface {
 	// Begin appends room for what comes before a message.
 	Begin(dst []byte) []byte

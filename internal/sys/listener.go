@@ -74,9 +74,9 @@ func (l *Listener) acceptWithSpare(full error) (net.Conn, error) {
 	if l.takeSpare() {
 		return c, nil
 	}
+	l.tell() // before the client knows
 	c.Close()
 	l.takeSpare()
-	l.tell()
 	return nil, nil
 }
 

@@ -96,7 +96,7 @@ func start(t *testing.T) (p *testproc.Process, addr string) {
 // ask sends a line and returns the answer, "" when the connection has been closed.
 func ask(t *testing.T, c net.Conn, line string) string {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintln(c, line)
 	answer, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil {

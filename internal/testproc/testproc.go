@@ -8,6 +8,8 @@ package testproc
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -17,12 +19,12 @@ import (
 )
 
 const (
-	deadline = 10 * time.Second
+	deadline = time.Minute // only what will never come is waited for that long: the machine may be slow
 	interval = 5 * time.Millisecond
 )
 
-// Until returns once cond is true. It fails the test, saying that what did not come, after ten seconds. cond is called
-// on the test's goroutine.
+// Until returns once cond is true. It fails the test, saying that what did not come, after a minute. cond is called on
+// the test's goroutine.
 func Until(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	if !within(deadline, cond) {
@@ -39,16 +41,40 @@ func within(d time.Duration, cond func() bool) bool {
 	return true
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that nobody listens on at the moment. A program that can choose its port
-// itself (port 0) should.
+// FreePort returns a TCP port of 127.0.0.1 that nobody listens on, and that the system gives to nobody who has not asked
+// for it by number, for about a minute. A program that can choose its port itself (port 0) should.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := reservePort()
 	if err != nil {
 		t.Fatalf("look for a free port: %v", err)
 	}
+	return port
+}
+
+// reservePort leaves a connection on the port in TIME-WAIT (RFC 9293 §3.6.1). That keeps the port from being chosen for
+// another test's listener or connection, and lets a program that sets SO_REUSEADDR, as servers do, listen on it.
+func reservePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		return 0, err
+	}
+	server.Close() // who closes first has the TIME-WAIT
+	_, err = client.Read(make([]byte, 1))
+	if err != io.EOF {
+		return 0, fmt.Errorf("the end of a connection: %w", err)
+	}
+	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // A Process is a program that a test has started. Its methods may be called from any goroutine.

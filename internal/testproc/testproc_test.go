@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,4 +75,19 @@ func TestFreePortCanBeListenedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+}
+
+// Nobody else is given the port before it is used, however many ask.
+func TestFreePortIsKept(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the table of connections is read from /proc")
+	}
+	port := FreePort(t)
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("0100007F:%04X 0100007F:", port); !regexp.MustCompile(want + `[0-9A-F]{4} 06 `).Match(table) { // 06 is TIME-WAIT
+		t.Errorf("no connection of port %d is in TIME-WAIT:\n%s", port, table)
+	}
 }

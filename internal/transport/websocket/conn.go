@@ -120,11 +120,22 @@ func (c *conn) data(ev wire.Event) {
 	}
 	msg, size := ev.Payload, int64(len(ev.Payload))
 	limit := c.t.cfg.Node.Limits().MessageBytes
+	most := limit
+	if ev.Compressed {
+		most = packedLimit(limit)
+	}
 	if !ev.First || !ev.Last {
-		if msg, size = c.gather(ev, limit); !ev.Last {
+		if msg, size = c.gather(ev, most); !ev.Last {
 			return
 		}
 		c.msg = nil
+	}
+	if ev.Compressed && size <= most {
+		var err error
+		if msg, size, err = c.inflate(ev.Op, msg, limit); err != nil {
+			c.broken(err)
+			return
+		}
 	}
 	switch {
 	case size > limit:
@@ -148,6 +159,15 @@ func (c *conn) gather(ev wire.Event, limit int64) (msg []byte, size int64) {
 	}
 	msg, _ = m.pieces.Add(ev)
 	return msg, m.size
+}
+
+// inflate undoes the compression of a message.
+func (c *conn) inflate(op wire.Opcode, packed []byte, limit int64) (msg []byte, size int64, err error) {
+	msg, size, err = c.t.inflations[c.Loop().Index()].inflate(op, packed, limit)
+	if err == nil {
+		c.t.Inflated.add(int(size), len(packed))
+	}
+	return msg, size, err
 }
 
 // pong answers a ping. The answers do not outgrow the outbox: while it is full the peer is not read.

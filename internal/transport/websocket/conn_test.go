@@ -146,7 +146,7 @@ func TestAPeerThatVanishesIsFreed(t *testing.T) {
 		p := dial(t, s.listen(t), "")
 		p.want(wire.Text, "connected")
 		p.send(`{"type":"subscribe","id":1,"channel":"chat:lobby","payload":{"presence":true}}`)
-		p.want(wire.Text, `"id":1`)
+		testproc.Until(t, "the subscription", func() bool { return s.hub.Stats().Cursors != 0 })
 		testproc.Until(t, "the peer to be given up", func() bool { return s.sessions() == 0 })
 		if n := s.hub.Stats().Cursors; n != 0 {
 			t.Errorf("%d cursors are left", n)
@@ -154,6 +154,7 @@ func TestAPeerThatVanishesIsFreed(t *testing.T) {
 		if got := s.Closes(); len(got) != 1 || got[4002] != 1 {
 			t.Errorf("counted %v", got)
 		}
+		p.want(wire.Text, `"id":1`)
 		p.want(wire.Ping, "")
 		p.wantClose(4002, "ping_timeout")
 	})

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,22 +9,29 @@ import (
 	"hocket.dev/wire"
 )
 
-// FuzzFrames gives a connection any bytes. Where they are cut makes no difference to how it ends; what was valid is
-// answered, nothing panics, and nothing is left behind.
+// FuzzFrames gives a connection any bytes, one that compresses and one that does not. Where they are cut makes no difference
+// to how it ends; what was valid is answered, nothing panics, and nothing is left behind.
 func FuzzFrames(f *testing.F) {
 	ping := frame(0x81, `{"type":"ping","id":1}`)
 	for _, seed := range []string{
 		ping, frame(0x01, `{"type":"pi`) + frame(0x89, "x") + frame(0x80, `ng"}`), frame(0x88, "\x03\xe8bye") + ping,
 		frame(0x81, "\xff"), frame(0xc1, ""), "\x81\x00", "\x81\xff\x00\x00\x00\x00\x00\x10\x00\x01abcd", frame(0x82, "\x00"),
 		frame(0x81, `{"type":"subscribe","channel":"a"}`) + frame(0x81, `{"type":"publish","channel":"a","payload":1}`),
+		packed(`{"type":"ping","id":1}`), inPieces(`{"type":"ping","id":1}`, 9) + packed("\xff"), frame(0xc1, "garbage") + ping,
+		packed(strings.Repeat(" ", 2000)), inPieces(strings.Repeat(" ", 20_000), 10), frame(0x41, "") + frame(0x89, "x") + frame(0xc0, ""),
 	} {
-		f.Add([]byte(seed), uint8(1))
-		f.Add([]byte(seed), uint8(200))
+		for _, compress := range []bool{false, true} {
+			f.Add([]byte(seed), uint8(1), compress)
+			f.Add([]byte(seed), uint8(200), compress)
+		}
 	}
-	f.Fuzz(func(t *testing.T, data []byte, cut uint8) {
+	f.Fuzz(func(t *testing.T, data []byte, cut uint8, compress bool) {
 		synctest.Test(t, func(t *testing.T) {
-			s := start(t, true, func(set *settings) { set.loops.Loops = 1 })
-			whole, pieces := s.play(t, data, len(data)), s.play(t, data, int(cut)+1)
+			s := start(t, true, func(set *settings) {
+				compressing(1)(set)
+				set.loops.Loops, set.session.Limits.MessageBytes = 1, 1000
+			})
+			whole, pieces := s.play(t, data, len(data), compress), s.play(t, data, int(cut)+1, compress)
 			if whole != pieces {
 				t.Errorf("ends with %q, and with %q when cut after %d bytes", whole, pieces, int(cut)+1)
 			}
@@ -35,8 +43,12 @@ func FuzzFrames(f *testing.F) {
 }
 
 // play sends data in pieces, and then a ping. It answers the payload of the close frame, or whether the ping was heard.
-func (s *server) play(t *testing.T, data []byte, size int) (ending string) {
-	p := attachPipe(t, s)
+func (s *server) play(t *testing.T, data []byte, size int, compress bool) (ending string) {
+	var offered []wire.Extension
+	if compress {
+		offered = []wire.Extension{{Name: "permessage-deflate"}}
+	}
+	p := attachWith(t, s, offered, nil, "")
 	defer func() {
 		p.nc.Close()
 		synctest.Wait()

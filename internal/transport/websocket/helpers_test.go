@@ -146,32 +146,43 @@ const request = "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\
 
 // peer is the other end of a connection, byte by byte.
 type peer struct {
-	t  *testing.T
-	nc net.Conn
-	in *bufio.Reader
+	t      *testing.T
+	nc     net.Conn
+	in     *bufio.Reader
+	answer http.Header // to the handshake
+
+	raw        []byte // payload of the last frame as it came
+	compressed bool   // and whether it was compressed
 }
 
 func newPeer(t *testing.T, nc net.Conn) *peer {
 	t.Cleanup(func() { nc.Close() })
-	return &peer{t, nc, bufio.NewReader(nc)}
+	return &peer{t: t, nc: nc, in: bufio.NewReader(nc)}
 }
 
 // dial connects, sends the handshake with more bytes behind it, and takes the answer.
 func dial(t *testing.T, address, more string) *peer {
 	t.Helper()
+	return dialWith(t, address, request+more)
+}
+
+// dialWith is dial with a handshake of one's own.
+func dialWith(t *testing.T, address, handshake string) *peer {
+	t.Helper()
 	nc, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	p := newPeer(t, nc)
-	p.write([]byte(request + more))
+	p.write([]byte(handshake))
 	answer, err := http.ReadResponse(p.in, nil)
 	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("the handshake was answered with %v, %v", answer, err)
 	}
+	p.answer = answer.Header
 	return p
 }
 
@@ -191,6 +202,21 @@ func frame(first byte, payload string) string {
 
 func (p *peer) send(msg string) { p.write([]byte(frame(0x81, msg))) }
 
+// packed is a compressed text message as a client sends it.
+func packed(msg string) string {
+	return frame(0xc1, string(wire.AppendDeflated(nil, []byte(msg), 15, 0)))
+}
+
+// inPieces is packed in frames of at most size bytes.
+func inPieces(msg string, size int) string {
+	rest, first, b := string(wire.AppendDeflated(nil, []byte(msg), 15, 0)), byte(0x41), ""
+	for ; len(rest) > size; rest = rest[size:] {
+		b += frame(first, rest[:size])
+		first = 0
+	}
+	return b + frame(first|0x80, rest)
+}
+
 // next takes a frame of the server.
 func (p *peer) next() (op wire.Opcode, payload string, err error) {
 	head := make([]byte, 2, wire.MaxHeaderBytes)
@@ -209,6 +235,10 @@ func (p *peer) next() (op wire.Opcode, payload string, err error) {
 	}
 	b := make([]byte, h.Length)
 	_, err = io.ReadFull(p.in, b)
+	p.raw, p.compressed = b, h.Rsv == wire.RSV1
+	if err == nil && p.compressed {
+		b, err = wire.NewInflater().Append(nil, b, wire.Inflation{Op: h.Op})
+	}
 	return h.Op, string(b), err
 }
 
@@ -217,7 +247,7 @@ func (p *peer) want(op wire.Opcode, part string) string {
 	p.t.Helper()
 	got, payload, err := p.next()
 	if err != nil || got != op || !strings.Contains(payload, part) {
-		p.t.Fatalf("got %v %.200q, %v; want %v %q", got, payload, err, op, part)
+		p.t.Fatalf("got %v %.200q, %v; want %v %.200q", got, payload, err, op, part)
 	}
 	return payload
 }

@@ -19,18 +19,19 @@ import (
 // attachPipe begins a session on a connection in memory, which takes nothing that is not read.
 func attachPipe(t *testing.T, s *server) *peer {
 	t.Helper()
-	return attachWith(t, s, nil, "")
+	return attachWith(t, s, nil, nil, "")
 }
 
-// attachWith is attachPipe for a handshake that failed, or that was followed by more bytes at once.
-func attachWith(t *testing.T, s *server, failed *dialect.Error, early string) *peer {
+// attachWith is attachPipe for a handshake that offered extensions, that failed, or that was followed by more bytes at once.
+func attachWith(t *testing.T, s *server, offered []wire.Extension, failed *dialect.Error, early string) *peer {
 	t.Helper()
 	near, far := net.Pipe()
 	codec, _, err := native.New().Open(dialect.Handshake{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.attach(far, verdict{session: session.Handshake{Codec: codec, Framing: text{}, Err: failed}}, []byte(early))
+	deflate, framing := s.agree(offered)
+	s.attach(far, verdict{deflate: deflate, session: session.Handshake{Codec: codec, Framing: framing, Err: failed}}, []byte(early))
 	return newPeer(t, near)
 }
 
@@ -103,7 +104,7 @@ func TestAPeerThatDoesNotAnswerTheCloseIsNotWaitedFor(t *testing.T) {
 
 func TestARefusedPeerIsNotWaitedForEither(t *testing.T) {
 	inTime(t, func(*settings) {}, func(t *testing.T, s *server) {
-		p := attachWith(t, s, dialect.NotSupported.Err(), frame(0x81, `{"type":"ping"}`))
+		p := attachWith(t, s, nil, dialect.NotSupported.Err(), frame(0x81, `{"type":"ping"}`))
 		p.want(wire.Text, `"name":"not_supported"`)
 		p.wantClose(4200, "not_supported")
 		s.wantClosedWithin(t, 2*time.Second, 5*time.Second, 4200)
@@ -242,7 +243,7 @@ func TestAFloodInOneReadIsAnsweredInFull(t *testing.T) {
 		for i := range requests {
 			flood.WriteString(frame(0x81, fmt.Sprintf(`{"type":"ping","id":%d}`, i)))
 		}
-		p := attachWith(t, s, nil, flood.String()+frame(0x88, "\x03\xe8"))
+		p := attachWith(t, s, nil, nil, flood.String()+frame(0x88, "\x03\xe8"))
 		synctest.Wait()
 		if out := s.node.Shard(0).Counters.MessagesOut.Load(); out > 500 {
 			t.Errorf("%d answers were made for nobody", out)

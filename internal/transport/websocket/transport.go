@@ -31,15 +31,24 @@ type Config struct {
 	AllowOrigin func(r *http.Request, origin string) bool
 	PingEvery   time.Duration // between pings; whole seconds up to 4 minutes
 	PongTimeout time.Duration // for the answer; whole seconds up to 4 minutes
+	// Compression accepts the offers of clients of permessage-deflate (RFC 7692), CompressFrom is how many bytes a
+	// message has at least that is compressed for them.
+	Compression  bool
+	CompressFrom int
 }
 
 // Transport answers WebSocket handshakes and brings their connections to sessions. It may be used from any goroutine.
 type Transport struct {
 	cfg      Config
 	limits   wire.Limits
+	framings framings // of those that compress
 	draining atomic.Bool
 
+	inflations []inflation // each belongs to the loop of its index
+
 	Handshakes atomic.Uint64 // that succeeded
+	Deflated   Compressed    // messages made for clients: an entry once for all that share it
+	Inflated   Compressed    // messages of clients
 
 	mu       sync.Mutex
 	refusals map[string]uint64 // by reason
@@ -55,15 +64,18 @@ const maxFrame = 1 << 30
 
 // New makes a Transport.
 func New(cfg Config) *Transport {
-	return &Transport{
+	t := &Transport{
 		cfg: cfg,
 		limits: wire.Limits{
 			MessageBytes: min(bufferFactor*cfg.Node.Limits().MessageBytes, maxFrame),
 			Fragments:    1 << 14,
 		},
-		refusals: make(map[string]uint64),
-		closes:   make(map[int]uint64),
+		inflations: make([]inflation, cfg.Loops.Len()),
+		refusals:   make(map[string]uint64),
+		closes:     make(map[int]uint64),
 	}
+	t.framings = newFramings(cfg.CompressFrom, &t.Deflated)
+	return t
 }
 
 // Drain refuses handshakes from now on.
@@ -94,7 +106,13 @@ func (t *Transport) countClose(code int) {
 // A verdict is what comes of a handshake.
 type verdict struct {
 	key, protocol string
+	deflate       *wire.Deflate // nil without compression
 	session       session.Handshake
+}
+
+// response answers the handshake.
+func (v *verdict) response() []byte {
+	return wire.Response{Key: v.key, Protocol: v.protocol, Deflate: v.deflate}.AppendTo(nil)
 }
 
 // A refusal is the HTTP response to a request that becomes no WebSocket.
@@ -124,7 +142,7 @@ func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
 		return false
 	}
 	c := t.newConn(&v)
-	if p.Accept(wire.AppendResponse(nil, v.key, v.protocol, nil), &c.Conn, c) {
+	if p.Accept(v.response(), &c.Conn, c) {
 		c.open(v.session, nil)
 	} else {
 		t.count("write")
@@ -150,14 +168,15 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 	if err != nil {
 		return verdict{}, &refusal{http.StatusBadRequest, "bad_token", dialect.BadHandshake, err.Error(), nil}
 	}
+	deflate, framing := t.agree(up.Extensions)
 	h := session.Handshake{
-		Framing: text{},
+		Framing: framing,
 		Proof:   token || r.Header.Get("Authorization") != "",
 		Address: r.RemoteAddr,
 	}
 	d, protocol := t.choose(offered)
 	h.Codec, h.Commands, h.Err = d.Open(dialect.Handshake{Subprotocol: protocol, Query: r.URL.Query()})
-	return verdict{key: up.Key, protocol: protocol, session: h}, nil
+	return verdict{key: up.Key, protocol: protocol, deflate: deflate, session: h}, nil
 }
 
 // readProtocols tells apart the subprotocols and the token among what the client offers.
@@ -210,7 +229,7 @@ func (t *Transport) take(w http.ResponseWriter, v verdict) {
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // what the client has sent after its request
 	early = append([]byte(nil), early...)
 	nc.SetDeadline(time.Now().Add(t.cfg.PongTimeout)) // a fresh socket takes the response at once
-	if _, err := nc.Write(wire.AppendResponse(nil, v.key, v.protocol, nil)); err != nil {
+	if _, err := nc.Write(v.response()); err != nil {
 		t.count("write")
 		nc.Close()
 		return
@@ -222,6 +241,9 @@ func (t *Transport) take(w http.ResponseWriter, v verdict) {
 // newConn makes the connection of a handshake, which has yet to be given to a loop.
 func (t *Transport) newConn(v *verdict) *conn {
 	c := &conn{t: t, dec: wire.NewDecoder(wire.Server, &t.limits)}
+	if v.deflate != nil {
+		c.dec.AllowDeflate()
+	}
 	v.session.Line = c
 	return c
 }

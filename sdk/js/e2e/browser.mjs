@@ -5,8 +5,16 @@ import { until } from './until.mjs';
 const executablePath = process.env.CHROMIUM || '/usr/bin/chromium';
 const args = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-export function launch() {
-  return chromium.launch({ executablePath, args });
+/** Starts Chromium, with a few attempts: whether a browser starts is not what the tests are about. */
+export async function launch(attempts = 3) {
+  for (;;) {
+    try {
+      return await chromium.launch({ executablePath, args, timeout: 120_000 });
+    } catch (error) {
+      if (--attempts === 0) throw error;
+      console.log(`Chromium did not start, once more: ${error.message}`);
+    }
+  }
 }
 
 /** One visitor: a page in a profile of its own. */

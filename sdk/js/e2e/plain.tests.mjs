@@ -110,6 +110,6 @@ class Plain {
 
   /** Waits for a message like this, and gives it. */
   hears(like) {
-    return until(`${like} among ${JSON.stringify(this.all)}`, () => this.all.find(like), 5_000);
+    return until(`${like} among ${JSON.stringify(this.all)}`, () => this.all.find(like));
   }
 }

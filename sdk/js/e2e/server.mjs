@@ -25,28 +25,17 @@ async function program() {
   return binary;
 }
 
-/** A port that was free a moment ago. */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const s = createServer();
-    s.once('error', reject);
-    s.listen(0, '127.0.0.1', () => {
-      const { port } = s.address();
-      s.close(() => resolve(port));
-    });
-  });
-}
-
 /** A server in a process of its own. */
 export class Server {
   log = '';
+  /** Chosen by the system at the first start, and kept. */
+  port = 0;
   #process;
 
   /** Starts one and waits until it is ready. */
   static async start() {
     const s = new Server();
     s.path = await program();
-    s.port = await freePort();
     await s.start();
     return s;
   }
@@ -62,6 +51,12 @@ export class Server {
     const keep = (chunk) => (this.log = (this.log + chunk).slice(-20_000));
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
+    if (this.port === 0) {
+      this.port = await until('the server to say where it is', () => {
+        if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.log}`);
+        return Number(/ws:\/\/127\.0\.0\.1:(\d+)\/v1\/ws/.exec(this.log)?.[1] ?? 0);
+      });
+    }
     await until('the server to be ready', async () => {
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.log}`);
       return (await fetch(`${this.url}/readyz`).catch(() => undefined))?.ok;

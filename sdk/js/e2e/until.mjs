@@ -1,5 +1,5 @@
 /** Waits until `condition` gives something true, and returns it; the one place where these tests wait for a process. */
-export async function until(what, condition, withinMs = 15_000) {
+export async function until(what, condition, withinMs = 60_000) {
   const deadline = performance.now() + withinMs;
   for (;;) {
     const result = await condition();

@@ -36,5 +36,11 @@
 // Received messages may have at most [DefaultReadLimit] bytes until
 // [Conn.SetReadLimit] says otherwise. Text is checked to be UTF-8 in both directions.
 //
-// Left out are HTTP/2 and other extensions than permessage-deflate.
+// Over HTTP/2 (RFC 8441) a connection is a stream, of which many share one network
+// connection: [DialOptions].HTTP2 on a client; on a server nothing but the import of
+// package hocket.dev/websocket/http2, without which net/http does not allow it. There, and
+// where an http.Client without httptrace has dialed, a Read that waits costs a goroutine
+// and 4 KiB more.
+//
+// Left out are HTTP/3 and other extensions than permessage-deflate.
 package websocket

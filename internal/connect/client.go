@@ -80,7 +80,7 @@ func (b *Body) send(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if isClosed(b.closed) {
+	if isClosed(b.closed) || isClosed(b.last) {
 		return 0, errOver
 	}
 	b.mu.Lock()
@@ -139,9 +139,12 @@ func (o *opened) Read(p []byte) (int, error) { return o.response.Read(p) }
 // Write implements link.
 func (o *opened) Write(p []byte) (int, error) { return o.body.send(p) }
 
+// endWriting sends END_STREAM, behind which there are no writes.
+func (o *opened) endWriting() { o.body.lastOnce.Do(func() { close(o.body.last) }) }
+
 // end implements link: END_STREAM now, and a reset if the server does not end its side.
 func (o *opened) end() {
-	o.body.lastOnce.Do(func() { close(o.body.last) })
+	o.endWriting()
 	time.AfterFunc(lingerFor, o.abort) // does nothing to a stream that has ended
 }
 

@@ -182,6 +182,17 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// CloseWrite ends this side of the stream on a client. On a server, where it ends with the
+// handler, it is Close. It returns nil. No Write may be under way.
+func (c *Conn) CloseWrite() error {
+	half, ok := c.link.(interface{ endWriting() })
+	if !ok {
+		return c.Close()
+	}
+	half.endWriting()
+	return nil
+}
+
 // Wait returns when Close was called and no write is under way any more. After it nothing
 // of the stream is used for writing.
 func (c *Conn) Wait() {

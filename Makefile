@@ -38,8 +38,12 @@ lint: ## gofmt, vet for three systems, staticcheck, generated files, tidy
 fuzz: ## every fuzz target; FUZZTIME=30000x says how long
 	scripts/test fuzz
 
+.PHONY: soak
+soak: ## the long tests: conformance in full
+	go test -tags soak -run Soak -count=1 -timeout 60m ./...
+
 .PHONY: bench
-bench: ## measure against a plain gorilla/websocket server
+bench: ## measure against other servers, about an hour; cd bench && go run . -help has less
 	cd bench && go run .
 
 .PHONY: generate

@@ -1,16 +1,19 @@
-// Command bench measures Hocket against other servers on one machine: a
-// broadcaster on gorilla/websocket written as its examples show, and the floor, a
-// Go loop that does nothing but write to sockets.
+// Command bench measures hocket.dev/websocket, and Hocket as a whole, against other
+// servers on one machine, and says which of the project's promises about cost held.
 //
-//	go run .                        # every scenario, a few minutes
-//	go run . -rounds 9 fanout20     # one of them
+//	go run .                                            # everything, about an hour
+//	go run . -rounds 3 -peers srv,floor,gorilla echo    # some of it
+//	go run . -quick                                     # does it work? a minute
 //	go run . -help
 //
-// Servers run one at a time, each as a fresh process on a core of its own, the
-// generator (internal/load) on another; rounds are interleaved, so that whatever the
-// machine does meanwhile hits all of them. A round in which a message was lost,
-// doubled, reordered or corrupted does not count: the program then fails. The
-// output is Markdown, as it stands in docs/performance.md.
+// Every server is a program of its own that does the same two things, echo and rooms:
+// bench/srv on Hocket's library, those in bench/peers on other libraries, and
+// bench/peers/floor, which does nothing but the system calls. They run one at a time, each
+// as a fresh process on a core of its own, the generator (bench/generator) on another;
+// rounds are interleaved, so that whatever the machine does meanwhile hits all of them.
+// A figure is the median over the rounds, a ratio the median of the ratios of each round.
+// A round in which one byte was wrong does not count: the program then fails.
 //
-// It runs on Linux alone: CPU time and memory come from /proc.
+// The output is Markdown, as it stands in docs/performance.md, or JSON with -json. It
+// runs on Linux alone: CPU time and memory come from /proc.
 package main

@@ -12,7 +12,7 @@ import (
 	"hocket.dev/wire"
 )
 
-// The closing handshake begun by either side, as Close and Read see it.
+// The closing handshake begun by either side, as Close and Read see it. §7.1.2, §7.1.6, §5.5.1.
 func TestCloseHandshake(t *testing.T) {
 	for _, reading := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -51,6 +51,7 @@ func TestBothCloseAtOnce(t *testing.T) {
 	}
 }
 
+// §7.1.5: no code is 1005, which is only reported.
 func TestCloseWithoutStatus(t *testing.T) {
 	server, client := pair(t)
 	served := run(func() error { _, _, err := server.Read(t.Context()); return err })
@@ -60,6 +61,7 @@ func TestCloseWithoutStatus(t *testing.T) {
 	wantClosed(t, served(), CloseNoStatus, "")
 }
 
+// §7.4: some codes must not be sent.
 func TestCloseRefusesBadCodes(t *testing.T) {
 	c := dial(t, serve(t, nil, echo), nil)
 	for _, code := range []CloseCode{0, 999, 1004, CloseAbnormal, 1015, 2999, 5000} {
@@ -134,6 +136,7 @@ func TestCloseGivesUpOnAPeerThatReadsNothing(t *testing.T) {
 	})
 }
 
+// §6.1: nothing is sent on a connection that is not open.
 func TestCloseNowEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := raw(t)
@@ -170,7 +173,7 @@ func (h halfCloser) CloseWrite() error {
 }
 
 // Behind a broken rule the connection is read on until the peer has seen why: closing
-// with bytes unread resets it, and a reset overtakes the close frame.
+// with bytes unread resets it, and a reset overtakes the close frame. §7.1.7.
 func TestBrokenRuleLingers(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 // What comes behind a close frame is discarded, and does not make the subject reset the
-// connection.
+// connection. §5.5.1, §7.1.1, §7.4.
 func TestConformance7Close(t *testing.T) {
 	normal := closeFrame(code(1000, ""))
 	echoed := []string{`text "Hello World!"`}

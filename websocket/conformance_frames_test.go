@@ -22,6 +22,7 @@ func these(f ...rawFrame) []rawFrame {
 // code is a close frame's payload.
 func code(c int, reason string) string { return string([]byte{byte(c >> 8), byte(c)}) + reason }
 
+// §5.2: the three forms of a length.
 func TestConformance1Framing(t *testing.T) {
 	var cases []exchange
 	for _, n := range []int{0, 125, 126, 127, 128, 65535, 65536} {
@@ -40,7 +41,7 @@ func TestConformance1Framing(t *testing.T) {
 	all(t, cases)
 }
 
-// 2.6 and 2.11 are 2.4 and 2.10 byte by byte.
+// 2.6 and 2.11 are 2.4 and 2.10 byte by byte. §5.5.2: each ping has its answer.
 func TestConformance2PingPong(t *testing.T) {
 	odd := "\x00\xff\xfe\xfd\xfc\xfb\x00\xff"
 	var ten []rawFrame
@@ -65,7 +66,7 @@ func TestConformance2PingPong(t *testing.T) {
 	})
 }
 
-// What stands before a broken frame is answered, also when both come at once.
+// What stands before a broken frame is answered, also when both come at once. §5.2.
 func TestConformance3ReservedBits(t *testing.T) {
 	const hello = "Hello, world!"
 	reserved := func(op, rsv byte) rawFrame { return rawFrame{op: op, rsv: rsv, payload: hello} }
@@ -83,6 +84,7 @@ func TestConformance3ReservedBits(t *testing.T) {
 	})
 }
 
+// §5.2: ten opcodes are reserved.
 func TestConformance4Opcodes(t *testing.T) {
 	var cases []exchange
 	for _, op := range []byte{3, 4, 5, 6, 7, 11, 12, 13, 14, 15} {
@@ -96,7 +98,7 @@ func TestConformance4Opcodes(t *testing.T) {
 	all(t, cases)
 }
 
-// 5.5, 5.8, 5.11, 5.14 and 5.20 are others byte by byte.
+// 5.5, 5.8, 5.11, 5.14 and 5.20 are others byte by byte. §5.4, §5.5.
 func TestConformance5Fragmentation(t *testing.T) {
 	many := []rawFrame{begin("fragment1"), goOn("fragment2"), pingFrame("ping1"), goOn("fragment3"), goOn("fragment4"), pingFrame("ping2"), finish("fragment5")}
 	manyAnswers := []string{`pong "ping1"`, `pong "ping2"`, "text " + brief("fragment1fragment2fragment3fragment4fragment5")}
@@ -125,7 +127,7 @@ func TestConformance5Fragmentation(t *testing.T) {
 	})
 }
 
-// 5.19, 5.20: a ping inside a message is answered before the message goes on.
+// 5.19, 5.20: a ping inside a message is answered before the message goes on. §5.4.
 func TestConformance5AnswersPingsAtOnce(t *testing.T) {
 	for _, s := range subjects {
 		t.Run(s.String(), func(t *testing.T) {

@@ -3,6 +3,7 @@ package websocket
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,7 +25,9 @@ type subject struct {
 	role        wire.Role
 	how         how
 	compression Compression
-	url         string // of a server that has been started, else ""
+	limit       int64      // bytes of a message, 0 for none
+	ended       chan error // hears why each connection ended; nil for nobody asks
+	url         string     // of a server that has been started, else ""
 }
 
 // how is the way in which a subject is written.
@@ -55,33 +58,55 @@ var (
 	subjects = append(servers[:len(servers):len(servers)], clients...)
 )
 
-// echo sends back what comes, without a limit, until the connection ends.
+// echo sends back what comes until the connection ends.
 func (s subject) echo(ctx context.Context, c *Conn) {
-	c.SetReadLimit(0)
-	if s.how == whole {
-		echo(ctx, c)
-		return
+	c.SetReadLimit(s.limit)
+	var err error
+	for err == nil {
+		if s.how == whole {
+			err = echoMessage(ctx, c)
+		} else {
+			err = echoStream(ctx, c)
+		}
 	}
-	for {
-		typ, r, err := c.NextReader(ctx)
-		if err != nil {
-			return
-		}
-		w, err := c.NextWriter(ctx, typ)
-		if err != nil {
-			return
-		}
-		if _, err := io.Copy(w, r); err != nil || w.Close() != nil {
-			return
-		}
+	if s.ended != nil {
+		s.ended <- err
 	}
 }
 
+func echoMessage(ctx context.Context, c *Conn) error {
+	typ, msg, err := c.Read(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Write(ctx, typ, msg)
+}
+
+func echoStream(ctx context.Context, c *Conn) error {
+	typ, r, err := c.NextReader(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := c.NextWriter(ctx, typ)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, r); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
 // echoOnLoop is an echo that reads no further while the peer does not take its answers.
-type echoOnLoop struct{}
+type echoOnLoop struct{ ended chan error }
 
 func (echoOnLoop) Open(*Socket, *http.Request) {}
-func (echoOnLoop) Close(*Socket, error)        {}
+
+func (e echoOnLoop) Close(_ *Socket, err error) {
+	if e.ended != nil {
+		e.ended <- err
+	}
+}
 
 func (echoOnLoop) Message(s *Socket, typ MessageType, p []byte) {
 	waiting, _ := s.Data.([]Message)
@@ -108,8 +133,8 @@ func (s subject) begin(t *testing.T) subject {
 	switch {
 	case s.role == wire.Client || s.url != "":
 	case s.hasLoop():
-		s.url = newServer(t, echoOnLoop{}, ServerOptions{
-			AcceptOptions: accept, Portable: s.how == portable, MaxMessageBytes: -1,
+		s.url = newServer(t, echoOnLoop{s.ended}, ServerOptions{
+			AcceptOptions: accept, Portable: s.how == portable, MaxMessageBytes: cmp.Or(s.limit, -1),
 		}).listen(t)
 	default:
 		s.url = serve(t, &accept, s.echo)

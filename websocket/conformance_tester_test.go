@@ -45,6 +45,9 @@ type rawFrame struct {
 	more    bool // not the last of its message
 	rsv     byte // 4, 2, 1 for RSV1, RSV2, RSV3
 	payload string
+
+	badMask bool   // masked where it must not be, or not where it must
+	length  uint64 // instead of the payload's, which is sent as it is
 }
 
 // encode is written by the book (§5.2), and shares nothing with package wire.
@@ -54,10 +57,12 @@ func (p *tester) encode(f rawFrame) []byte {
 		b[0] |= 0x80
 	}
 	var masked byte
-	if p.mask {
+	if p.mask != f.badMask {
 		masked = 0x80
 	}
 	switch n := len(f.payload); {
+	case f.length > 0:
+		return append(binary.BigEndian.AppendUint64(append(b, masked|127), f.length), f.payload...)
 	case n < 126:
 		b = append(b, masked|byte(n))
 	case n < 1<<16:
@@ -65,7 +70,7 @@ func (p *tester) encode(f rawFrame) []byte {
 	default:
 		b = binary.BigEndian.AppendUint64(append(b, masked|127), uint64(n))
 	}
-	if !p.mask {
+	if masked == 0 {
 		return append(b, f.payload...)
 	}
 	key := [4]byte{0xa5, 0x17, 0x00, 0xff}
@@ -217,3 +222,43 @@ func (p *tester) finish(received rawFrame) error {
 }
 
 func checksum(payload string) uint32 { return crc32.ChecksumIEEE([]byte(payload)) }
+
+// message receives a whole message, of which rsv is that of the first frame. Pongs that
+// come between are dropped.
+func (p *tester) message() rawFrame {
+	p.t.Helper()
+	var whole rawFrame
+	for begun := false; ; {
+		f, err := p.receive()
+		switch {
+		case err != nil || f.op == 8:
+			p.t.Fatalf("received %v, close %q, want a message", err, f.payload)
+		case f.op > 8:
+			if f.rsv != 0 {
+				p.t.Fatal("RFC 7692 §6.1: RSV1 on a control frame")
+			}
+			continue
+		case begun != (f.op == 0):
+			p.t.Fatalf("§5.4: opcode %d, message open: %v", f.op, begun)
+		case begun && f.rsv != 0:
+			p.t.Fatal("RFC 7692 §6.1: RSV1 on a continuation")
+		}
+		if !begun {
+			whole.op, whole.rsv, begun = f.op, f.rsv, true
+		}
+		if !f.more {
+			whole.payload += f.payload
+			return whole
+		}
+		whole.payload += f.payload
+	}
+}
+
+// wantGoodbye closes, and asserts that the subject does so, too, and says nothing else.
+func (p *tester) wantGoodbye() {
+	p.t.Helper()
+	p.send(0, closeFrame(code(1000, "")))
+	if got := p.listen(); got.code != 1000 || len(got.events) > 0 || got.end != io.EOF {
+		p.t.Errorf("closed with %d and %v after %q, want 1000 and a FIN", got.code, got.end, got.events)
+	}
+}

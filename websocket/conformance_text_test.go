@@ -55,6 +55,7 @@ func from(first, last byte, behind string) string {
 	return b.String()
 }
 
+// §8.1.
 func TestConformance6Text(t *testing.T) {
 	const hello = "Hello-µ@ßöäüàá-UTF-8!!"
 	cases := []exchange{
@@ -90,7 +91,7 @@ func byteFragments(s string) []rawFrame {
 }
 
 // 6.4: the subject closes where it stands, while the rest of the message, frame or even
-// character has not come and never will.
+// character has not come and never will. §8.1.
 func TestConformance6FailsFast(t *testing.T) {
 	for _, s := range subjects {
 		t.Run(s.String(), func(t *testing.T) {

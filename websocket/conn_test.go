@@ -16,6 +16,7 @@ import (
 	"hocket.dev/wire"
 )
 
+// §6.1: what is written arrives.
 func TestEcho(t *testing.T) {
 	c := dial(t, serve(t, &AcceptOptions{}, echo), nil)
 	for _, msg := range []string{"", "hello", strings.Repeat("é", 300), strings.Repeat("x", 4096), strings.Repeat("y", frameBytes), strings.Repeat("z", 500_000)} {
@@ -146,6 +147,7 @@ func TestDefaultReadLimit(t *testing.T) {
 	}
 }
 
+// §5.6: text is UTF-8, in both directions.
 func TestTextMustBeUTF8(t *testing.T) {
 	c := dial(t, serve(t, nil, echo), nil)
 	if err := c.Write(t.Context(), Text, []byte("a\xff")); !errors.Is(err, ErrNotUTF8) {
@@ -158,6 +160,7 @@ func TestTextMustBeUTF8(t *testing.T) {
 	c.want(t, Text, "and the connection goes on")
 }
 
+// §5.5.2: a ping is over when its own pong is there.
 func TestPing(t *testing.T) {
 	c := dial(t, serve(t, nil, echo), nil)
 	read := run(func() error { _, _, err := c.Read(t.Context()); return err })
@@ -311,6 +314,7 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// §7.1.4, §7.1.5: an end without a close frame is 1006, which is only reported.
 func TestLostConnection(t *testing.T) {
 	c, peer := raw(t)
 	_ = peer.Close()

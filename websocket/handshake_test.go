@@ -19,6 +19,7 @@ import (
 	"hocket.dev/wire"
 )
 
+// §4.2.2: one that the client offered, or none.
 func TestSubprotocol(t *testing.T) {
 	url := serve(t, &AcceptOptions{Subprotocols: []string{"b", "c"}}, func(ctx context.Context, c *Conn) {
 		_ = c.Write(ctx, Text, []byte(c.Subprotocol())) // the client's read tells
@@ -35,6 +36,7 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
+// §4.2.2, §10.2: who is not welcome is told so with 403.
 func TestOrigin(t *testing.T) {
 	tests := []struct {
 		name, origin string
@@ -66,6 +68,7 @@ func TestOrigin(t *testing.T) {
 }
 
 // Accept answers what it refuses by itself.
+// §4.2.1: what is no handshake is refused with a status and a reason.
 func TestAcceptAnswersRefusals(t *testing.T) {
 	refused := make(chan error, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -169,6 +172,7 @@ func answer(t *testing.T, response func(key string) string) func(context.Context
 	}
 }
 
+// §4.1: what the client checks in the answer.
 func TestDialRefusesBadAnswers(t *testing.T) {
 	fixed := func(s string) func(string) string { return func(string) string { return s } }
 	tests := []struct {
@@ -248,6 +252,7 @@ func TestDialSendsWhatItWasGiven(t *testing.T) {
 	}
 }
 
+// §4.1: wss is TLS, and the certificate is checked.
 func TestTLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := Accept(w, r, nil)

@@ -63,6 +63,7 @@ func connectProxy(t *testing.T, secured bool, target string) (*httptest.Server, 
 	return s, func() string { return <-asked }
 }
 
+// §4.1: by CONNECT.
 func TestDialByHTTPProxy(t *testing.T) {
 	target, _ := url.Parse(serve(t, nil, echo))
 	for _, secured := range []bool{false, true} {
@@ -143,7 +144,7 @@ func scripted(t *testing.T, script ...string) (address string, then func() net.C
 	return l.Addr().String(), done
 }
 
-// RFC 1928 and RFC 1929, byte by byte.
+// RFC 1928 and RFC 1929, byte by byte. §4.1: by SOCKS 5.
 func TestDialBySOCKS(t *testing.T) {
 	target, _ := url.Parse(serve(t, nil, echo))
 	port := func(n uint16) string { return string(binary.BigEndian.AppendUint16(nil, n)) }

@@ -270,6 +270,7 @@ func TestServerReadsEarlyMessages(t *testing.T) {
 	})
 }
 
+// §7.1.2: the server begins the closing handshake.
 func TestServerClosesProperly(t *testing.T) {
 	eachDriver(t, func(t *testing.T, portable bool) {
 		h := echoing()
@@ -293,12 +294,14 @@ func TestServerClosesProperly(t *testing.T) {
 		sendBytes(t, nc, masked(wire.Text, "dropped")...)
 		sendBytes(t, nc, masked(wire.Close, "\x0f\xa0")...)
 		wantEnd(t, nc)
+		_ = nc.Close()
 		if err := <-h.closed; err != nil {
 			t.Errorf("the handler was told %v, want nothing wrong", err)
 		}
 	})
 }
 
+// §7.1.4: without a close frame an end is not clean.
 func TestServerReportsWhyASocketEnded(t *testing.T) {
 	eachDriver(t, func(t *testing.T, portable bool) {
 		h := echoing()
@@ -422,6 +425,7 @@ func TestServerOptionsAreChecked(t *testing.T) {
 	}
 }
 
+// §4.2.2: one that the client offered, or none.
 func TestServerSubprotocol(t *testing.T) {
 	h := echoing()
 	h.open = func(s *Socket, _ *http.Request) { _ = s.Write(Text, []byte(s.Subprotocol())) }

@@ -154,7 +154,7 @@ func (s *Socket) Resume() {
 
 // Close ends the connection properly (RFC 6455 §7.1.2): behind what is pending it sends
 // a close frame, and Handler.Close follows when the peer has answered, or has not for
-// 5 s. Messages that come meanwhile are dropped. The reason is cut to 123 bytes;
+// 5 s, and has ended the network connection, or has not for 1 s. Messages that come meanwhile are dropped. The reason is cut to 123 bytes;
 // [CloseNoStatus] sends neither code nor reason. A code that must not be sent is an
 // error, and so is net.ErrClosed when the connection is closing already.
 func (s *Socket) Close(code CloseCode, reason string) error {

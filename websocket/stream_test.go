@@ -106,7 +106,7 @@ func TestFlushAndPingAmidAStream(t *testing.T) {
 	})
 }
 
-// Messages of others wait until a stream has ended.
+// Messages of others wait until a stream has ended. §5.4: messages are not interleaved.
 func TestWritersWaitForAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := pair(t)

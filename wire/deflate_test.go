@@ -169,6 +169,7 @@ func TestClientKeepsWhatItAnnounced(t *testing.T) {
 }
 
 // RFC 7692 §6: where RSV1 may stand. Each is decoded at once and byte by byte.
+// §5.8: RSV1 means compression where that was negotiated, and fails elsewhere.
 func TestCompressedBit(t *testing.T) {
 	const rsv1 = 0x40
 	first := func(op Opcode, isLast bool, p string) []byte {

@@ -44,6 +44,7 @@ func TestHeaderBytes(t *testing.T) {
 
 // What is encoded, in any fragmentation and between any control frames, is what is
 // decoded, in both directions and however it is cut.
+// §6.2: what is received is what was sent, however it is cut.
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		role := rapid.SampledFrom([]Role{Server, Client}).Draw(t, "role")

@@ -94,6 +94,7 @@ func TestInflateSamples(t *testing.T) {
 }
 
 // Broken data fails the message with 1007, wherever it is cut.
+// RFC 7692 §7.2.2: what cannot be inflated is an error.
 func TestInflateGarbage(t *testing.T) {
 	whole := AppendDeflated(nil, book(1, 1000), 15, 0)
 	tests := map[string][]byte{
@@ -112,6 +113,7 @@ func TestInflateGarbage(t *testing.T) {
 }
 
 // The limit holds to the byte, and a bomb is stopped at it.
+// RFC 7692 §8: no more than the limit is ever held.
 func TestInflateLimit(t *testing.T) {
 	bomb := AppendDeflated(nil, make([]byte, 16<<20), 15, 0)
 	for _, limit := range []int64{1, 2, 511, 512, 513, 1000, 32768, 100_000} {

@@ -120,6 +120,7 @@ func TestAcceptKey(t *testing.T) {
 	}
 }
 
+// §4.2.2: the answer, its order, and what a program may add.
 func TestAppendResponse(t *testing.T) {
 	got := AppendResponse(nil, "dGhlIHNhbXBsZSBub25jZQ==", "chat", map[string][]string{
 		"X-Two":                  {"2"},
@@ -142,6 +143,7 @@ func TestAppendResponse(t *testing.T) {
 }
 
 // A client's request, read by net/http, is accepted; the answer, read by net/http, too.
+// §4.1: the request has what the server wants of it, and the answer satisfies the client.
 func TestHandshakeBothSides(t *testing.T) {
 	key := EncodeKey([16]byte{1, 2, 3})
 	offered := []string{"a", "b"}

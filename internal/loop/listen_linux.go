@@ -39,10 +39,13 @@ type Listening struct {
 	spare int          // guarded by turn: a descriptor to be given up when there is no other, -1 for none
 }
 
-// Listen has the loops accept the connections of nl, which stays open and must not be used to accept. Connections begin with
-// TCP_NODELAY and keep-alive. As clients speak first, the kernel waits for their first bytes before it reports them
-// (TCP_DEFER_ACCEPT): so a request is mostly read at once, and one that says nothing costs the process nothing for a while. When the process has no descriptor left, they are closed with the help of a spare one, so
-// that clients know.
+// Listen has the loops accept the connections of nl. Its descriptor is taken over: duplicated, and nl closed, since package net
+// would wake a thread of its own for each connection, which is a sixth of what a handshake costs. Upon an error nl is as it
+// was.
+//
+// Connections begin with TCP_NODELAY and keep-alive. As clients speak first, the kernel waits for their first bytes before it
+// reports them (TCP_DEFER_ACCEPT): so a request is mostly read at once, and one that says nothing costs the process nothing for
+// a while. When the process has no descriptor left, they are closed with the help of a spare one, so that clients know.
 //
 // The error is errors.ErrUnsupported where there is no epoll, under [Config].Portable too, or the system's.
 func (g *Group) Listen(nl *net.TCPListener, cfg ListenConfig) (*Listening, error) {
@@ -57,6 +60,7 @@ func (g *Group) Listen(nl *net.TCPListener, cfg ListenConfig) (*Listening, error
 		unix.Close(fd)
 		return nil, fmt.Errorf("loop: listen: %w", err)
 	}
+	_ = nl.Close() // the copy goes on listening
 	li := &Listening{cfg: cfg, group: g, fd: fd, spare: -1}
 	li.takeSpare()
 	for _, l := range g.loops {

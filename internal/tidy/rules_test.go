@@ -162,3 +162,25 @@ func TestLinkRules(t *testing.T) {
 		})
 	}
 }
+
+func TestProofRule(t *testing.T) {
+	sources := []source{parse(t, "wire/a_test.go", "package wire\n\n// §5.1 and more.\nfunc TestMask(t *testing.T) {}\n\nfunc TestTable(t *testing.T) { _ = \"5.5.1\" }\n")}
+	for _, test := range []struct {
+		row  string
+		want []string
+	}{
+		{"| §5.1 | masks | `wire.TestMask` |", nil},
+		{"| §5.5.1 | close | `wire.TestTable` |", nil},
+		{"| §5.5 | control | `wire.TestTable` |", nil},
+		{"| RFC 7692 §5.1 | masks | `wire.TestMask` |", nil},
+		{"| §5.1 | masks | `wire.TestMask`, `wire.TestGone` |", []string{"§5.1", "no test wire.TestGone"}},
+		{"| §5.1 | masks | `websocket.TestMask` |", []string{"no test websocket.TestMask"}},
+		{"| §5.2 | bits | `wire.TestMask` |", []string{"wire.TestMask does not name the section"}},
+		{"| §5.5.11 | bits | `wire.TestTable` |", []string{"wire.TestTable does not name the section"}},
+		{"nothing", []string{"no row"}},
+	} {
+		t.Run(test.row, func(t *testing.T) {
+			wantFault(t, checkProofs(file{"docs/c.md", []byte("text\n\n" + test.row + "\n")}, sources), test.want...)
+		})
+	}
+}

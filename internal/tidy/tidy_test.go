@@ -74,3 +74,15 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+func TestProofs(t *testing.T) {
+	_, files := repository(t)
+	sources := parseAll(files)
+	for _, f := range files {
+		if f.name == "docs/conformance.md" {
+			report(t, checkProofs(f, sources))
+			return
+		}
+	}
+	t.Error("docs/conformance.md is missing")
+}

@@ -254,6 +254,17 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 }
 
+// What package net still held of the listener would wake it for each connection.
+func TestTheListenerIsTakenOver(t *testing.T) {
+	li := start(t, Config{})
+	if nc, err := li.Listener.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener that was given accepts %v, %v", nc, err)
+	}
+	nc := dial(t, li)
+	send(t, nc, upgrade)
+	want(t, nc, "kept "+nc.LocalAddr().String()+"\n")
+}
+
 // Behind the listener net/http works as ever.
 func TestHTTPServerBehind(t *testing.T) {
 	li := start(t, Config{})

@@ -159,7 +159,10 @@ func (li *Listener) next() int {
 // Close stops accepting and closes the connections that are without a whole head or wait for Accept. It must not be called
 // on a loop.
 func (li *Listener) Close() error {
-	err := li.Listener.Close()
+	var err error
+	if li.accepting == nil {
+		err = li.Listener.Close() // else the loops took it over
+	}
 	li.once.Do(func() {
 		if li.accepting != nil {
 			li.accepting.Close()

@@ -1,0 +1,151 @@
+//go:build linux
+
+package generator
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// A room is what its subscribers have in common: what is due to them.
+type room struct {
+	run       *fanout
+	index     int
+	publisher *conn
+	members   int
+	base      uint64 // number of due[0]
+	due       []*due // published, and not everywhere yet
+	spare     []*due
+}
+
+// due is one publish.
+type due struct {
+	payload     []byte
+	frames      []byte // as it came to whoever got it last; empty before
+	publication []byte // the same, without what is around it
+	sent        time.Time
+	left        int // subscribers that have not got it
+}
+
+// add makes the next publish due to every member.
+func (m *room) add(now time.Time) *due {
+	e := new(due)
+	if last := len(m.spare) - 1; last >= 0 {
+		e, m.spare = m.spare[last], m.spare[:last]
+	}
+	*e = due{payload: e.payload[:0], frames: e.frames[:0], publication: e.publication[:0], sent: now, left: m.members}
+	m.due = append(m.due, e)
+	return e
+}
+
+// at returns publish n, nil when there is none.
+func (m *room) at(n uint64) *due {
+	if i := n - m.base; i < uint64(len(m.due)) {
+		return m.due[i]
+	}
+	return nil
+}
+
+// got counts that one subscriber has got e, in size bytes.
+func (m *room) got(e *due, size int) {
+	r := m.run
+	r.delivered++
+	r.wire += int64(size)
+	r.payload += int64(len(e.payload))
+	r.latency.Add(r.now.Sub(e.sent))
+	if e.left--; e.left > 0 {
+		return
+	}
+	for len(m.due) > 0 && m.due[0].left == 0 {
+		m.spare = append(m.spare, m.due[0])
+		m.due = m.due[1:]
+		m.base++
+		r.open--
+	}
+}
+
+// publisher is a connection that publishes to one room.
+type publisher struct{ room *room }
+
+func (p *publisher) opened(c *conn) error {
+	l := p.room.run.loop
+	_, hello := l.target.Dialect.publisher(p.room.index)
+	l.greet(c, hello)
+	p.room.publisher = c
+	p.room.run.ready++
+	return nil
+}
+
+func (p *publisher) received(_ *conn, b []byte) (int, error) {
+	l := p.room.run.loop
+	m, whole, err := l.message.next(b)
+	if err != nil || !whole {
+		return 0, err
+	}
+	return m.size, l.target.Dialect.answered(m.data)
+}
+
+// subscriber is a connection that follows one room.
+type subscriber struct {
+	room *room
+	at   uint64 // number of the publish that has to come next
+}
+
+func (*subscriber) opened(*conn) error { return nil }
+
+// received compares what comes with what came to others before, which costs least, and
+// looks into it only where it is different.
+func (s *subscriber) received(_ *conn, b []byte) (taken int, err error) {
+	s.room.run.now = time.Now()
+	for taken < len(b) {
+		e := s.room.at(s.at)
+		if e != nil && len(e.frames) > 0 && bytes.HasPrefix(b[taken:], e.frames) {
+			taken += len(e.frames)
+			s.at++
+			s.room.got(e, len(e.frames))
+			continue
+		}
+		n, err := s.inspect(b[taken:])
+		if taken += n; n == 0 || err != nil {
+			return taken, err
+		}
+	}
+	return taken, nil
+}
+
+// inspect takes one message apart, into one publication or more.
+func (s *subscriber) inspect(b []byte) (int, error) {
+	l := s.room.run.loop
+	m, whole, err := l.message.next(b)
+	if err != nil || !whole {
+		return 0, err
+	}
+	if m.op != wire.Text {
+		return 0, fmt.Errorf("room %d: text came as a message of type %v", s.room.index, m.op)
+	}
+	size := m.size
+	for rest := m.data; ; size = 0 {
+		var publication []byte
+		publication, rest = l.target.Dialect.next(rest)
+		e := s.room.at(s.at)
+		switch {
+		case e == nil:
+			return 0, fmt.Errorf("room %d: message %d came, and was not published: %q", s.room.index, s.at, publication)
+		case len(e.publication) > 0 && bytes.Equal(e.publication, publication):
+		case !l.target.Dialect.carries(publication, e.payload):
+			return 0, fmt.Errorf("room %d: message %d should be %q, and came as %q", s.room.index, s.at, e.payload, publication)
+		}
+		e.publication = append(e.publication[:0], publication...)
+		if len(rest) == 0 && size > 0 {
+			e.frames = append(e.frames[:0], b[:size]...)
+		}
+		s.at++
+		s.room.got(e, size)
+		if len(rest) == 0 {
+			return m.size, nil
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/metrics"
+	"hocket.dev/internal/transport/websocket"
 )
 
 // routes says which path is served by what.
@@ -43,7 +44,19 @@ func (s *Server) sources() metrics.Sources {
 			}
 			return all
 		},
+		Compressed: func() []metrics.Compressed {
+			return []metrics.Compressed{
+				compressed("in", &s.websocket.Inflated), compressed("out", &s.websocket.Deflated),
+			}
+		},
 		Tasks: s.tasks.counts, Accepting: func() bool { return !s.draining.Load() },
+	}
+}
+
+// compressed gives the transport's counters the form of metrics.
+func compressed(direction string, c *websocket.Compressed) metrics.Compressed {
+	return metrics.Compressed{
+		Direction: direction, Messages: c.Messages.Load(), BytesPlain: c.BytesPlain.Load(), BytesPacked: c.BytesPacked.Load(),
 	}
 }
 

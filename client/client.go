@@ -46,6 +46,11 @@ type Options struct {
 	// 1,000. Beyond it requests fail with ErrBusy.
 	MaxWaiting int
 
+	// NoCompression does not offer compression (permessage-deflate, RFC 7692). It is offered otherwise, as browsers do, and
+	// the server decides: where it agrees, messages of 512 bytes and more are compressed in both directions, each by itself,
+	// so a connection needs no memory for it.
+	NoCompression bool
+
 	// OnConnection is told when the connection is there (nil), and when it is lost and why. It is called on the Client's
 	// own goroutine and must not block.
 	OnConnection func(lost error)

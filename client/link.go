@@ -45,9 +45,13 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	c.lastID++
 	id := c.lastID
 	c.mu.Unlock()
-	conn, response, err := websocket.Dial(ctx, url, &websocket.DialOptions{
+	opts := websocket.DialOptions{
 		Subprotocols: []string{"hocket.v1.json"}, Header: c.opts.Header, TLS: c.opts.TLS, NetDial: c.opts.NetDial,
-	})
+	}
+	if !c.opts.NoCompression {
+		opts.Compression.Mode = websocket.CompressionOn
+	}
+	conn, response, err := websocket.Dial(ctx, url, &opts)
 	if err != nil {
 		return nil, refusal(url, response, err)
 	}

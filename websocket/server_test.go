@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"hocket.dev/internal/testproc"
 	"hocket.dev/wire"
 )
 
@@ -330,6 +331,7 @@ func TestServerReportsWhyASocketEnded(t *testing.T) {
 		}
 
 		other := dial(t, url, nil)
+		testproc.Until(t, "the server to have it", func() bool { return s.Sockets() == 1 }) // its answer comes before
 		nc = dialRaw(t, url)
 		sendBytes(t, nc, masked(wire.Text, "panic")...)
 		var panicked *PanicError

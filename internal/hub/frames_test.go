@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -69,9 +70,10 @@ func TestALargeFrameStaysBetweenSmallOnes(t *testing.T) {
 type packing struct{}
 
 func (packing) AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte {
-	end := len(dst)
-	dst = append(dst, make([]byte, 100_000)...)
-	return lines{"m"}.AppendEntry(dst[:end], channel, epoch, &broker.Entry{Offset: e.Offset, Payload: e.Payload[:5]})
+	if cap(dst)-len(dst) < 100_000 {
+		dst = append(make([]byte, 0, len(dst)+100_000), dst...)
+	}
+	return lines{"m"}.AppendEntry(dst, channel, epoch, &broker.Entry{Offset: e.Offset, Payload: e.Payload[:5]})
 }
 
 func TestAFrameTakesNoMoreThanItHasInTheEnd(t *testing.T) {
@@ -232,6 +234,22 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 	perPublish := testing.AllocsPerRun(500, round)
 	if perPublish > 10+followers/walkStep { // by the publish and the steps of the walk; 0 per delivery
 		t.Errorf("%.1f allocations for %d deliveries", perPublish, followers)
+	}
+}
+
+// TestTheRoomForMakingFramesIsUsedAgain allows that a pool forgets some, as it does under the race detector.
+func TestTheRoomForMakingFramesIsUsedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.place("a", func(r *Request) { r.Encoding = packing{} })
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const frames = 300
+	for range frames {
+		w.publish("a", "small")
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > frames/2*100_000 {
+		t.Errorf("%d bytes were allocated for %d frames", n, frames)
 	}
 }
 

@@ -78,6 +78,17 @@ func (c *Collector) messages(e emitter) {
 		&lag, &session.LagBounds, 1)
 }
 
+// compressed tells what compression does.
+func (c *Collector) compressed(e emitter) {
+	for _, n := range c.s.Compressed() {
+		e.counter("hocket_compressed_messages_total",
+			"Messages that were compressed: those from clients, and those made for clients, once for all that share one.",
+			n.Messages, "direction", n.Direction)
+		e.counter("hocket_compressed_plain_bytes_total", "Bytes of these messages before compression.", n.BytesPlain, "direction", n.Direction)
+		e.counter("hocket_compressed_bytes_total", "Bytes of these messages after compression.", n.BytesPacked, "direction", n.Direction)
+	}
+}
+
 const (
 	publishesHelp  = "Publishes that the log has acknowledged, duplicates included."
 	duplicatesHelp = "Publishes that had been applied before."

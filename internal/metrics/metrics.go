@@ -24,6 +24,7 @@ type Sources struct {
 	Refusals   func() map[string]uint64 // of handshakes, by reason
 	Closes     func() map[int]uint64    // of connections, by code
 	Requests   func() []Requests        // of the API
+	Compressed func() []Compressed
 	Tasks      func() (running, most int)
 	Accepting  func() bool // new sessions
 }
@@ -33,6 +34,14 @@ type Requests struct {
 	Method string
 	Status int
 	Count  uint64
+}
+
+// Compressed counts compressed messages in one direction.
+type Compressed struct {
+	Direction   string // "in" from clients, "out" to them
+	Messages    uint64
+	BytesPlain  uint64 // before compression
+	BytesPacked uint64 // after it
 }
 
 // New makes the handler that is scraped. It has a registry of its own, with the collectors of Go and of the process.
@@ -58,6 +67,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	e := emitter{out}
 	c.connections(e)
 	c.messages(e)
+	c.compressed(e)
 	c.hub(e)
 	c.loops(e)
 	c.server(e)

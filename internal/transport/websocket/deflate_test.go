@@ -197,6 +197,32 @@ func TestSmallMessagesStayAsTheyAre(t *testing.T) {
 	})
 }
 
+func TestTheThresholdIsTheFirstSizeThatIsCompressed(t *testing.T) {
+	d := newFramings(600, new(Compressed))[15]
+	for size, compressed := range map[int]bool{0: false, 599: false, 600: true, 100_000: true} {
+		b := d.End(append(d.Begin([]byte("before")), strings.Repeat("m", size)...), len("before"))
+		h, _, err := wire.ParseHeader(b[len("before"):])
+		if err != nil || (h.Rsv == wire.RSV1) != compressed || string(b[:len("before")]) != "before" {
+			t.Errorf("%d bytes have the header %+v, %v", size, h, err)
+		}
+	}
+}
+
+func TestFewWindowsServeAll(t *testing.T) {
+	all := newFramings(1, new(Compressed))
+	different := map[any]bool{}
+	for promised := 8; promised <= 15; promised++ {
+		d := all[promised].(*deflated)
+		different[d] = true
+		if d.bits > promised {
+			t.Errorf("where %d bits were promised, %d are used", promised, d.bits)
+		}
+	}
+	if len(different) != len(windows) || all[15].(*deflated).bits != 15 {
+		t.Errorf("%d framings", len(different))
+	}
+}
+
 func TestWhatWouldGrowIsSentAsItIs(t *testing.T) {
 	d := newFramings(1, new(Compressed))[15]
 	noise := make([]byte, 5000)

@@ -103,9 +103,11 @@ func TestACompressedMessageOverTheLimitIsToldAndTheSessionLivesOn(t *testing.T) 
 		p.write([]byte(packed(fmt.Sprintf(`{"type":"ping","id":%d}`, i))))
 		p.want(wire.Text, fmt.Sprintf(`{"type":"pong","id":%d}`, i))
 	}
-	p.write([]byte(packed(ofBytes(2000)) + inPieces(ofBytes(2000), 7)))
-	p.want(wire.Text, `"pong"`)
-	p.want(wire.Text, `"pong"`)
+	stored := "\x00\xd0\x07\x2f\xf8" + ofBytes(2000) + "\x00" // 2,000 bytes that became more (RFC 1951 §3.2.4)
+	p.write([]byte(packed(ofBytes(2000)) + inPieces(ofBytes(2000), 7) + frame(0xc1, stored)))
+	for range 3 {
+		p.want(wire.Text, `"pong"`)
+	}
 	p.write([]byte(packed(ofBytes(16*2000 + 1))))
 	p.wantClose(1009, "message over the size limit once inflated (RFC 7692 §8)")
 }

@@ -1,0 +1,132 @@
+package testproc
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A Proxy is an nginx or HAProxy that listens on a Unix socket of its own, because a port that was free a moment ago
+// may not be any more when a program without port 0 gets to it.
+type Proxy struct {
+	Socket string
+
+	start func(t testing.TB) *Process
+	now   *Process
+}
+
+// Nginx starts nginx with what stands in its http block. "$SOCKET" in it stands for the address to listen on. The test
+// is skipped where nginx is not installed.
+func Nginx(t testing.TB, conf string) *Proxy {
+	t.Helper()
+	program := lookFor(t, "nginx")
+	return startProxy(t, func(dir, socket string) *exec.Cmd {
+		// One process, so that none is left when it is killed; no files elsewhere.
+		conf := "daemon off; master_process off; pid nginx.pid;\nevents {}\nhttp {\naccess_log off;\n" +
+			"client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n" +
+			strings.ReplaceAll(conf, "$SOCKET", "unix:"+socket) + "\n}\n"
+		writeFile(t, filepath.Join(dir, "nginx.conf"), conf)
+		return exec.Command(program, "-p", dir, "-c", "nginx.conf", "-e", "stderr")
+	})
+}
+
+// HAProxy starts HAProxy with a configuration. "$SOCKET" in it stands for the address to bind. The test is skipped
+// where HAProxy is not installed.
+func HAProxy(t testing.TB, conf string) *Proxy {
+	t.Helper()
+	program := lookFor(t, "haproxy")
+	return startProxy(t, func(dir, socket string) *exec.Cmd {
+		path := filepath.Join(dir, "haproxy.cfg")
+		writeFile(t, path, strings.ReplaceAll(conf, "$SOCKET", "unix@"+socket)+"\n")
+		return exec.Command(program, "-db", "-f", path)
+	})
+}
+
+// lookFor finds a daemon's program, also where the path of an ordinary user does not lead.
+func lookFor(t testing.TB, name string) string {
+	t.Helper()
+	for _, path := range []string{name, "/usr/sbin/" + name} {
+		if found, err := exec.LookPath(path); err == nil {
+			return found
+		}
+	}
+	t.Skipf("needs the package %s", name)
+	return ""
+}
+
+func startProxy(t testing.TB, command func(dir, socket string) *exec.Cmd) *Proxy {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "proxy") // t.TempDir is too long for the name of a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	p := &Proxy{Socket: filepath.Join(dir, "socket")}
+	p.start = func(t testing.TB) *Process { return StartCmd(t, command(dir, p.Socket)) }
+	p.Start(t)
+	return p
+}
+
+// Start starts the proxy again after Kill, on the same socket, and returns once it accepts.
+func (p *Proxy) Start(t testing.TB) {
+	t.Helper()
+	_ = os.Remove(p.Socket) // nginx does not bind where one was killed
+	p.now = p.start(t)
+	Until(t, "the proxy to listen", func() bool {
+		select {
+		case <-p.now.Ended():
+			t.Fatalf("the proxy has ended: %s", p.now.Output())
+		default:
+		}
+		c, err := net.Dial("unix", p.Socket)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+}
+
+// Kill ends the proxy at once, with all connections through it.
+func (p *Proxy) Kill(t testing.TB) {
+	t.Helper()
+	if err := p.now.Signal(os.Kill); err != nil {
+		t.Fatal(err)
+	}
+	<-p.now.Ended()
+}
+
+// Dial connects to the proxy, wherever address points.
+func (p *Proxy) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "unix", p.Socket)
+}
+
+// Fenced returns the first block of code of a language in a Markdown file, so that what a page tells its readers to
+// write is what the tests run.
+func Fenced(t testing.TB, path, language string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(b), "\n```"+language+"\n")
+	block, _, ended := strings.Cut(rest, "\n```\n")
+	if !found || !ended {
+		t.Fatalf("%s has no block of %s", path, language)
+	}
+	return block
+}
+
+func writeFile(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

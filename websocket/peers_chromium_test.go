@@ -1,0 +1,179 @@
+package websocket
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hocket.dev/internal/testproc"
+)
+
+// A pageCase is a server as testdata/chromium.html finds it.
+type pageCase struct {
+	Name       string `json:"name"`
+	URL        string `json:"url"`
+	Compressed bool   `json:"compressed"`
+
+	errands *errands
+	report  chan map[string]string
+}
+
+// pageEnds is how the connections of the page's scenes end, as the server is told.
+var pageEnds = []string{
+	"1000 ", "1000 ", "1000 ", "1000 ", "4003 Grüße aus der Seite", "4004 enough", // the page closed
+	"1005 ",             // without a code
+	"nil", "nil", "nil", // the server closed twice, and broke off
+}
+
+// A page in Chromium understands this server, however it gets its connections.
+func TestChromiumAsClient(t *testing.T) {
+	cases := map[string]*pageCase{}
+	add := func(way string, mode CompressionMode, start func(*testing.T, *errands, AcceptOptions) string) {
+		name := fmt.Sprintf("%s, mode %d", way, mode)
+		c := &pageCase{Name: name, Compressed: mode != CompressionOff, report: make(chan map[string]string, 1)}
+		c.errands = startErrandsBy(t, start, AcceptOptions{
+			OriginPatterns: []string{"127.0.0.1:*"}, Subprotocols: []string{"second", "third"},
+			Compression: Compression{Mode: mode, Threshold: 1},
+		})
+		c.URL = c.errands.url
+		cases[name] = c
+	}
+	for way, start := range errandWays {
+		add(way, CompressionOff, start)
+		add(way, CompressionOn, start)
+	}
+	add("goroutines", CompressionTakeover, errandWays["goroutines"])
+	add("goroutines under TLS", CompressionOn, serveSecurely(func(_ *testing.T, e *errands, opts AcceptOptions) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c, err := Accept(w, r, &opts); err == nil {
+				e.run(r.Context(), c)
+			}
+		})
+	}))
+	add("loops under TLS", CompressionOn, serveSecurely(func(t *testing.T, e *errands, opts AcceptOptions) http.Handler {
+		return newServer(t, e, ServerOptions{AcceptOptions: opts, MaxMessageBytes: errandBytes})
+	}))
+	browser := startChromium(t, servePage(t, cases))
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) { c.check(t, browser) })
+	}
+}
+
+func serveSecurely(handler func(*testing.T, *errands, AcceptOptions) http.Handler) func(*testing.T, *errands, AcceptOptions) string {
+	return func(t *testing.T, e *errands, opts AcceptOptions) string {
+		t.Helper()
+		web := httptest.NewTLSServer(handler(t, e, opts))
+		t.Cleanup(web.Close)
+		return "wss" + strings.TrimPrefix(web.URL, "https")
+	}
+}
+
+// servePage serves the page and takes its reports. It returns the page's address.
+func servePage(t *testing.T, cases map[string]*pageCase) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /page", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "testdata/chromium.html")
+	})
+	mux.HandleFunc("GET /cases", func(w http.ResponseWriter, _ *http.Request) {
+		all := []*pageCase{}
+		for _, c := range cases {
+			all = append(all, c)
+		}
+		_ = json.NewEncoder(w).Encode(all)
+	})
+	mux.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) {
+		var report map[string]string
+		c := cases[r.FormValue("case")]
+		if err := json.NewDecoder(r.Body).Decode(&report); err != nil || c == nil {
+			t.Errorf("a report on %q: %v", r.FormValue("case"), err)
+			return
+		}
+		c.report <- report
+	})
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	return web.URL + "/page"
+}
+
+// check waits for the page's report, and holds it against what the server saw.
+func (c *pageCase) check(t *testing.T, browser *testproc.Process) {
+	t.Helper()
+	select {
+	case report := <-c.report:
+		if len(report) == 0 {
+			t.Error("the page reports nothing")
+		}
+		for scene, said := range report {
+			if said != "ok" {
+				t.Errorf("%s: %s", scene, said)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	case <-browser.Ended():
+		t.Fatal("Chromium has ended")
+	case <-time.After(time.Minute):
+		t.Fatal("no report within a minute")
+	}
+	var ends []string
+	for range pageEnds {
+		ends = append(ends, endOf(<-c.errands.ended))
+	}
+	slices.Sort(ends)
+	if want := slices.Sorted(slices.Values(pageEnds)); !slices.Equal(ends, want) {
+		t.Errorf("the server saw its connections end with %q, want %q", ends, want)
+	}
+}
+
+func endOf(err error) string {
+	var closed *CloseError
+	switch {
+	case err == nil:
+		return "nil"
+	case errors.As(err, &closed):
+		return fmt.Sprintf("%d %s", closed.Code, closed.Reason)
+	}
+	return err.Error()
+}
+
+// startChromium opens a page in a Chromium of its own, which is asked to quit at the end, so that all its processes do.
+func startChromium(t *testing.T, page string) *testproc.Process {
+	t.Helper()
+	var program string
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			program = found
+			break
+		}
+	}
+	if program == "" {
+		t.Skip("needs Chromium: install the package chromium, or name the program in CHROMIUM")
+	}
+	profile, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		testproc.Until(t, "the profile to be given up", func() bool { return os.RemoveAll(profile) == nil })
+	})
+	p := testproc.Start(t, program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
+		"--ignore-certificate-errors", "--user-data-dir="+profile, page)
+	t.Cleanup(func() {
+		if p.Signal(syscall.SIGTERM) == nil {
+			p.ExitCode(t)
+		}
+	})
+	return p
+}

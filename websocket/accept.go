@@ -35,6 +35,8 @@ type AcceptOptions struct {
 	Compression Compression
 	// KeepAlive finds peers that have vanished; off by default.
 	KeepAlive KeepAlive
+	// Pending lets messages wait to be sent; none do by default.
+	Pending Pending
 }
 
 // Accept answers a WebSocket handshake and takes the connection over from the HTTP
@@ -66,6 +68,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	c := newConn(nc, wire.Server, response.Protocol, pending)
 	c.compress(response.Deflate, opts.Compression)
 	c.keepAlive(opts.KeepAlive)
+	c.limitPending(opts.Pending)
 	return c, nil
 }
 

@@ -65,6 +65,8 @@ type DialOptions struct {
 	Compression Compression
 	// KeepAlive finds servers that have vanished; off by default.
 	KeepAlive KeepAlive
+	// Pending lets messages wait to be sent; none do by default.
+	Pending Pending
 }
 
 // Dial connects to a WebSocket server. The URL's scheme is ws or wss, or http or https
@@ -247,6 +249,7 @@ func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions, h
 	c := newConn(nc, wire.Client, answer.Protocol, slices.Clone(pending))
 	c.compress(answer.Deflate, opts.Compression)
 	c.keepAlive(opts.KeepAlive)
+	c.limitPending(opts.Pending)
 	return c, response, nil
 }
 

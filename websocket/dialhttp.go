@@ -181,6 +181,7 @@ func (x *attempt) do(ctx context.Context) (*Conn, *http.Response, error) {
 			c := newConn(nc, wire.Client, answer.Protocol, nil)
 			c.compress(answer.Deflate, x.opts.Compression)
 			c.keepAlive(x.opts.KeepAlive)
+			c.limitPending(x.opts.Pending)
 			return c, response, nil
 		}
 	}

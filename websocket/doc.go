@@ -22,7 +22,8 @@
 // [Conn.NextWriter] streams of any size. A message for many connections is a
 // [PreparedMessage]: checked, compressed and framed once. [Compression] says whether and
 // from which size on messages are compressed, [KeepAlive] finds peers that have vanished;
-// both are off by default. Dial passes the proxies of the environment.
+// both are off by default. Dial passes the proxies of the environment. With [Pending]
+// Write does not wait for a slow peer, within a bound.
 //
 // A Conn starts no goroutine: frames are read by whoever calls [Conn.Read]. So a
 // program must keep reading, also when it expects no messages: pings are answered,

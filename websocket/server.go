@@ -45,7 +45,8 @@ type ServerOptions struct {
 	// AcceptOptions are those of [Accept]. There are at most 255 subprotocols; the times of
 	// KeepAlive are rounded to whole seconds, 255 at most, and its first ping comes earlier,
 	// so that those of many sockets are spread; context takeover, which costs memory for
-	// each connection, is not agreed upon: [CompressionTakeover] is [CompressionOn].
+	// each connection, is not agreed upon: [CompressionTakeover] is [CompressionOn]. Pending is
+	// not used: MaxPendingBytes and PendingPolicy are.
 	AcceptOptions
 	// Loops is the number of event loops; 0 is max(1, GOMAXPROCS-1). A program with
 	// nothing else to do wants GOMAXPROCS to be one more than there are cores, since a

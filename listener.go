@@ -1,6 +1,7 @@
 package hocket
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
@@ -31,6 +32,30 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 			return r.URL.Path == webSocketPath && (admit == nil || admit(r)) && s.websocket.Upgrade(p, r)
 		},
 		Refused: s.connectionRefused,
+	})
+}
+
+// ListenerTLS is Listener for wss and https: on Linux it gives the event loops connections under TLS, which has no other way in
+// for them; an idle session behind it has no goroutine. The loops accept and wait for what a client begins with; handshakes of TLS
+// are done here, 1,024 at once, in half of the processors; what comes out of Accept is a genuine *tls.Conn with its
+// handshake done, so that net/http sets Request.TLS and speaks HTTP/2 as ever. WebSocket handshakes are left to net/http, with
+// whatever middleware there is: beside one of TLS they cost little.
+//
+//	http.Serve(srv.ListenerTLS(l, &tls.Config{Certificates: certificates}), srv)
+//
+// config is not changed; where it names no protocols, h2 and http/1.1 are offered. A client has 10 seconds for its first message of
+// TLS and may keep its handshake waiting for 10 more, or for 2 while more than half of the places are taken; failures are
+// logged at the level Debug. As with every http.Server, ReadHeaderTimeout is for clients that say nothing afterwards.
+//
+// l belongs to the returned listener, which is to be closed before s.
+func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
+	return listen.New(l, listen.Config{
+		Loops:   s.loops,
+		TLS:     config,
+		Refused: s.connectionRefused,
+		HandshakeFailed: func(from net.Addr, err error) {
+			s.cfg.Log.Debug("TLS handshake failed", "from", from, "error", err)
+		},
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 	"hocket.dev/wire"
 )
 
-// testerPatience is how long a tester waits for a subject that hangs.
+// testerPatience is how long a tester waits for the next frame of a subject that hangs.
 const testerPatience = time.Minute
 
 // tester is the other side of a subject: a bare connection.
@@ -30,10 +30,6 @@ type tester struct {
 }
 
 func newTester(t *testing.T, nc net.Conn, br *bufio.Reader, mask bool) *tester {
-	t.Helper()
-	if err := nc.SetReadDeadline(time.Now().Add(testerPatience)); err != nil {
-		t.Fatal(err)
-	}
 	p := &tester{t: t, nc: nc, br: br, mask: mask, sent: make(chan struct{})}
 	close(p.sent)
 	return p
@@ -117,6 +113,9 @@ func (p *tester) send(chop int, frames ...rawFrame) {
 
 // receive reads one frame. Masking and length must be as they should.
 func (p *tester) receive() (rawFrame, error) {
+	if err := p.nc.SetReadDeadline(time.Now().Add(testerPatience)); err != nil {
+		return rawFrame{}, err
+	}
 	var head [2]byte
 	if _, err := io.ReadFull(p.br, head[:]); err != nil {
 		return rawFrame{}, err

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 
@@ -27,6 +28,27 @@ func (s *Server) Listener(l net.Listener, paths ...string) net.Listener {
 	return listen.New(l, listen.Config{Loops: s.loops, Upgrade: func(p *listen.Pending, r *http.Request) bool {
 		return kept[r.URL.Path] && s.upgrade(p, r)
 	}})
+}
+
+// ListenerTLS is Listener for wss: on Linux it gives the loops connections under TLS, which
+// has no other way in for them. The loops accept the connections of l and wait for what a
+// client begins with; the handshakes of TLS are done here, 1,024 at once, in half of the
+// processors; what comes out of Accept is a genuine *tls.Conn with its handshake done, so
+// that net/http sets Request.TLS and speaks HTTP/2 as ever. The handshakes of WebSockets
+// are left to net/http, since beside one of TLS they cost little.
+//
+//	http.Serve(s.ListenerTLS(l, &tls.Config{Certificates: certificates}), mux)
+//
+// So an idle wss connection has no goroutine either; what crypto/tls keeps for it is 6 to
+// 14 KB. Behind any other listener of TLS it has one.
+//
+// config is not changed; where it names no protocols, h2 and http/1.1 are offered. A client
+// has 10 s for its first message of TLS and may keep its handshake waiting for 10 s more,
+// or for 2 s while more than half of the places are taken. As with every http.Server,
+// ReadHeaderTimeout is for those who say nothing afterwards. l belongs to the returned
+// listener. Close it before s.
+func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
+	return listen.New(l, listen.Config{Loops: s.loops, TLS: config})
 }
 
 // upgrade answers a handshake on a loop. It returns false when net/http is to answer it.

@@ -76,8 +76,9 @@ const defaultPendingBytes = 1 << 20
 // Server serves WebSockets on event loops: on Linux an idle one is a descriptor and 120
 // bytes, without goroutine or buffer. It is an http.Handler that takes the connection
 // of each handshake over from the HTTP server. A connection that is no *net.TCPConn or
-// *net.UnixConn, as under TLS, is served by a goroutine of its own behind the same
-// interface; a stream of HTTP/2 (RFC 8441) by two, its handler's and one that reads.
+// *net.UnixConn, nor under TLS behind Server.ListenerTLS, is served by a goroutine of its
+// own behind the same interface; a stream of HTTP/2 (RFC 8441) by two, its handler's and
+// one that reads.
 //
 // What a handler writes during a turn of its loop goes out at the turn's end, by one
 // system call for each socket: a batch of pipelined requests is answered at once.

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -174,7 +175,10 @@ func TestWriteToBrokenConnectionCloses(t *testing.T) {
 
 func reset(t *testing.T, client net.Conn) {
 	t.Helper()
-	if err := client.(*net.TCPConn).SetLinger(0); err != nil {
+	if under, ok := client.(*tls.Conn); ok {
+		client = under.NetConn() // without TLS's farewell
+	}
+	if err := client.(interface{ SetLinger(int) error }).SetLinger(0); err != nil {
 		t.Error(err)
 	}
 	client.Close()
@@ -191,7 +195,7 @@ func TestHalfCloseDeliversBytesFirst(t *testing.T) {
 		client := b.attach(t, o)
 		b.do(func() { // both arrive before the loop looks
 			mustWrite(t, client, "tail")
-			client.(*net.TCPConn).CloseWrite()
+			client.(interface{ CloseWrite() error }).CloseWrite()
 		})
 		wantRead(t, client, "tail")
 		wantEOF(t, client)

@@ -86,8 +86,9 @@ type link interface {
 //
 // Attach owns nc from the call on, also when it fails. On Linux the descriptor of a *net.TCPConn or *net.UnixConn is taken
 // over: duplicated, and nc closed; TCP_NOTSENT_LOWAT (16 KiB: what a slow reader has not fetched stays with the
-// owner, not in the kernel) is set, all else left as nc had it. Any other connection, also one that merely embeds such a type, is served by
-// goroutines through its own methods. Bytes that someone has already read from nc are the caller's to deal with.
+// owner, not in the kernel) is set, all else left as nc had it. So is that of a *tls.Conn which stands on a [Carrier] of one and
+// has its handshake behind it; reads then bring what was decrypted. Any other connection, also one that merely embeds such a type,
+// is served by goroutines through its own methods. Bytes that someone has already read from nc are the caller's to deal with.
 //
 // Attach may be called on the loop, or on any goroutine that has not yet shared c. The handler's methods are called from the
 // next step for posted functions on: who attaches on the loop finishes its own preparations before that, who attaches elsewhere
@@ -137,7 +138,7 @@ func (c *Conn) Loop() *Loop { return c.loop }
 
 // Write sends b, or as much of it as the connection takes now, with one system call at most, and never blocks. When n < len(b)
 // and err is nil the connection is full: Flush will be called when it has room, and until then Write takes nothing. It does not
-// keep b. An error closes the connection: Closed follows, not from inside Write. After Close the error is net.ErrClosed.
+// keep b. Under TLS the connection takes up to 16 KiB beyond what the socket does, encrypted, and is full until that is sent. An error closes the connection: Closed follows, not from inside Write. After Close the error is net.ErrClosed.
 func (c *Conn) Write(b []byte) (n int, err error) {
 	if c.state.has(closed) {
 		return 0, net.ErrClosed

@@ -106,6 +106,9 @@ func TestFullConnectionIsFlushedWhenItDrains(t *testing.T) {
 
 func TestFullConnectionTakesNothingBeforeFlush(t *testing.T) {
 	eachDriver(t, func(t *testing.T, b *bench) {
+		if b.seals {
+			t.Skip("while the test holds the loop up, nothing makes room")
+		}
 		o := &owner{}
 		client := b.attach(t, o)
 		b.do(func() {

@@ -33,7 +33,8 @@
 // # Two drivers
 //
 // On Linux a loop sleeps in epoll_wait as an ordinary system call on a thread of its own, and a connection is a descriptor.
-// Elsewhere, with [Config].Portable, and for connections without a descriptor of their own (net.Pipe, *tls.Conn), a connection
+// So is one under TLS whose *tls.Conn stands on a [Carrier], with a few kilobytes that crypto/tls keeps.
+// Elsewhere, with [Config].Portable, and for connections without a descriptor of their own (net.Pipe, any other *tls.Conn), a connection
 // is served by a goroutine that reads and, while there is something to send, one that writes; the loop itself stays one
 // goroutine with the same order of events. Both kinds live side by side on one loop. Everything the portable driver waits for is
 // visible to testing/synctest.
@@ -48,5 +49,5 @@
 // A panic in a Handler closes that connection with a [*PanicError]; one in a posted function, in a timer or in Handler.Closed
 // goes to [Config].OnPanic. The loop and its other connections go on.
 //
-// The package knows nothing of what the bytes mean: no framing, no TLS, no listening.
+// The package knows nothing of what the bytes mean. TLS is crypto/tls's; here it is only kept from blocking.
 package loop

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type epoll struct {
 	at, n  int // events[at:n] are not yet served
 
 	listening []*Listening // by number, nil where one has gone
+	records   []byte       // unused memory for what connections under TLS send
 
 	mu      sync.Mutex
 	eventfd int // guarded by mu; -1 after stop
@@ -139,7 +141,12 @@ func (e *epoll) read() {
 }
 
 func (e *epoll) serve(c *Conn, events uint32) {
-	if events&unix.EPOLLOUT != 0 {
+	tunnel, sealed := c.link.(*tunnel)
+	switch {
+	case events&unix.EPOLLOUT == 0:
+	case sealed:
+		tunnel.room(c)
+	default:
 		c.hasRoom()
 	}
 	const input = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
@@ -147,8 +154,12 @@ func (e *epoll) serve(c *Conn, events uint32) {
 	case c.state.has(closed) || events&input == 0:
 	case c.state.has(peeking):
 		e.servePeeking(c, events)
+	case c.state.has(paused) && sealed:
+		tunnel.receivePaused(c, events)
 	case c.state.has(paused):
 		e.servePaused(c, events)
+	case sealed:
+		tunnel.receive(c, events)
 	default:
 		e.serveInput(c, events)
 	}
@@ -253,6 +264,9 @@ func (e *epoll) abandon(c *Conn) {
 }
 
 func (e *epoll) adopt(c *Conn, nc net.Conn) (link, error) {
+	if tc, ok := nc.(*tls.Conn); ok {
+		return e.adoptTLS(c, tc)
+	}
 	fd, err := takeOver(nc)
 	if fd < 0 || err != nil {
 		return nil, err

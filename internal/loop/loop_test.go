@@ -29,12 +29,17 @@ type driver struct {
 	with Config
 	pair func(t *testing.T) (server, client net.Conn)
 	tcp  bool
+	// seals says that what Write has accepted may wait for the loop to send it.
+	seals bool
 }
 
 var drivers = []driver{
 	{name: "native", pair: tcpPair, tcp: true}, // epoll on Linux
 	{name: "portable", with: Config{Portable: true}, pair: tcpPair, tcp: true},
 	{name: "pipe on native", pair: pipePair},
+	{name: "TLS 1.3", pair: tlsPair, tcp: true, seals: true},
+	{name: "TLS 1.2", pair: tls12Pair, tcp: true, seals: true},
+	{name: "TLS on portable", with: Config{Portable: true}, pair: tlsPair, tcp: true},
 }
 
 func tcpPair(t *testing.T) (server, client net.Conn) {

@@ -6,5 +6,8 @@
 // untouched, as a *net.TCPConn for net/http, where a later request on it may still be a handshake. A client that has
 // connected and not yet sent a whole head costs a small struct, for a bounded time, and their number is bounded.
 //
+// With [Config].TLS the loops wait for the first message of TLS instead, goroutines of which there are so many and no more do the
+// handshake, and Accept hands out *tls.Conn that a loop can take over once net/http has given them up.
+//
 // Where there is no epoll, every connection comes out of Accept.
 package listen

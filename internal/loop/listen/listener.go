@@ -1,11 +1,13 @@
 package listen
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +21,19 @@ type Config struct {
 	// by p.Accept and returns true, or returns false, and net/http gets the connection with everything on it. r
 	// has no body and no context of its own, and is not used afterwards.
 	Upgrade func(p *Pending, r *http.Request) bool
-	// HeadTimeout is how long a client may take for the head of its first request, in whole seconds up to 255. 0 means
-	// 10 s. Then the connection is closed, as net/http does.
+	// TLS, when it is not nil, is what the connections are under. Upgrade is not asked then: Accept hands out *tls.Conn with
+	// the handshake behind them, which net/http recognises, and which [loop.Loop.Attach] takes over when net/http has given
+	// them up. It is not changed; where it names no protocols, h2 and http/1.1 are offered.
+	TLS *tls.Config
+	// MaxHandshakes is how many handshakes of TLS may be under way at once; others wait. 0 means 1,024.
+	MaxHandshakes int
+	// HandshakeTimeout is how long a client may keep its handshake of TLS waiting, in all its pauses together; 0 means 10 s. While
+	// more than half of the places are taken it is a fifth of that, so those who say nothing do not keep others out.
+	HandshakeTimeout time.Duration
+	// HandshakeFailed is called, on any goroutine, for each handshake of TLS that has failed. nil is allowed.
+	HandshakeFailed func(from net.Addr, err error)
+	// HeadTimeout is how long a client may take for the head of its first request, or for its first message of TLS, in
+	// whole seconds up to 255. 0 means 10 s. Then the connection is closed, as net/http does.
 	HeadTimeout time.Duration
 	// MaxPending is how many connections per loop may be without a whole head; one more closes the oldest. 0 means 4,096.
 	MaxPending int
@@ -42,11 +55,12 @@ type Listener struct {
 	cfg          Config
 	accepting    *loop.Listening // nil where everything goes to net/http
 	perLoop      []queue         // each of its loop
+	handshakes   *handshakes     // nil without TLS
 	ticks        uint8           // cfg.HeadTimeout in the seconds of an alarm
 
 	mu      sync.Mutex
-	waiting []int // guarded by mu: descriptors for Accept
-	over    bool  // guarded by mu: Close was called
+	waiting []handoff // guarded by mu: for Accept
+	over    bool      // guarded by mu: Close was called
 	news    chan struct{}
 	closed  chan struct{}
 	once    sync.Once
@@ -61,13 +75,25 @@ func New(l net.Listener, cfg Config) *Listener {
 	if cfg.MaxPending <= 0 {
 		cfg.MaxPending = defaultMaxPending
 	}
+	if cfg.MaxHandshakes <= 0 {
+		cfg.MaxHandshakes = defaultMaxHandshakes
+	}
+	if cfg.HandshakeTimeout <= 0 {
+		cfg.HandshakeTimeout = defaultHandshakeTimeout
+	}
 	if cfg.Refused == nil {
 		cfg.Refused = func() {}
+	}
+	if cfg.HandshakeFailed == nil {
+		cfg.HandshakeFailed = func(net.Addr, error) {}
 	}
 	li := &Listener{
 		Listener: l, cfg: cfg, perLoop: make([]queue, cfg.Loops.Len()),
 		ticks: uint8(min(max(cfg.HeadTimeout.Round(time.Second)/time.Second, 1), 255)),
 		news:  make(chan struct{}, 1), closed: make(chan struct{}),
+	}
+	if cfg.TLS != nil {
+		li.handshakes = newHandshakes(li)
 	}
 	if tcp, ok := l.(*net.TCPListener); ok {
 		accepting, err := cfg.Loops.Listen(tcp, loop.ListenConfig{Accept: li.look, Refused: cfg.Refused})
@@ -95,16 +121,44 @@ func (li *Listener) look(l *loop.Loop, fd int, from netip.AddrPort) {
 	}
 }
 
-// pass hands a descriptor to Accept.
-func (li *Listener) pass(fd int) {
-	li.mu.Lock()
-	defer li.mu.Unlock()
-	if li.over {
-		closeDescriptor(fd)
-		return
+// A handoff is a connection on its way to Accept: nc, or when that is nil, a descriptor.
+type handoff struct {
+	fd int
+	nc net.Conn
+}
+
+// open makes it what Accept returns.
+func (o handoff) open(h *handshakes) (net.Conn, error) {
+	if o.nc != nil {
+		return o.nc, nil
 	}
-	li.waiting = append(li.waiting, fd)
-	li.signal()
+	nc, err := netConn(o.fd)
+	if err == nil && h != nil {
+		nc = h.server(nc) // net/http answers what is no TLS
+	}
+	return nc, err
+}
+
+func (o handoff) close() {
+	if o.nc != nil {
+		_ = o.nc.Close()
+	} else {
+		closeDescriptor(o.fd)
+	}
+}
+
+// give hands a connection to Accept.
+func (li *Listener) give(o handoff) {
+	li.mu.Lock()
+	over := li.over
+	if !over {
+		li.waiting = append(li.waiting, o)
+		li.signal()
+	}
+	li.mu.Unlock()
+	if over {
+		o.close()
+	}
 }
 
 // netConn makes a descriptor a connection of package net. Upon an error it is closed, so the client knows.
@@ -127,11 +181,11 @@ func (li *Listener) signal() {
 // Accept waits for the next connection that is for net/http. After Close the error is net.ErrClosed.
 func (li *Listener) Accept() (net.Conn, error) {
 	if li.accepting == nil {
-		return li.Listener.Accept()
+		return li.acceptOne()
 	}
 	for {
-		if fd := li.next(); fd >= 0 {
-			if nc, err := netConn(fd); err == nil {
+		if next, ok := li.next(); ok {
+			if nc, err := next.open(li.handshakes); err == nil {
 				return nc, nil
 			}
 			continue
@@ -144,20 +198,30 @@ func (li *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// next takes a descriptor that waits, -1 when there is none.
-func (li *Listener) next() int {
+// acceptOne accepts where loops do not. A handshake of TLS is then net/http's to do, on the goroutine it has for each connection
+// in any case.
+func (li *Listener) acceptOne() (net.Conn, error) {
+	nc, err := li.Listener.Accept()
+	if err == nil && li.handshakes != nil {
+		nc = li.handshakes.server(nc)
+	}
+	return nc, err
+}
+
+// next takes a connection that waits; ok is false when there is none.
+func (li *Listener) next() (o handoff, ok bool) {
 	li.mu.Lock()
 	defer li.mu.Unlock()
 	if len(li.waiting) == 0 {
-		return -1
+		return handoff{}, false
 	}
-	fd := li.waiting[0]
-	li.waiting = append(li.waiting[:0], li.waiting[1:]...)
-	return fd
+	o = li.waiting[0]
+	li.waiting = slices.Delete(li.waiting, 0, 1)
+	return o, true
 }
 
-// Close stops accepting and closes the connections that are without a whole head or wait for Accept. It must not be called
-// on a loop.
+// Close stops accepting and closes the connections that are without a whole head, in the middle of a handshake of TLS, or wait for
+// Accept. It must not be called on a loop.
 func (li *Listener) Close() error {
 	var err error
 	if li.accepting == nil {
@@ -170,14 +234,18 @@ func (li *Listener) Close() error {
 				li.cfg.Loops.Loop(i).Post(func() { li.perLoop[i].endAll() })
 			}
 		}
+		if li.handshakes != nil {
+			li.handshakes.close()
+		}
 		li.mu.Lock()
-		defer li.mu.Unlock()
 		li.over = true
 		close(li.closed)
-		for _, fd := range li.waiting {
-			closeDescriptor(fd)
-		}
+		waiting := li.waiting
 		li.waiting = nil
+		li.mu.Unlock()
+		for _, o := range waiting {
+			o.close()
+		}
 	})
 	return err
 }

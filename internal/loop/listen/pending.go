@@ -44,6 +44,10 @@ func (p *Pending) Accept(response []byte, c *loop.Conn, h loop.Handler) bool {
 
 // Read implements loop.Handler: b is everything that has arrived.
 func (p *Pending) Read(b []byte) {
+	if p.listener.handshakes != nil {
+		p.hello(b)
+		return
+	}
 	head, n, err := wire.ParseRequest(b[:min(len(b), maxHeadBytes)])
 	switch {
 	case err != nil || n == 0 && (len(b) >= maxHeadBytes || !couldBeRequest(b)):
@@ -53,6 +57,24 @@ func (p *Pending) Read(b []byte) {
 		p.size = n
 		if !p.upgrade(&head) {
 			p.pass()
+		}
+	}
+}
+
+// recordHeader is the header of a TLS record: type, version, length (RFC 8446 §5.1).
+const recordHeader = 5
+
+// hello waits for the client's first record of TLS, so that a client that has nothing to say has no goroutine.
+func (p *Pending) hello(b []byte) {
+	switch {
+	case len(b) < recordHeader:
+	case couldBeRequest(b):
+		p.pass() // net/http tells it to speak TLS
+	case len(b) < min(recordHeader+(int(b[3])<<8|int(b[4])), maxHeadBytes):
+	default:
+		p.leave()
+		if fd := p.conn.Detach(); fd >= 0 {
+			p.listener.handshakes.start(fd)
 		}
 	}
 }
@@ -83,7 +105,7 @@ func (p *Pending) upgrade(head *wire.RequestHead) bool {
 func (p *Pending) pass() {
 	p.leave()
 	if fd := p.conn.Detach(); fd >= 0 {
-		p.listener.pass(fd)
+		p.listener.give(handoff{fd: fd})
 	}
 }
 

@@ -67,7 +67,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	announce(log, set)
-	own := srv.Listener(guard(listener, log), admit(set))
+	own := srv.Listener(listener, admit(set))
 	set.listen = listener.Addr().String()
 	greet(std.out, set)
 	return serve(ctx, own, srv, routes(srv, set), set)
@@ -216,15 +216,6 @@ func routes(srv *hocket.Server, set *settings) http.Handler {
 		return onlyThisMachine(mux)
 	}
 	return mux
-}
-
-// guard protects a listener from a process without descriptors, where net/http accepts its connections; the loops, which
-// do on Linux, guard themselves.
-func guard(l net.Listener, log *slog.Logger) net.Listener {
-	if runtime.GOOS == "linux" {
-		return l
-	}
-	return sys.NewListener(l, log)
 }
 
 // admit decides about handshakes that do not come through routes, as that would.

@@ -41,15 +41,17 @@ var floors = map[string]floor{
 	"internal/jsonval": ground,
 	"internal/sys":     ground,
 
+	"internal/connect":     contracts,
 	"internal/loop":        contracts,
 	"internal/loop/listen": contracts,
 	"broker":               contracts,
 	"broker/brokertest":    contracts,
 
-	"websocket":    machines,
-	"broker/nats":  machines,
-	"broker/redis": machines,
-	"internal/hub": machines,
+	"websocket":       machines,
+	"websocket/http2": machines,
+	"broker/nats":     machines,
+	"broker/redis":    machines,
+	"internal/hub":    machines,
 
 	"dialect": languages,
 
@@ -74,7 +76,7 @@ var floors = map[string]floor{
 }
 
 // tools help to build and test; the code that ships does not import them.
-var tools = []string{"internal/testproc", "internal/testrun", "internal/strictflate", "internal/tidy", "internal/gen", "broker/brokertest"}
+var tools = []string{"internal/soak", "internal/testproc", "internal/testrun", "internal/strictflate", "internal/tidy", "internal/gen", "broker/brokertest"}
 
 // listed is what the go command says of a package.
 type listed struct {

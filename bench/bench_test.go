@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +106,24 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+func TestInto(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.md")
+	const around = "before\n%s\n%s%s\nafter\n"
+	if err := os.WriteFile(page, fmt.Appendf(nil, around, beginMark, "old\n", endMark), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := splice(page, []byte("new\n"))
+	if want := fmt.Sprintf(around, beginMark, "new\n", endMark); err != nil || string(file) != want {
+		t.Errorf("%v, got:\n%s\nwant:\n%s", err, file, want)
+	}
+	if _, err := splice("../docs/performance.md", nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := splice("../README.md", nil); err == nil {
+		t.Error("a page without the marks would be changed")
+	}
+}
+
 func TestPinned(t *testing.T) {
 	look(t, "-pin", "-server-cpu", "0", "-load-cpu", "0", "-peers", "floor", "echo-1")
 }
@@ -114,6 +133,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{"nowhere", `no scenario "nowhere"`},
 		{"-peers gorila", `no server "gorila"`},
 		{"-rounds 0", "rounds"},
+		{"-quick -into x", "into"},
+		{"-into /nonexistent", "/nonexistent"},
 		{"-hocket /nonexistent -peers hocket server-calm", "/nonexistent"},
 	}
 	for _, tt := range tests {

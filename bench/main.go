@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -37,6 +38,7 @@ type settings struct {
 	settle      time.Duration
 	quick       bool
 	json        bool
+	into        string   // a Markdown file to write to
 	peers       []string // families; nil for all
 	hocket      string
 	bin         string
@@ -61,6 +63,11 @@ func (s *settings) quickly(given map[string]bool) {
 	}
 }
 
+// times says how long a round is.
+func (s *settings) times() string {
+	return fmt.Sprintf("Rounds of %v after %v of warm-up; memory is read %v after the last handshake.", s.duration, s.warmup, s.settle)
+}
+
 // run is the program without its exit code.
 func run(args []string, out, progress io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -69,7 +76,21 @@ func run(args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return measure(ctx, s, chosen, out, progress)
+	if s.into == "" {
+		return measure(ctx, s, chosen, out, progress)
+	}
+	var text bytes.Buffer
+	if _, err := splice(s.into, nil); err != nil {
+		return err // rather now than after an hour
+	}
+	if err := measure(ctx, s, chosen, io.MultiWriter(out, &text), progress); err != nil {
+		return err
+	}
+	file, err := splice(s.into, text.Bytes())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.into, file, 0o644)
 }
 
 // parse reads the command line.
@@ -86,6 +107,7 @@ func parse(args []string, usage io.Writer) (settings, []scenario, error) {
 	f.DurationVar(&s.settle, "settle", 30*time.Second, "how long connections have been idle when memory is read")
 	f.BoolVar(&s.quick, "quick", false, "one short round with few connections: shows that everything works, the figures mean nothing")
 	f.BoolVar(&s.json, "json", false, "write JSON, with every round, instead of Markdown")
+	f.StringVar(&s.into, "into", "", "Markdown file in which the output replaces what stands between the lines "+beginMark+" and "+endMark)
 	f.StringVar(&peers, "peers", "", "servers to compare, separated by commas, instead of all that a scenario has: "+strings.Join(families(), ", "))
 	f.StringVar(&s.hocket, "hocket", "", "hocket binary to measure; empty builds ../cmd/hocket")
 	f.StringVar(&s.bin, "bin", "", "directory in which the programs of the servers are built, and kept; empty is one for this run")
@@ -107,6 +129,9 @@ func parse(args []string, usage io.Writer) (settings, []scenario, error) {
 		given := map[string]bool{}
 		f.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		s.quickly(given)
+	}
+	if s.into != "" && (s.json || s.quick) {
+		return settings{}, nil, errors.New("into: neither JSON nor figures that mean nothing belong into a page")
 	}
 	if s.rounds < 1 {
 		return settings{}, nil, fmt.Errorf("rounds: %d is not a number of rounds, give 1 or more", s.rounds)

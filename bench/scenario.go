@@ -72,7 +72,7 @@ func idleScenarios() []scenario {
 	work := func(s settings, n int) generator.Work {
 		return generator.Idle{Connections: n, First: s.first, Pause: s.pause, Settle: s.settle}
 	}
-	const title = "%s connections that have echoed one message%s: RSS 30 s after the last handshake, less RSS after 1,000 others were opened, used and closed"
+	const title = "%s connections that have echoed one message%s and say nothing: RSS, less RSS after 1,000 others were opened, used and closed"
 	limits := []limit{atMost("RSS per connection", 200, figure(srv))}
 	return []scenario{
 		{name: "idle", title: fmt.Sprintf(title, "%s", ""), connections: 18_000, servers: libraries, idle: true, work: work, metrics: []metric{memory}, limits: limits},
@@ -113,7 +113,7 @@ func echoScenarios() (all []scenario) {
 				limits = []limit{atMost("of any peer with a goroutine per connection", 1.0/12, ratio(srv, goroutinePeers...))}
 			}
 			all = append(all, scenario{
-				name: name, connections: 64, servers: libraries,
+				name: name, connections: 200, servers: libraries,
 				title: fmt.Sprintf("%%s connections echo %d bytes, %d in flight on each", size, flight),
 				work: func(s settings, n int) generator.Work {
 					return generator.Echo{Connections: n, Flight: flight, Bytes: size, Warmup: s.warmup, Duration: s.duration}

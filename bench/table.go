@@ -19,6 +19,7 @@ type report struct {
 	Versions map[string]string // of the servers
 	Pinned   bool
 	Quick    bool
+	Times    string // of a round
 	Tables   []table
 }
 
@@ -78,7 +79,7 @@ func (n number) MarshalJSON() ([]byte, error) {
 
 // newReport begins a report.
 func newReport(s settings, st *starter) *report {
-	return &report{Machine: thisMachine(), Versions: st.versions, Pinned: s.pin, Quick: s.quick}
+	return &report{Machine: thisMachine(), Versions: st.versions, Pinned: s.pin, Quick: s.quick, Times: s.times()}
 }
 
 // newTable works out medians, ratios and limits.
@@ -134,7 +135,7 @@ func (r *report) writeHead(w io.Writer) {
 	if r.Pinned {
 		fmt.Fprint(w, "Server and generator on a core each. ")
 	}
-	fmt.Fprintln(w, "Servers ran in turn in every round; figures are medians, the spread is from the lowest to the highest round, ratios are medians of each round's. Every byte was checked.")
+	fmt.Fprintln(w, r.Times+" Servers ran in turn in every round; figures are medians, the spread is from the lowest to the highest round, ratios are medians of each round's. Every byte was checked.")
 	if r.Quick {
 		fmt.Fprintln(w, "\n**A quick look: these figures mean nothing.**")
 	}

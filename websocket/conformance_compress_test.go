@@ -374,3 +374,29 @@ func TestConformance13Parameters(t *testing.T) {
 		}
 	}
 }
+
+// RFC 7692 §6.2, §8.1: a stream finds bad text as it is inflated, before the message ends.
+func TestConformance6FailsFastCompressed(t *testing.T) {
+	for _, s := range subjects {
+		if s.how != stream {
+			continue // they find it when the message is whole: docs/conformance.md says why
+		}
+		t.Run(s.String(), func(t *testing.T) {
+			p, _ := start(t, s.compressing(Compression{Mode: CompressionOn}), noTakeover)
+			flushed := newPacker(false).pack(kosme+"\xf4\x90") + "\x00\x00\xff\xff"
+			p.send(0, rawFrame{op: 1, rsv: 4, more: true, payload: flushed})
+			for {
+				f, err := p.receive()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f.op == 8 {
+					if !strings.HasPrefix(f.payload, code(1007, "")) {
+						t.Errorf("closed with %q", f.payload)
+					}
+					return
+				}
+			}
+		})
+	}
+}

@@ -17,26 +17,10 @@ type proxied struct {
 	*testproc.Proxy
 }
 
-// proxyPrograms start a proxy that ends a connection which is silent for so long.
-var proxyPrograms = map[string]func(t *testing.T, upstream string, silence time.Duration) *testproc.Proxy{
-	"nginx": func(t *testing.T, upstream string, silence time.Duration) *testproc.Proxy {
-		return testproc.Nginx(t, strings.NewReplacer(
-			"listen 80;", "listen $SOCKET;", "127.0.0.1:8000", upstream, "75s", seconds(silence),
-		).Replace(testproc.Fenced(t, "../docs/proxies.md", "nginx")))
-	},
-	"HAProxy": func(t *testing.T, upstream string, silence time.Duration) *testproc.Proxy {
-		return testproc.HAProxy(t, strings.NewReplacer(
-			"bind :80", "bind $SOCKET", "127.0.0.1:8000 check", upstream, "maxconn 50000", "maxconn 100", "75s", seconds(silence),
-		).Replace(testproc.Fenced(t, "../docs/proxies.md", "haproxy")))
-	},
-}
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%ds", d/time.Second) }
-
-func startProxied(t *testing.T, program, way string, silence time.Duration, opts AcceptOptions) *proxied {
+func startProxied(t *testing.T, program, way string, silence int, opts AcceptOptions) *proxied {
 	t.Helper()
 	e := startErrands(t, way, opts)
-	return &proxied{e, proxyPrograms[program](t, strings.TrimPrefix(e.url, "ws://"), silence)}
+	return &proxied{e, testproc.DocumentedProxies[program](t, "../docs/proxies.md", strings.TrimPrefix(e.url, "ws://"), silence)}
 }
 
 // dial connects as a page of the site would, so that the proxy has to keep the Host.
@@ -61,7 +45,7 @@ func wantLost(t *testing.T, err error) {
 
 // eachProxy runs a test with each proxy before a server of each way.
 func eachProxy(t *testing.T, test func(t *testing.T, program, way string)) {
-	for program := range proxyPrograms {
+	for program := range testproc.DocumentedProxies {
 		for way := range errandWays {
 			t.Run(program+" before "+way, func(t *testing.T) {
 				t.Parallel()
@@ -74,7 +58,7 @@ func eachProxy(t *testing.T, test func(t *testing.T, program, way string)) {
 func TestThroughProxies(t *testing.T) {
 	eachProxy(t, func(t *testing.T, program, way string) {
 		compression := Compression{Mode: CompressionTakeover, Threshold: 1}
-		p := startProxied(t, program, way, time.Minute, AcceptOptions{Compression: compression})
+		p := startProxied(t, program, way, 60, AcceptOptions{Compression: compression})
 		for _, mode := range []CompressionMode{CompressionOff, CompressionOn, CompressionTakeover} {
 			t.Run(fmt.Sprintf("mode %d", mode), func(t *testing.T) {
 				p.messages(t, mode)
@@ -200,9 +184,9 @@ func (p *proxied) restart(t *testing.T) {
 // A proxy ends a connection that is silent for too long, unless the server pings it.
 func TestPingsKeepProxiesFromEnding(t *testing.T) {
 	t.Parallel()
-	const silence = 5 * time.Second // the loops ping at whole seconds; this leaves four for a machine that is busy
-	var checks []func()             // all are opened, then all are waited for: at the same time
-	for program := range proxyPrograms {
+	const silence = 5   // seconds; the loops ping at whole ones, so this leaves four for a machine that is busy
+	var checks []func() // all are opened, then all are waited for: at the same time
+	for program := range testproc.DocumentedProxies {
 		for way := range errandWays {
 			checks = append(checks, keepOpen(t, program, way, silence))
 		}
@@ -214,7 +198,7 @@ func TestPingsKeepProxiesFromEnding(t *testing.T) {
 
 // keepOpen opens a connection with pings and then one without. The returned function waits until the proxy has
 // ended the latter, and wants the former to be there still.
-func keepOpen(t *testing.T, program, way string, silence time.Duration) (check func()) {
+func keepOpen(t *testing.T, program, way string, silence int) (check func()) {
 	t.Helper()
 	pinged := startProxied(t, program, way, silence, AcceptOptions{KeepAlive: KeepAlive{PingEvery: time.Second, PongTimeout: time.Minute}})
 	quiet := startProxied(t, program, way, silence, AcceptOptions{})
@@ -236,7 +220,7 @@ func keepOpen(t *testing.T, program, way string, silence time.Duration) (check f
 
 		kept.say(t, Text, "still here")
 		if got := heard(); got.err != nil || got.msg != "still here" {
-			t.Errorf("%s before %s, after more than %v of silence: %v", program, way, silence, got)
+			t.Errorf("%s before %s, after more than %d s of silence: %q, %v", program, way, silence, got.msg, got.err)
 		}
 	}
 }

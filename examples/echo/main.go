@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"time"
 
 	"hocket.dev/websocket"
 )
@@ -72,9 +73,15 @@ func (s settings) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return http.ListenAndServe(s.listen, server)
+		return s.serve(server)
 	}
-	return http.ListenAndServe(s.listen, http.HandlerFunc(s.accept))
+	return s.serve(http.HandlerFunc(s.accept))
+}
+
+// serve gives a client that says nothing ten seconds.
+func (s settings) serve(h http.Handler) error {
+	web := &http.Server{Addr: s.listen, Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	return web.ListenAndServe()
 }
 
 // accept is the server with a goroutine for each connection.

@@ -2,6 +2,7 @@ package testproc
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -108,9 +109,24 @@ func (p *Proxy) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", p.Socket)
 }
 
-// Fenced returns the first block of code of a language in a Markdown file, so that what a page tells its readers to
-// write is what the tests run.
-func Fenced(t testing.TB, path, language string) string {
+// DocumentedProxies start a proxy by its name, with the configuration that page tells its readers to write
+// (docs/proxies.md), before a server at upstream, such as 127.0.0.1:40123. It ends connections that are silent for so
+// many seconds.
+var DocumentedProxies = map[string]func(t testing.TB, page, upstream string, silence int) *Proxy{
+	"nginx": func(t testing.TB, page, upstream string, silence int) *Proxy {
+		t.Helper()
+		return Nginx(t, replace(t, fenced(t, page, "nginx"),
+			"listen 80;", "listen $SOCKET;", "127.0.0.1:8000", upstream, "75s", fmt.Sprintf("%ds", silence)))
+	},
+	"HAProxy": func(t testing.TB, page, upstream string, silence int) *Proxy {
+		t.Helper()
+		return HAProxy(t, replace(t, fenced(t, page, "haproxy"), // checks of the server's health are left out: they cost time
+			"bind :80", "bind $SOCKET", "127.0.0.1:8000 check", upstream, "maxconn 50000", "maxconn 100", "75s", fmt.Sprintf("%ds", silence)))
+	},
+}
+
+// fenced returns the first block of code of a language in a Markdown file.
+func fenced(t testing.TB, path, language string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -122,6 +138,17 @@ func Fenced(t testing.TB, path, language string) string {
 		t.Fatalf("%s has no block of %s", path, language)
 	}
 	return block
+}
+
+// replace replaces each first by its second, all of which have to be there.
+func replace(t testing.TB, s string, pairs ...string) string {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(s, pairs[i]) {
+			t.Fatalf("the configuration has no %q", pairs[i])
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(s)
 }
 
 func writeFile(t testing.TB, path, content string) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hocket.dev/internal/loop/listen"
+	"hocket.dev/internal/sys"
 )
 
 // webSocketPath is where WebSockets are served.
@@ -32,6 +33,7 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 			return r.URL.Path == webSocketPath && (admit == nil || admit(r)) && s.websocket.Upgrade(p, r)
 		},
 		Refused: s.connectionRefused,
+		Guard:   s.guard,
 	})
 }
 
@@ -53,11 +55,15 @@ func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
 		Loops:   s.loops,
 		TLS:     config,
 		Refused: s.connectionRefused,
+		Guard:   s.guard,
 		HandshakeFailed: func(from net.Addr, err error) {
 			s.cfg.Log.Debug("TLS handshake failed", "from", from, "error", err)
 		},
 	})
 }
+
+// guard is for a listener whose connections net/http accepts.
+func (s *Server) guard(l net.Listener) net.Listener { return sys.NewListener(l, s.cfg.Log) }
 
 // connectionRefused counts a connection for which there was no descriptor and says so, in the log at most once a second.
 func (s *Server) connectionRefused() {

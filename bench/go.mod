@@ -11,6 +11,7 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/lesismal/nbio v1.6.9
 	github.com/lxzan/gws v1.9.1
+	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
 	hocket.dev v0.0.0
 )

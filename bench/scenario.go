@@ -84,7 +84,7 @@ func idleScenarios() []scenario {
 func handshakeScenarios() []scenario {
 	return []scenario{{
 		name:        "handshakes",
-		title:       "connections opened, greeted and closed, %s under way",
+		title:       "connections opened and closed as soon as the handshake is answered, %s under way",
 		connections: 32,
 		servers:     []string{srv, srvNetHTTP, floorClose, gobwas, nbio, gws, gorilla, coder, nodeWS},
 		work: func(s settings, n int) generator.Work {

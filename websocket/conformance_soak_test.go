@@ -53,4 +53,4 @@ func TestSoakConformance13ParameterSets(t *testing.T) {
 	eachParameterSet(t, sizes, func(size int) int { return min(1000, mib/size) })
 }
 
-func TestSoakHostileFloods(t *testing.T) { floods(t, 1_000_000) }
+func TestSoakHostileFloods(t *testing.T) { floods(t, 1_000_000, subjects...) }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"hocket.dev/wire"
 )
 
 // heap returns the bytes that are in use.
@@ -18,10 +20,12 @@ func heap() int64 {
 
 // Any number of pings, pongs, or empty fragments take their time to read and nothing else:
 // no memory, and what comes behind them is served (§5.4, §5.5.2, §5.5.3, §10.4). With
-// `make soak` it is a million.
-func TestHostileFloods(t *testing.T) { floods(t, 20_000) }
+// `make soak` it is a million, for every subject.
+func TestHostileFloods(t *testing.T) {
+	floods(t, 20_000, subject{how: whole}, subject{how: onLoop}, subject{role: wire.Client, how: whole})
+}
 
-func floods(t *testing.T, frames int) {
+func floods(t *testing.T, frames int, subjects ...subject) {
 	for _, flood := range []struct {
 		name          string
 		before, frame rawFrame

@@ -2,10 +2,12 @@ package websocket
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
 
 	"hocket.dev/internal/loop/listen"
+	"hocket.dev/internal/sys"
 )
 
 // Listener returns a listener for an http.Server that keeps handshakes for s to itself:
@@ -25,10 +27,16 @@ func (s *Server) Listener(l net.Listener, paths ...string) net.Listener {
 	for _, path := range paths {
 		kept[path] = true
 	}
-	return listen.New(l, listen.Config{Loops: s.loops, Upgrade: func(p *listen.Pending, r *http.Request) bool {
-		return kept[r.URL.Path] && s.upgrade(p, r)
-	}})
+	return listen.New(l, listen.Config{
+		Loops:   s.loops,
+		Upgrade: func(p *listen.Pending, r *http.Request) bool { return kept[r.URL.Path] && s.upgrade(p, r) },
+		Guard:   guard,
+	})
 }
+
+// guard is for a listener whose connections net/http accepts: a process without
+// descriptors closes them, and goes on.
+func guard(l net.Listener) net.Listener { return sys.NewListener(l, slog.New(slog.DiscardHandler)) }
 
 // ListenerTLS is Listener for wss: on Linux it gives the loops connections under TLS, which
 // has no other way in for them. The loops accept the connections of l and wait for what a
@@ -48,7 +56,7 @@ func (s *Server) Listener(l net.Listener, paths ...string) net.Listener {
 // ReadHeaderTimeout is for those who say nothing afterwards. l belongs to the returned
 // listener. Close it before s.
 func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
-	return listen.New(l, listen.Config{Loops: s.loops, TLS: config})
+	return listen.New(l, listen.Config{Loops: s.loops, TLS: config, Guard: guard})
 }
 
 // upgrade answers a handshake on a loop. It returns false when net/http is to answer it.

@@ -92,6 +92,7 @@ type Server struct {
 	shards   []*shard
 	trim     trimmer
 	sockets  atomic.Int64
+	arriving atomic.Int64 // handshakes in ServeHTTP, and connections on the way to their loops
 	closing  atomic.Bool
 }
 
@@ -151,6 +152,9 @@ func ticks(d time.Duration) uint8 {
 // ServeHTTP answers a handshake, as [Accept] does, and returns as soon as the connection
 // belongs to a loop.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Shutdown sets closing first and counts second; here it is the other way round, so that none is answered and then missed.
+	s.arriving.Add(1)
+	defer s.arriving.Add(-1)
 	if s.closing.Load() {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "the server shuts down", http.StatusServiceUnavailable)
@@ -194,19 +198,22 @@ func (s *Server) judge(r *http.Request) (wire.Response, *wire.Refusal) {
 // attach gives a connection whose handshake is done to the loop with the fewest. early is
 // what was received behind the handshake.
 func (s *Server) attach(nc net.Conn, r *http.Request, response wire.Response, early []byte) {
+	s.arriving.Add(1)
 	sh := s.shards[s.loops.Next().Index()]
 	posted := sh.loop.Post(func() {
-		if s.closing.Load() {
-			_ = nc.Close() // it came in at the last moment
+		defer s.arriving.Add(-1)
+		so := sh.newSocket(response)
+		if err := sh.loop.Attach(&so.conn, nc, (*driver)(so)); err != nil {
 			return
 		}
-		so := sh.newSocket(response)
-		if err := sh.loop.Attach(&so.conn, nc, (*driver)(so)); err == nil {
-			so.begin(r, early)
+		so.begin(r, early)
+		if s.closing.Load() {
+			_ = so.Close(CloseGoingAway, "") // it came in at the last moment: goAway may have passed
 		}
 	})
 	if !posted {
-		_ = nc.Close() // nothing was promised to this peer yet
+		s.arriving.Add(-1)
+		_ = nc.Close() // the server was closed meanwhile
 	}
 }
 
@@ -232,7 +239,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	var err error
-	for s.Sockets() > 0 && err == nil {
+	for s.arriving.Load()+s.sockets.Load() > 0 && err == nil {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

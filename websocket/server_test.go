@@ -404,6 +404,27 @@ func TestServerShutdown(t *testing.T) {
 	})
 }
 
+// A handshake that has been answered when Shutdown begins, and has not reached its loop, is closed as the others are.
+func TestServerShutdownWaitsForWhoArrives(t *testing.T) {
+	eachDriver(t, func(t *testing.T, portable bool) {
+		h := echoing()
+		s := newServer(t, h, ServerOptions{Portable: portable, Loops: 1})
+		busy, free := make(chan struct{}), make(chan struct{})
+		s.Post(0, func() { close(busy); <-free })
+		<-busy
+		c := dial(t, s.listen(t), nil)
+		testproc.Until(t, "the handshake to be handed over", func() bool { return s.arriving.Load() == 1 })
+		shut := run(func() error { return s.Shutdown(t.Context()) })
+		testproc.Until(t, "Shutdown to begin", s.closing.Load)
+		close(free)
+		_, _, err := c.Read(t.Context())
+		wantClosed(t, err, CloseGoingAway, "")
+		if err := shut(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestServerShutdownEndsWithItsContext(t *testing.T) {
 	h, opened := echoing(), make(chan struct{})
 	h.open = func(*Socket, *http.Request) { close(opened) }

@@ -180,7 +180,7 @@ func TestHandshakes(t *testing.T) {
 	refusing := httptest.NewServer(http.NotFoundHandler())
 	defer refusing.Close()
 	target := Target{Addr: refusing.Listener.Addr().String(), PID: os.Getpid()}
-	if _, err := Run(t.Context(), target, Handshakes{Open: 1, Duration: time.Second}); err == nil || !strings.Contains(err.Error(), "handshake for /sub") {
+	if _, err := Run(t.Context(), target, Handshakes{Open: 1, Duration: time.Second}); err == nil || !strings.Contains(err.Error(), "handshake for /echo") {
 		t.Errorf("a server that refuses: error %v", err)
 	}
 }

@@ -28,7 +28,10 @@ func (v *visit) opened(c *conn) error {
 func (v *visit) received(_ *conn, b []byte) (int, error) { return len(b), nil }
 
 func (h Handshakes) run(l *loop) (Result, error) {
-	path, _ := l.target.Dialect.subscriber(0)
+	path := "/echo" // where the server says nothing unasked
+	if l.target.Dialect != Bare {
+		path, _ = l.target.Dialect.subscriber(0)
+	}
 	done := 0
 	v := &visit{loop: l, done: &done}
 	visiting := func(end time.Time) error {

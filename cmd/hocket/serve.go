@@ -78,9 +78,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	announce(log, set)
 	var own net.Listener
 	if cert != nil {
-		own = srv.ListenerTLS(guard(listener, log), cert.config())
+		own = srv.ListenerTLS(listener, cert.config())
 	} else {
-		own = srv.Listener(guard(listener, log), admit(set))
+		own = srv.Listener(listener, admit(set))
 	}
 	set.listen = listener.Addr().String()
 	greet(std.out, set)
@@ -239,15 +239,6 @@ func routes(srv *hocket.Server, set *settings) http.Handler {
 		return onlyThisMachine(mux)
 	}
 	return mux
-}
-
-// guard protects a listener from a process without descriptors, where net/http accepts its connections; the loops, which
-// do on Linux, guard themselves.
-func guard(l net.Listener, log *slog.Logger) net.Listener {
-	if runtime.GOOS == "linux" {
-		return l
-	}
-	return sys.NewListener(l, log)
 }
 
 // admit decides about handshakes that do not come through routes, as that would.

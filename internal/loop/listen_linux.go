@@ -20,8 +20,10 @@ const (
 	acceptAtOnce = 32
 	// acceptPause is how long a loop leaves the queue alone when the system has nothing left for a connection.
 	acceptPause = 100 * time.Millisecond
-	// deferSeconds is how long the kernel keeps a connection to itself on which nothing has come.
-	deferSeconds = 5
+	// deferSeconds is how long the kernel keeps a connection to itself on which nothing has come. It counts in retransmissions
+	// of its SYN-ACK: 1 is one of them, after 1 s, and two where very many wait. 5 would be three, or after 15 s four, during which no
+	// timeout of ours runs. What the kernel keeps is bounded by the listener's backlog.
+	deferSeconds = 1
 	// unbalanced is how many connections more than another loop one may have and keep what it accepts.
 	unbalanced = 16
 )

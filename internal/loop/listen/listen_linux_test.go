@@ -291,3 +291,33 @@ func TestHTTPServerBehind(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where the loops do not accept, the listener that does is the guarded one.
+func TestGuardWhereLoopsDoNotAccept(t *testing.T) {
+	g, err := loop.New(loop.Config{Portable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guarded := errors.New("guarded")
+	li := New(tcp, Config{Loops: g, Guard: func(l net.Listener) net.Listener { return guard{l, guarded} }})
+	t.Cleanup(func() { li.Close() })
+	if _, err := li.Accept(); li.OnLoops() || err != guarded {
+		t.Errorf("on loops: %v, error %v", li.OnLoops(), err)
+	}
+	if li := start(t, Config{Guard: func(net.Listener) net.Listener { panic("the loops have a spare of their own") }}); !li.OnLoops() {
+		t.Error("not on loops")
+	}
+}
+
+// A guard fails at every Accept.
+type guard struct {
+	net.Listener
+	err error
+}
+
+func (g guard) Accept() (net.Conn, error) { return nil, g.err }

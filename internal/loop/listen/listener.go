@@ -40,6 +40,9 @@ type Config struct {
 	// Refused is called, on any goroutine, for each connection that was closed because the process has no descriptor left.
 	// nil is allowed.
 	Refused func()
+	// Guard wraps the listener where the loops do not accept, which Refused is about: it is to deal with a process that has
+	// no descriptor left. nil leaves that to who calls Accept.
+	Guard func(net.Listener) net.Listener
 }
 
 const (
@@ -100,6 +103,9 @@ func New(l net.Listener, cfg Config) *Listener {
 		if err == nil {
 			li.accepting = accepting
 		}
+	}
+	if li.accepting == nil && cfg.Guard != nil {
+		li.Listener = cfg.Guard(l)
 	}
 	return li
 }

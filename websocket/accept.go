@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hocket.dev/internal/connect"
 	"hocket.dev/wire"
 )
 
@@ -34,6 +35,8 @@ type AcceptOptions struct {
 	Compression Compression
 	// KeepAlive finds peers that have vanished; off by default.
 	KeepAlive KeepAlive
+	// Pending lets messages wait to be sent; none do by default.
+	Pending Pending
 }
 
 // Accept answers a WebSocket handshake and takes the connection over from the HTTP
@@ -44,34 +47,84 @@ type AcceptOptions struct {
 // [*wire.Refusal] for what is no handshake, 403 for an origin, 500 when the
 // ResponseWriter cannot be taken over. Once it is nil, w and r.Body must not be used;
 // r.Context ends when the handler returns.
+//
+// Over HTTP/2 (RFC 8441) the connection is a stream of an HTTP/2 connection, which ends
+// when the handler returns: there the handler must stay until the Conn is closed and
+// nobody writes to it any more. http.Server offers that only where package
+// hocket.dev/websocket/http2 is imported, or the environment has GODEBUG=http2xconnect=1.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	if opts == nil {
 		opts = &AcceptOptions{}
 	}
-	upgrade, refusal := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
-	if refusal == nil {
-		refusal = opts.checkOrigin(upgrade.Origin, r.Host)
-	}
+	response, refusal := opts.judge(r)
 	if refusal != nil {
-		maps.Copy(w.Header(), refusal.Header)
-		http.Error(w, refusal.Message, refusal.Status)
+		refuse(w, refusal)
 		return nil, refusal
 	}
-	nc, pending, err := hijack(w)
+	nc, pending, err := take(w, r, response)
 	if err != nil {
-		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
 		return nil, fmt.Errorf("websocket: accept: %w", err)
 	}
-	protocol := chooseProtocol(upgrade.Protocols, opts.Subprotocols)
-	deflate := opts.Compression.accept(upgrade.Extensions)
-	response := wire.Response{Key: upgrade.Key, Protocol: protocol, Deflate: deflate, Header: opts.Header}
-	if err := respond(nc, response.AppendTo(nil)); err != nil {
-		return nil, errors.Join(fmt.Errorf("websocket: accept: %w", err), nc.Close())
-	}
-	c := newConn(nc, wire.Server, protocol, pending)
-	c.compress(deflate, opts.Compression)
+	c := newConn(nc, wire.Server, response.Protocol, pending)
+	c.compress(response.Deflate, opts.Compression)
 	c.keepAlive(opts.KeepAlive)
+	c.limitPending(opts.Pending)
 	return c, nil
+}
+
+// judge decides whether a request is a handshake that is accepted, and with what.
+func (o *AcceptOptions) judge(r *http.Request) (wire.Response, *wire.Refusal) {
+	up, refusal := parse(r)
+	if refusal == nil {
+		refusal = o.checkOrigin(up.Origin, r.Host)
+	}
+	if refusal != nil {
+		return wire.Response{}, refusal
+	}
+	return wire.Response{
+		Key:      up.Key,
+		Protocol: chooseProtocol(up.Protocols, o.Subprotocols),
+		Deflate:  o.Compression.accept(up.Extensions),
+		Header:   o.Header,
+	}, nil
+}
+
+// parse reads a handshake, over whatever HTTP it came.
+func parse(r *http.Request) (wire.Upgrade, *wire.Refusal) {
+	if connect.Is(r) {
+		return wire.ParseConnect(r.Method, r.Host, r.Header)
+	}
+	return wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+}
+
+// refuse answers what is no handshake.
+func refuse(w http.ResponseWriter, refusal *wire.Refusal) {
+	maps.Copy(w.Header(), refusal.Header)
+	http.Error(w, refusal.Message, refusal.Status)
+}
+
+// take answers a handshake and returns the connection, with what was received behind the
+// request; or answers that this is not possible.
+func take(w http.ResponseWriter, r *http.Request, response wire.Response) (nc net.Conn, pending []byte, err error) {
+	if connect.Is(r) {
+		stream, err := connect.Accept(w, r, response.ConnectHeader())
+		if err == nil {
+			return stream, nil, nil
+		}
+		if errors.Is(err, http.ErrNotSupported) {
+			http.Error(w, "this server cannot take over the stream", http.StatusInternalServerError)
+		}
+		return nil, nil, err
+	}
+	nc, pending, err = hijack(w)
+	if err != nil {
+		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
+		return nil, nil, err
+	}
+	if err := respond(nc, response.AppendTo(nil)); err != nil {
+		return nil, nil, errors.Join(err, nc.Close())
+	}
+	return nc, pending, nil
 }
 
 // checkOrigin decides whether a page of this origin may connect. Programs send none.

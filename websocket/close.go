@@ -9,7 +9,7 @@ import (
 )
 
 // Close ends the connection properly (RFC 6455 §7.1.2): it sends a close frame, waits
-// up to 5 s each for its turn to write, and for the peer's close frame, up to 1 s for the
+// up to 5 s each for its turn to write, behind what is pending, and for the peer's close frame, up to 1 s for the
 // peer to end the network connection, and closes it. Messages that come meanwhile are dropped, or go to a Read that is
 // running. The reason is cut to 123 bytes; [CloseNoStatus] sends neither code nor reason.
 //
@@ -21,7 +21,10 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 		return fmt.Errorf("websocket: close: code %d must not be sent (RFC 6455 §7.4)", code)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	err := c.sendClose(ctx, code, reason)
+	err := c.sendAll(ctx, true)
+	if err == nil {
+		err = c.sendClose(ctx, code, reason)
+	}
 	cancel()
 	if err == nil {
 		err = c.awaitClose()

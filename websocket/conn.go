@@ -48,6 +48,7 @@ type Conn struct {
 	closed      chan struct{} // closed when err is set
 	deflate     *compression  // nil without; in it the two windows are the reader's and the writer's
 	alive       *keepAlive    // nil without
+	queue       *queue        // nil without
 
 	// Held while reading (capacity 1), then the reader's. Channels instead of mutexes,
 	// so that waiting for one ends with a context.

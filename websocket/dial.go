@@ -33,8 +33,7 @@ type DialOptions struct {
 	// TLS is used for wss; nil means the system's roots and the name in the URL.
 	TLS *tls.Config
 	// NetDial opens the network connection; nil is that of a net.Dialer. Here a program
-	// chooses its own address, or a Unix socket. It is used instead of an http.Client, so
-	// that deadlines reach the connection.
+	// chooses its own address, or a Unix socket.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Proxy returns the proxy for a request, nil for none. Its URL's scheme is http or https
 	// (a tunnel by CONNECT), socks5 or socks5h (the proxy resolves the name, with both); a
@@ -45,10 +44,29 @@ type DialOptions struct {
 	// MaxRedirects is how many redirects are followed; 0 refuses all. None is followed from
 	// wss to ws; to another host Authorization, Cookie and the URL's user are not sent.
 	MaxRedirects int
+	// HTTPClient sends the handshake; nil is none: Dial does it itself. Of its fields
+	// Transport opens the connection, with its own TLS, dialing and proxies, so that TLS,
+	// NetDial and Proxy here must be nil; Jar gives and takes cookies; Timeout bounds the
+	// handshake alone; CheckRedirect is asked before each redirect that MaxRedirects allows,
+	// and its errors refuse it. A Transport must answer status 101 with a body that is an
+	// io.Writer, as http.Transport does; one that does not report the network connection
+	// to httptrace costs a goroutine for each Read that waits.
+	HTTPClient *http.Client
+	// HTTP2 makes the connection a stream of an HTTP/2 connection (RFC 8441). The error has
+	// [ErrNoHTTP2] when the server does not allow that. For ws the server must speak HTTP/2
+	// without TLS, as http.Server does when its Protocols say so.
+	//
+	// Without HTTPClient each Dial opens a network connection. With it the Transport is to
+	// be an http.Transport, or another that reports to httptrace and does not copy the
+	// request; it must speak HTTP/2 with the server, for ws nothing else, and as many
+	// WebSockets and requests share a network connection as the server allows.
+	HTTP2 bool
 	// Compression of messages, where the server agrees; none by default.
 	Compression Compression
 	// KeepAlive finds servers that have vanished; off by default.
 	KeepAlive KeepAlive
+	// Pending lets messages wait to be sent; none do by default.
+	Pending Pending
 }
 
 // Dial connects to a WebSocket server. The URL's scheme is ws or wss, or http or https
@@ -63,21 +81,57 @@ func Dial(ctx context.Context, rawURL string, opts *DialOptions) (*Conn, *http.R
 		opts = &DialOptions{}
 	}
 	target, err := parseTarget(rawURL)
+	if err == nil {
+		err = opts.check()
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("websocket: dial: %w", err)
 	}
-	header := opts.Header
+	d := dialing{target: target, opts: opts, header: opts.Header}
 	for followed := 0; ; followed++ {
-		c, response, err := target.dial(ctx, opts, header)
+		c, response, err := d.try(ctx)
 		if err == nil || response == nil || followed >= opts.MaxRedirects || !redirects(response) {
 			return c, response, err
 		}
-		next, allowed, err := target.follow(response, header)
-		if err != nil {
-			return nil, response, &HandshakeError{response, fmt.Errorf("websocket: dial %s: %w", target.address, err)}
+		from := d.target.address
+		if err := d.follow(response); err != nil {
+			return nil, response, &HandshakeError{response, fmt.Errorf("websocket: dial %s: %w", from, err)}
 		}
-		target, header = next, allowed
 	}
+}
+
+// dialing is a call of Dial on its way through redirects.
+type dialing struct {
+	target target
+	opts   *DialOptions
+	header http.Header     // what may be sent to the target
+	next   *attempt        // to be made by an http.Client; nil unless there is one
+	via    []*http.Request // those it has sent
+}
+
+// try connects to the target.
+func (d *dialing) try(ctx context.Context) (*Conn, *http.Response, error) {
+	if !d.opts.byHTTP() {
+		return d.target.dial(ctx, d.opts, d.header)
+	}
+	if d.next == nil {
+		d.next = newAttempt(d.target, d.opts, d.header)
+	}
+	return d.next.run(ctx)
+}
+
+// follow turns to where a redirect leads, if the program allows it.
+func (d *dialing) follow(response *http.Response) error {
+	var err error
+	if d.target, d.header, err = d.target.follow(response, d.header); err != nil || d.next == nil {
+		return err
+	}
+	d.via = append(d.via, d.next.http)
+	d.next = newAttempt(d.target, d.opts, d.header)
+	if client := d.opts.HTTPClient; client != nil && client.CheckRedirect != nil {
+		return client.CheckRedirect(d.next.http, d.via)
+	}
+	return nil
 }
 
 // dial connects to one address, and sends header with the request.
@@ -195,6 +249,7 @@ func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions, h
 	c := newConn(nc, wire.Client, answer.Protocol, slices.Clone(pending))
 	c.compress(answer.Deflate, opts.Compression)
 	c.keepAlive(opts.KeepAlive)
+	c.limitPending(opts.Pending)
 	return c, response, nil
 }
 

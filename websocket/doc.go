@@ -22,7 +22,8 @@
 // [Conn.NextWriter] streams of any size. A message for many connections is a
 // [PreparedMessage]: checked, compressed and framed once. [Compression] says whether and
 // from which size on messages are compressed, [KeepAlive] finds peers that have vanished;
-// both are off by default. Dial passes the proxies of the environment.
+// both are off by default. Dial passes the proxies of the environment. With [Pending]
+// Write does not wait for a slow peer, within a bound.
 //
 // A Conn starts no goroutine: frames are read by whoever calls [Conn.Read]. So a
 // program must keep reading, also when it expects no messages: pings are answered,
@@ -36,5 +37,11 @@
 // Received messages may have at most [DefaultReadLimit] bytes until
 // [Conn.SetReadLimit] says otherwise. Text is checked to be UTF-8 in both directions.
 //
-// Left out are HTTP/2 and other extensions than permessage-deflate.
+// Over HTTP/2 (RFC 8441) a connection is a stream, of which many share one network
+// connection: [DialOptions].HTTP2 on a client; on a server nothing but the import of
+// package hocket.dev/websocket/http2, without which net/http does not allow it. There, and
+// where an http.Client without httptrace has dialed, a Read that waits costs a goroutine
+// and 4 KiB more.
+//
+// Left out are HTTP/3 and other extensions than permessage-deflate.
 package websocket

@@ -64,7 +64,7 @@ func (s *Server) upgrade(p *listen.Pending, r *http.Request) bool {
 	if s.closing.Load() {
 		return false
 	}
-	response, refusal := s.judge(r)
+	response, refusal := s.opts.judge(r)
 	if refusal != nil {
 		return false
 	}

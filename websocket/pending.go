@@ -2,13 +2,13 @@ package websocket
 
 import "errors"
 
-// PendingPolicy says what becomes of a message for a socket to which as many bytes are
-// pending as may be.
+// PendingPolicy says what becomes of a message for a [Socket] or [Conn] to which as many
+// bytes are pending as may be.
 type PendingPolicy uint8
 
 const (
 	// PendingWait refuses the message with [ErrPendingFull] and calls Handler.Writable when
-	// there is room again.
+	// there is room again. On a Conn, Write waits for room.
 	PendingWait PendingPolicy = iota
 	// PendingDrop refuses the message with [ErrPendingFull], and that is all: the program
 	// counts or forgets it.
@@ -29,6 +29,6 @@ func (p PendingPolicy) String() string {
 	return "close"
 }
 
-// ErrPendingFull is the error of a write to a socket to which as many bytes are pending
-// as may be. The message was not taken.
+// ErrPendingFull is the error of a write to a [Socket] or [Conn] to which as many bytes are
+// pending as may be. The message was not taken.
 var ErrPendingFull = errors.New("websocket: write: too many bytes are pending")

@@ -43,6 +43,14 @@ func NewPreparedMessage(typ MessageType, p []byte) (*PreparedMessage, error) {
 
 // WritePrepared is [Conn.Write] for a prepared message.
 func (c *Conn) WritePrepared(ctx context.Context, m *PreparedMessage) error {
+	if c.queue != nil {
+		return c.enqueue(ctx, queued{prepared: m})
+	}
+	return c.sendPrepared(ctx, m)
+}
+
+// sendPrepared is sendMessage for a prepared message.
+func (c *Conn) sendPrepared(ctx context.Context, m *PreparedMessage) error {
 	var key preparedKey
 	if c.deflate.wants(len(m.payload)) {
 		key = preparedKey{c.deflate.send.WindowBits, c.deflate.send.Level}

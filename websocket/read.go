@@ -144,6 +144,7 @@ func (c *Conn) fail(broken error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	var rule *wire.Error
+	c.queue.abandon()
 	if errors.As(broken, &rule) {
 		_ = c.sendClose(ctx, rule.Code, rule.Rule) // the peer's breach is the error to report
 	}
@@ -175,6 +176,7 @@ func (c *Conn) answerClose(ev wire.Event) error {
 	received := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
+	c.queue.abandon()
 	_ = c.sendClose(ctx, ev.Code, "") // §5.5.1: echo the code received; a peer that is gone needs none
 	err := c.over(received)
 	if c.role == wire.Client {

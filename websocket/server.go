@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	"hocket.dev/internal/connect"
 	"hocket.dev/internal/loop"
 	"hocket.dev/wire"
 )
@@ -45,7 +45,8 @@ type ServerOptions struct {
 	// AcceptOptions are those of [Accept]. There are at most 255 subprotocols; the times of
 	// KeepAlive are rounded to whole seconds, 255 at most, and its first ping comes earlier,
 	// so that those of many sockets are spread; context takeover, which costs memory for
-	// each connection, is not agreed upon: [CompressionTakeover] is [CompressionOn].
+	// each connection, is not agreed upon: [CompressionTakeover] is [CompressionOn]. Pending is
+	// not used: MaxPendingBytes and PendingPolicy are.
 	AcceptOptions
 	// Loops is the number of event loops; 0 is max(1, GOMAXPROCS-1). A program with
 	// nothing else to do wants GOMAXPROCS to be one more than there are cores, since a
@@ -76,7 +77,8 @@ const defaultPendingBytes = 1 << 20
 // bytes, without goroutine or buffer. It is an http.Handler that takes the connection
 // of each handshake over from the HTTP server. A connection that is no *net.TCPConn or
 // *net.UnixConn, nor under TLS behind Server.ListenerTLS, is served by a goroutine of its
-// own behind the same interface.
+// own behind the same interface; a stream of HTTP/2 (RFC 8441) by two, its handler's and
+// one that reads.
 //
 // What a handler writes during a turn of its loop goes out at the turn's end, by one
 // system call for each socket: a batch of pipelined requests is answered at once.
@@ -150,7 +152,8 @@ func ticks(d time.Duration) uint8 {
 }
 
 // ServeHTTP answers a handshake, as [Accept] does, and returns as soon as the connection
-// belongs to a loop.
+// belongs to a loop; over HTTP/2, where the connection is a stream that ends with the
+// handler, when the connection has ended.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Shutdown sets closing first and counts second; here it is the other way round, so that none is answered and then missed.
 	s.arriving.Add(1)
@@ -160,39 +163,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server shuts down", http.StatusServiceUnavailable)
 		return
 	}
-	response, refusal := s.judge(r)
+	response, refusal := s.opts.judge(r)
 	if refusal != nil {
-		maps.Copy(w.Header(), refusal.Header)
-		http.Error(w, refusal.Message, refusal.Status)
+		refuse(w, refusal)
 		return
 	}
-	nc, early, err := hijack(w)
+	nc, early, err := take(w, r, response)
 	if err != nil {
-		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
-		return
+		return // it was answered, or the client has gone
 	}
-	if err := respond(nc, response.AppendTo(nil)); err != nil {
-		_ = nc.Close() // the client has gone
-		return
+	stream, ok := nc.(*connect.Conn)
+	if ok {
+		stream.ReadDirectly()
 	}
 	s.attach(nc, r, response, early)
-}
-
-// judge decides whether a request is a handshake that is accepted, and with what.
-func (s *Server) judge(r *http.Request) (wire.Response, *wire.Refusal) {
-	up, refusal := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
-	if refusal == nil {
-		refusal = s.opts.checkOrigin(up.Origin, r.Host)
+	if ok {
+		stream.Wait()
 	}
-	if refusal != nil {
-		return wire.Response{}, refusal
-	}
-	return wire.Response{
-		Key:      up.Key,
-		Protocol: chooseProtocol(up.Protocols, s.opts.Subprotocols),
-		Deflate:  s.opts.Compression.accept(up.Extensions),
-		Header:   s.opts.Header,
-	}, nil
 }
 
 // attach gives a connection whose handshake is done to the loop with the fewest. early is

@@ -24,14 +24,27 @@ var frames = sync.Pool{New: func() any { return new([frameBytes]byte) }}
 // part of the frame may be out and the connection is over. The errors are ctx's cause,
 // [ErrNotUTF8], a [*CloseError] when the connection was lost or the peer has closed, and
 // net.ErrClosed after Close or CloseNow.
+//
+// With [Pending] it takes a copy of the message and returns; messages go out in the order in
+// which they were taken, and what keeps one from going out is the error of the next call.
+// While too much is pending it waits for room until ctx ends, or the error is
+// [ErrPendingFull].
 func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
 	if err := checkMessage(typ, p); err != nil {
 		return err
 	}
-	if c.deflate.wants(len(p)) {
-		return c.sendCompressed(ctx, wire.Opcode(typ), p)
+	if c.queue != nil {
+		return c.enqueue(ctx, queued{op: wire.Opcode(typ), payload: p})
 	}
-	return c.send(ctx, frame{op: wire.Opcode(typ), last: true}, p)
+	return c.sendMessage(ctx, wire.Opcode(typ), p)
+}
+
+// sendMessage sends one message and waits until the network has taken it.
+func (c *Conn) sendMessage(ctx context.Context, op wire.Opcode, p []byte) error {
+	if c.deflate.wants(len(p)) {
+		return c.sendCompressed(ctx, op, p)
+	}
+	return c.send(ctx, frame{op: op, last: true}, p)
 }
 
 // sendCompressed is send for a message that is to be compressed.

@@ -14,9 +14,13 @@ const streamBytes = 4096
 // NextWriter begins a message that is written as a stream, so that a large one need not be
 // held whole. It waits for its turn; from then until Close no other message can be sent on
 // the connection, but pings, pongs and close frames can. ctx bounds the whole message: when
-// it ends once a part of it has been sent, the connection is over.
+// it ends once a part of it has been sent, the connection is over. With [Pending] it comes
+// behind what Write has taken before, and what Write takes meanwhile comes behind it.
 func (c *Conn) NextWriter(ctx context.Context, typ MessageType) (*MessageWriter, error) {
 	if err := checkMessage(typ, nil); err != nil {
+		return nil, err
+	}
+	if err := c.sendAll(ctx, false); err != nil {
 		return nil, err
 	}
 	if err := c.acquireMessage(ctx); err != nil {

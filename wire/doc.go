@@ -13,7 +13,8 @@
 //   - [AppendFrame], [AppendMaskedFrame], [AppendClose] and [AppendHeader] write
 //     frames.
 //   - [ParseUpgrade] and [Response] decide and answer the opening handshake on a
-//     server, [Request] makes it and checks the answer on a client.
+//     server, [Request] makes it and checks the answer on a client; over HTTP/2
+//     [ParseConnect] and the methods for Connect do (RFC 8441).
 //   - [AcceptDeflate] and Request.Deflate negotiate permessage-deflate, other
 //     extensions are declined; [AppendDeflated] compresses a message once for many
 //     receivers, an [Inflater] undoes compression within a limit.

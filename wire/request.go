@@ -41,14 +41,19 @@ func AppendRequest(dst []byte, r Request) []byte {
 		dst = appendLine(dst, "Sec-WebSocket-Protocol", p)
 	}
 	if len(r.Deflate) > 0 {
-		offers := r.Deflate[0].String()
-		for _, d := range r.Deflate[1:] {
-			offers += ", " + d.String()
-		}
-		dst = appendLine(dst, "Sec-WebSocket-Extensions", offers)
+		dst = appendLine(dst, "Sec-WebSocket-Extensions", r.offers())
 	}
 	dst = appendExtra(dst, r.Header)
 	return append(dst, "\r\n"...)
+}
+
+// offers returns the value of Sec-WebSocket-Extensions. There is an offer.
+func (r Request) offers() string {
+	offers := r.Deflate[0].String()
+	for _, d := range r.Deflate[1:] {
+		offers += ", " + d.String()
+	}
+	return offers
 }
 
 // Answer is what a server chose in its response.
@@ -80,6 +85,11 @@ func (r Request) Check(status int, header map[string][]string) (Answer, error) {
 	if accept := header[keyAccept]; len(accept) != 1 || trim(accept[0]) != AcceptKey(r.Key) {
 		return Answer{}, errors.New("websocket handshake: Sec-WebSocket-Accept does not answer the key sent")
 	}
+	return r.checkChoice(header)
+}
+
+// checkChoice judges what a server chose of r's offers.
+func (r Request) checkChoice(header header) (Answer, error) {
 	deflate, err := r.checkExtensions(header[keyExtensions])
 	if err != nil {
 		return Answer{}, fmt.Errorf("websocket handshake: %w", err)

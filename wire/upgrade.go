@@ -24,7 +24,7 @@ const version = "13"
 // Upgrade is a well-formed opening handshake (§4.2.1). Whether its origin may
 // connect and which subprotocol is chosen is the server's decision.
 type Upgrade struct {
-	Key        string      // Sec-WebSocket-Key, for [AppendResponse]
+	Key        string      // Sec-WebSocket-Key, for [AppendResponse]; "" from [ParseConnect]
 	Protocols  []string    // subprotocols offered, the client's favourite first
 	Extensions []Extension // extensions offered, the client's favourite first; see [AcceptDeflate]
 	Origin     string      // of the page in a browser; "" from programs
@@ -36,7 +36,8 @@ type Refusal struct {
 	Status int // HTTP status
 	// Reason is a stable label for metrics: "not_get", "http_version", "no_host",
 	// "no_upgrade", "no_connection", "bad_version", "no_key", "bad_key",
-	// "bad_protocol" or "bad_extension".
+	// "bad_protocol" or "bad_extension"; over HTTP/2 also "not_connect", "not_websocket" or
+	// "connection_header".
 	Reason  string
 	Message string              // what was wrong and what would be right, for a person
 	Header  map[string][]string // to be sent with it, canonical keys; nil for none
@@ -51,7 +52,7 @@ func (r *Refusal) Error() string {
 // of header are canonical, as in http.Header, which can be passed as it is; host is
 // the request's Host. The request is refused with 405 when it is no GET, with 426
 // when it asks for no WebSocket or another version, with 505 when it came over
-// HTTP/2 or later, and with 400 when it is broken.
+// HTTP/2 or later, where [ParseConnect] is to be asked, and with 400 when it is broken.
 func ParseUpgrade(method string, protoMajor, protoMinor int, host string, header map[string][]string) (Upgrade, *Refusal) {
 	if method != "GET" {
 		return Upgrade{}, &Refusal{
@@ -68,10 +69,14 @@ func ParseUpgrade(method string, protoMajor, protoMinor int, host string, header
 	if refusal := checkHeaders(header); refusal != nil {
 		return Upgrade{}, refusal
 	}
-	u := Upgrade{
-		Key:       trim(header[keyKey][0]),
-		Protocols: listItems(header[keyProtocol]),
-	}
+	u, refusal := readOffers(header)
+	u.Key = trim(header[keyKey][0])
+	return u, refusal
+}
+
+// readOffers reads what a handshake says beside being one, over whatever HTTP it came.
+func readOffers(header header) (Upgrade, *Refusal) {
+	u := Upgrade{Protocols: listItems(header[keyProtocol])}
 	var err error
 	if u.Extensions, err = ParseExtensions(header[keyExtensions]); err != nil {
 		return Upgrade{}, &Refusal{400, "bad_extension", "Sec-WebSocket-Extensions: " + err.Error(), nil}
@@ -93,7 +98,8 @@ func ParseUpgrade(method string, protoMajor, protoMinor int, host string, header
 func checkVersion(major, minor int) *Refusal {
 	switch {
 	case major > 1:
-		return &Refusal{505, "http_version", fmt.Sprintf("a WebSocket handshake here needs HTTP/1.1, the request came over HTTP/%d", major), nil}
+		return &Refusal{505, "http_version", fmt.Sprintf("a WebSocket handshake by GET needs HTTP/1.1, the request came over HTTP/%d, "+
+			"where it is an extended CONNECT (RFC 8441)", major), nil}
 	case major < 1 || minor < 1:
 		return &Refusal{400, "http_version", fmt.Sprintf("a WebSocket handshake needs HTTP/1.1, the request came over HTTP/%d.%d; "+
 			"a proxy in between may speak HTTP/1.0 to the server", major, minor), nil}

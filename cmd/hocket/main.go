@@ -21,6 +21,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"hocket.dev"
+	_ "hocket.dev/websocket/http2" // net/http allows WebSockets over HTTP/2
 )
 
 // The exit codes.

@@ -41,15 +41,17 @@ var floors = map[string]floor{
 	"internal/jsonval": ground,
 	"internal/sys":     ground,
 
+	"internal/connect":     contracts,
 	"internal/loop":        contracts,
 	"internal/loop/listen": contracts,
 	"broker":               contracts,
 	"broker/brokertest":    contracts,
 
-	"websocket":    machines,
-	"broker/nats":  machines,
-	"broker/redis": machines,
-	"internal/hub": machines,
+	"websocket":       machines,
+	"websocket/http2": machines,
+	"broker/nats":     machines,
+	"broker/redis":    machines,
+	"internal/hub":    machines,
 
 	"dialect": languages,
 

@@ -78,6 +78,7 @@ func TestCodeRules(t *testing.T) {
 		{"a function that just fits", checkFunctionLength, "p/p.go", strings.Replace(long, "\tg()\n", "", 1), nil},
 		{"package util", checkNames, "p/p.go", "package util", []string{"package util"}},
 		{"func init", checkNames, "p/p.go", "package p\nfunc init() {}", []string{"func init"}},
+		{"func init where it must be", checkNames, early, "package http2\nfunc init() {}", nil},
 		{"method init", checkNames, "p/p.go", "package p\ntype t int\nfunc (t) init() {}", nil},
 		{"go in a pure package", checkPure, "wire/w.go", "package wire\nfunc f() { go f() }", []string{"wire/w.go:2:", "go statement"}},
 		{"go in a test of it", checkPure, "wire/w_test.go", "package wire\nfunc f() { go f() }", nil},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/connect"
 	"hocket.dev/internal/loop"
 	"hocket.dev/internal/loop/listen"
 	"hocket.dev/internal/session"
@@ -124,14 +125,18 @@ type refusal struct {
 	header  map[string][]string
 }
 
-// ServeHTTP answers a handshake. It returns as soon as the connection belongs to a loop.
+// ServeHTTP answers a handshake. It returns as soon as the connection belongs to a loop, over HTTP/2 when it has ended.
 func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v, no := t.judge(r)
 	if no != nil {
 		t.refuse(w, no)
 		return
 	}
-	t.take(w, v)
+	if connect.Is(r) {
+		t.takeStream(w, r, v)
+	} else {
+		t.take(w, v)
+	}
 }
 
 // Upgrade answers a handshake on the loop of p, for a listener that has read it without net/http. It returns false where
@@ -152,7 +157,7 @@ func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
 
 // judge decides about a handshake.
 func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
-	up, refused := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+	up, refused := parse(r)
 	if refused != nil {
 		return verdict{}, &refusal{refused.Status, refused.Reason, dialect.BadHandshake, refused.Message, refused.Header}
 	}

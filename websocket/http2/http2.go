@@ -1,0 +1,41 @@
+// Package http2 lets net/http's server accept WebSockets over HTTP/2 (RFC 8441). It is
+// imported for that alone:
+//
+//	import _ "hocket.dev/websocket/http2"
+//
+// In Go 1.26 the server allows extended CONNECT only where the environment says
+// GODEBUG=http2xconnect=1 when the process starts: net/http reads the variable in its
+// initialization, so neither a //go:debug line nor os.Setenv in a program can say it. This
+// package adds the setting to the variable of its own process, and is initialized before
+// net/http because its import path comes first and it needs nothing that net/http does
+// not (Go specification, "Package initialization"). Where the variable already names
+// http2xconnect, it is left alone. Processes that are started inherit it.
+//
+// Only servers need it. Once on, browsers use it for every WebSocket to a server with which
+// they have an HTTP/2 connection, so all of the program's WebSocket handlers must be ones
+// that know it, as those of this module do.
+//
+// Two settings of http.Server.HTTP2 matter to WebSockets. MaxReceiveBufferPerStream is as
+// large as MaxReceiveBufferPerConnection, 1 MiB, unless the program says otherwise: then
+// one WebSocket that the program does not read holds up all others of the connection; with
+// 64 KiB it takes 16 of them. And WriteByteTimeout or SendPingTimeout is what frees a
+// handler that writes to a peer whose network has gone: no context reaches such a write,
+// because the reset of the stream would have to be written behind it.
+package http2
+
+import (
+	"os"
+	"strings"
+)
+
+// There is no other moment: see the package's page.
+func init() {
+	value := os.Getenv("GODEBUG")
+	if strings.Contains(value, "http2xconnect=") {
+		return
+	}
+	if value != "" {
+		value += ","
+	}
+	_ = os.Setenv("GODEBUG", value+"http2xconnect=1") // fails only for malformed names
+}

@@ -75,7 +75,7 @@ func eachWay(t *testing.T, h Handler, opts ServerOptions, test func(t *testing.T
 }
 
 // newServer starts a server with one loop.
-func newServer(t *testing.T, h Handler, opts ServerOptions) *Server {
+func newServer(t testing.TB, h Handler, opts ServerOptions) *Server {
 	t.Helper()
 	if opts.Loops == 0 {
 		opts.Loops = 1

@@ -53,7 +53,7 @@ func clientTLS() *tls.Config {
 }
 
 // listenTLS serves h under TLS behind the listener of s and returns its wss URL.
-func (s *Server) listenTLS(t *testing.T, h http.Handler) string {
+func (s *Server) listenTLS(t testing.TB, h http.Handler) string {
 	t.Helper()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

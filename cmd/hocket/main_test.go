@@ -76,7 +76,7 @@ func (n *node) ws() string { return "ws://" + n.http + "/v1/ws" }
 
 const sigterm = syscall.SIGTERM
 
-var listening = regexp.MustCompile(`ws://(\S+)/v1/ws`)
+var listening = regexp.MustCompile(`wss?://(\S+)/v1/ws`)
 
 // start starts a server on a port of its own and waits until it says where it is.
 func start(t *testing.T, cmd *exec.Cmd) *node {

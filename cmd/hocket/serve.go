@@ -23,10 +23,12 @@ import (
 
 // serveCmd runs a server until it is told to stop.
 type serveCmd struct {
-	Listen string `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
-	Config string `placeholder:"FILE" help:"Configuration in YAML; docs/configuration.md describes it."`
-	Dev    bool   `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
-	Log    string `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
+	Listen  string `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
+	Config  string `placeholder:"FILE" help:"Configuration in YAML; docs/configuration.md describes it."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM: serves https and wss. A renewed one is taken up without a restart."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The private key of the certificate, in PEM."`
+	Dev     bool   `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
+	Log     string `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
 }
 
 // Help is the second part of `hocket serve --help`.
@@ -42,6 +44,7 @@ Environment:
 Examples:
   hocket serve --dev
   hocket serve --dev --listen localhost:9000
+  hocket serve --listen :443 --tls-cert fullchain.pem --tls-key privkey.pem --config hocket.yaml
   HOCKET_API_KEYS=k1,k2 hocket serve --listen :8000 --config hocket.yaml`
 }
 
@@ -52,6 +55,12 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	log := slog.New(handler(c.Log, std.err))
+	var cert *certificate
+	if set.tls != (config.TLS{}) {
+		if cert, err = loadCertificate(set.tls.Cert, set.tls.Key, log); err != nil {
+			return &usageError{err}
+		}
+	}
 	allowProcessors()
 	set.hocket.Log = log
 	srv, err := hocket.New(set.hocket)
@@ -67,7 +76,12 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	announce(log, set)
-	own := srv.Listener(listener, admit(set))
+	var own net.Listener
+	if cert != nil {
+		own = srv.ListenerTLS(listener, cert.config())
+	} else {
+		own = srv.Listener(listener, admit(set))
+	}
 	set.listen = listener.Addr().String()
 	greet(std.out, set)
 	return serve(ctx, own, srv, routes(srv, set), set)
@@ -76,6 +90,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 // settings are what a server is started with.
 type settings struct {
 	listen string
+	tls    config.TLS // zero without
 	dev    bool
 	hocket hocket.Config
 }
@@ -92,6 +107,10 @@ func (c *serveCmd) settings() (*settings, error) {
 		}
 	}
 	set := &settings{listen: cmp.Or(c.Listen, file.Listen), dev: c.Dev, hocket: file.Hocket()}
+	set.tls = config.TLS{Cert: cmp.Or(c.TLSCert, file.TLS.Cert), Key: cmp.Or(c.TLSKey, file.TLS.Key)}
+	if (set.tls.Cert == "") != (set.tls.Key == "") {
+		return nil, usagef("a certificate and its key belong together: give both --tls-cert and --tls-key")
+	}
 	if c.Dev {
 		if !isLoopback(set.listen) {
 			return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", set.listen)
@@ -182,12 +201,16 @@ func greet(w io.Writer, set *settings) {
 	} else if len(set.hocket.APIKeys) == 0 {
 		key = "closed: no API key is set"
 	}
+	secure := ""
+	if set.tls != (config.TLS{}) {
+		secure = "s"
+	}
 	fmt.Fprintf(w, "Hocket %s is running.\n\n", hocket.Version)
 	if set.dev || set.hocket.Anonymous {
-		fmt.Fprintf(w, "  Page       http://%s/\n", at)
+		fmt.Fprintf(w, "  Page       http%s://%s/\n", secure, at)
 	}
-	fmt.Fprintf(w, "  WebSocket  ws://%s/v1/ws\n", at)
-	fmt.Fprintf(w, "  API        http://%s/api/v1/  (%s)\n\n", at, key)
+	fmt.Fprintf(w, "  WebSocket  ws%s://%s/v1/ws\n", secure, at)
+	fmt.Fprintf(w, "  API        http%s://%s/api/v1/  (%s)\n\n", secure, at, key)
 	fmt.Fprintf(w, "Stop it with Ctrl+C.\n")
 }
 

@@ -14,6 +14,7 @@ import (
 // number; `secret` keeps the value out of errors.
 type File struct {
 	Listen    string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
+	TLS       TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
 	Anonymous bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
 	Origins   []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside those of the server's own address. \"http://localhost:*\" admits every port, \"*\" all origins."`
 	APIKeys   []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
@@ -34,6 +35,12 @@ type File struct {
 	Limits   Limits    `name:"limits" doc:"What one session may hold and ask."`
 
 	at *lines
+}
+
+// TLS names the files of a certificate. They are read again when they have changed.
+type TLS struct {
+	Cert string `name:"cert" doc:"The file of the certificate, with those between it and its authority behind it, in PEM. It and the key are read again when they change, so a renewed certificate needs no restart."`
+	Key  string `name:"key" doc:"The file of the certificate's private key, in PEM."`
 }
 
 // A Channel is the rule of the channels that its pattern matches.

@@ -112,6 +112,12 @@ func (f *File) check() error {
 	if _, _, err := net.SplitHostPort(f.Listen); err != nil {
 		return f.fail("listen", "%q is no address: write it like 127.0.0.1:8000 or :8000", f.Listen)
 	}
+	switch {
+	case f.TLS.Cert != "" && f.TLS.Key == "":
+		return f.fail("tls.cert", "is a certificate without its key: name that too, as tls.key")
+	case f.TLS.Cert == "" && f.TLS.Key != "":
+		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
+	}
 	for i, origin := range f.Origins {
 		if !isOrigin(origin) {
 			return f.fail(fmt.Sprintf("origins[%d]", i), "%q is no origin: write it like https://app.example.com, without a path", origin)

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// lookEvery is how often handshakes look for a renewed certificate, at most.
+const lookEvery = time.Second
+
+// A certificate is a pair of files that may be renewed while the server runs: handshakes look whether they have changed. A
+// renewed pair that cannot be used is reported, and the one before it served on.
+type certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	now               func() time.Time
+
+	mu     sync.Mutex
+	pair   *tls.Certificate // guarded by mu, with all below
+	seen   [2]os.FileInfo   // the files as they were when they were read last, with success or not; nil for none
+	lookAt time.Time        // when the next handshake looks
+}
+
+// loadCertificate reads a pair of files. The error is one sentence.
+func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, now: time.Now}
+	c.lookAt = c.now().Add(lookEvery)
+	c.seen = c.files()
+	var err error
+	c.pair, err = c.read()
+	return c, err
+}
+
+// config is for a listener.
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+}
+
+// get implements tls.Config.GetCertificate.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.now(); !now.Before(c.lookAt) {
+		c.lookAt = now.Add(lookEvery)
+		c.look()
+	}
+	return c.pair, nil
+}
+
+// look reads the files when they have changed. mu is held.
+func (c *certificate) look() {
+	files := c.files()
+	if same(files[0], c.seen[0]) && same(files[1], c.seen[1]) {
+		return
+	}
+	c.seen = files
+	pair, err := c.read()
+	if err != nil {
+		c.log.Warn("the renewed certificate cannot be used; the one before it stays", "error", err)
+		return
+	}
+	c.pair = pair
+	c.log.Info("the certificate was renewed", "expires", pair.Leaf.NotAfter)
+}
+
+// files describes both; what cannot be looked at is nil, and reading it says why.
+func (c *certificate) files() (f [2]os.FileInfo) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(name); err == nil {
+			f[i] = info
+		}
+	}
+	return f
+}
+
+// same reports whether a file was neither written nor replaced.
+func same(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+func (c *certificate) read() (*tls.Certificate, error) {
+	certPEM, err := readPEM("certificate", c.certFile)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := readPEM("key", c.keyFile)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate %s and the key %s cannot be used: %w", c.certFile, c.keyFile, err)
+	}
+	return &pair, nil
+}
+
+func readPEM(what, name string) ([]byte, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return nil, fmt.Errorf("the %s %s cannot be read: %w", what, name, err)
+	}
+	return b, nil
+}

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,20 +16,26 @@ import (
 type proxied struct {
 	*errands
 	*testproc.Proxy
+	http2 *tls.Config // to speak HTTP/2 to the proxy with; nil for HTTP/1.1
 }
 
 func startProxied(t *testing.T, program, way string, silence int, opts AcceptOptions) *proxied {
 	t.Helper()
 	e := startErrands(t, way, opts)
-	return &proxied{e, testproc.DocumentedProxies[program](t, "../docs/proxies.md", strings.TrimPrefix(e.url, "ws://"), silence)}
+	return &proxied{errands: e, Proxy: testproc.DocumentedProxies[program](t, "../docs/proxies.md", strings.TrimPrefix(e.url, "ws://"), silence)}
 }
 
 // dial connects as a page of the site would, so that the proxy has to keep the Host.
 func (p *proxied) dial(t *testing.T, mode CompressionMode) *Conn {
 	t.Helper()
-	c := dial(t, "ws://site.test:8443/", &DialOptions{
+	url := "ws://site.test:8443/"
+	if p.http2 != nil {
+		url = "wss://site.test:8443/"
+	}
+	c := dial(t, url, &DialOptions{
 		NetDial: p.Proxy.Dial, Compression: Compression{Mode: mode, Threshold: 1},
-		Header: http.Header{"Origin": {"http://site.test:8443"}},
+		Header: http.Header{"Origin": {"http" + strings.TrimPrefix(strings.TrimSuffix(url, "/"), "ws")}},
+		TLS:    p.http2, HTTP2: p.http2 != nil,
 	})
 	c.SetReadLimit(errandBytes)
 	if compressed := c.deflate != nil; compressed != (mode != CompressionOff) {
@@ -59,15 +66,20 @@ func TestThroughProxies(t *testing.T) {
 	eachProxy(t, func(t *testing.T, program, way string) {
 		compression := Compression{Mode: CompressionTakeover, Threshold: 1}
 		p := startProxied(t, program, way, 60, AcceptOptions{Compression: compression})
-		for _, mode := range []CompressionMode{CompressionOff, CompressionOn, CompressionTakeover} {
-			t.Run(fmt.Sprintf("mode %d", mode), func(t *testing.T) {
-				p.messages(t, mode)
-				p.closes(t, mode)
-			})
-		}
-		p.slowReader(t, way)
-		p.restart(t)
+		p.everything(t, way)
 	})
+}
+
+func (p *proxied) everything(t *testing.T, way string) {
+	t.Helper()
+	for _, mode := range []CompressionMode{CompressionOff, CompressionOn, CompressionTakeover} {
+		t.Run(fmt.Sprintf("mode %d", mode), func(t *testing.T) {
+			p.messages(t, mode)
+			p.closes(t, mode)
+		})
+	}
+	p.slowReader(t, way)
+	p.restart(t)
 }
 
 // samples are messages of many sizes, the largest last.

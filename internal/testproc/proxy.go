@@ -125,6 +125,14 @@ var DocumentedProxies = map[string]func(t testing.TB, page, upstream string, sil
 	},
 }
 
+// HAProxyForHTTP2 starts HAProxy as that page says, with a frontend that speaks HTTP/2 over TLS and nothing else. The
+// certificate is a PEM file with its key.
+func HAProxyForHTTP2(t testing.TB, page, upstream, certificate string) *Proxy {
+	t.Helper()
+	return HAProxy(t, replace(t, fenced(t, page, "haproxy"),
+		"bind :80", "bind $SOCKET ssl crt "+certificate+" alpn h2", "127.0.0.1:8000 check", upstream, "maxconn 50000", "maxconn 100"))
+}
+
 // fenced returns the first block of code of a language in a Markdown file.
 func fenced(t testing.TB, path, language string) string {
 	t.Helper()

@@ -266,3 +266,22 @@ func (b *browser) fill(t *testing.T) {
 		}
 	}
 }
+
+// The origins that --dev admits may connect by CONNECT too, which other checks take for a request that changes something.
+func TestOriginsOverHTTP2(t *testing.T) {
+	n, files := startSecure(t)
+	b := browse(t, n, files, 64<<10)
+	for origin, admitted := range map[string]bool{
+		"https://" + n.http: true, "http://localhost:5173": true, "https://evil.example": false, "null": false,
+	} {
+		conn, _, err := websocket.Dial(t.Context(), "wss://"+n.http+"/v1/ws", &websocket.DialOptions{
+			HTTPClient: b.Client, HTTP2: true, Header: http.Header{"Origin": {origin}, "Sec-Fetch-Site": {"cross-site"}},
+		})
+		if (err == nil) != admitted {
+			t.Errorf("%s: %v", origin, err)
+		}
+		if err == nil {
+			conn.CloseNow()
+		}
+	}
+}

@@ -41,7 +41,7 @@ func (s *Socket) event(ev wire.Event) {
 	case wire.KindPing:
 		// §5.5.3 lets the newest ping alone be answered: where too much is pending for a
 		// message, no pong is added to it either.
-		if s.state == talking && s.Buffered() < s.shard.server.opts.MaxPendingBytes {
+		if s.state == talking && s.Buffered() < s.shard().server.opts.MaxPendingBytes {
 			s.frame(wire.Pong, ev.Payload)
 		}
 	case wire.KindClose:
@@ -66,12 +66,12 @@ func (s *Socket) data(ev wire.Event) {
 	}
 	if ev.Compressed {
 		var err error
-		if msg, err = s.shard.inflate(ev.Op, msg); err != nil {
+		if msg, err = s.shard().inflate(ev.Op, msg); err != nil {
 			s.fail(err)
 			return
 		}
 	}
-	s.shard.server.handler.Message(s, MessageType(ev.Op), msg)
+	s.shard().server.handler.Message(s, MessageType(ev.Op), msg)
 }
 
 // inflate returns what a whole message was before compression, valid until the next.
@@ -111,7 +111,7 @@ func (s *Socket) fail(err error) {
 func (s *Socket) settle() {
 	t := s.transit
 	if t != nil && s.state == talking && len(t.out) == 0 && t.decoder.Idle() {
-		s.shard.putBack(t)
+		s.shard().putBack(t)
 		s.transit = nil
 	}
 }
@@ -121,7 +121,7 @@ func (s *Socket) heard() {
 	if s.flags&flagAwaited != 0 {
 		s.flags &^= flagAwaited
 		if s.state == talking {
-			s.conn.SetAlarm(s.shard.server.pingTick)
+			s.conn.SetAlarm(s.shard().server.pingTick)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func (d *driver) Alarm() {
 	default:
 		s.flags |= flagAwaited
 		s.frame(wire.Ping, nil)
-		s.conn.SetAlarm(s.shard.server.pongTick)
+		s.conn.SetAlarm(s.shard().server.pongTick)
 	}
 }
 

@@ -1,8 +1,10 @@
 package websocket
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,13 +14,14 @@ import (
 //
 //	/close 4001 the reason    closes
 //	/drop                     ends the connection without a word
-//	/flood 100                sends so many messages of 64 KiB, as fast as they are taken
+//	/flood 100                sends so many messages of 64 KiB, as fast as they are taken, and then "done"
+//	/flood                    the same, but on loops until no more are taken, and ten more once they are
 //
 // Every other message comes back.
 type errands struct {
 	url     string
 	ended   chan error    // how each connection ended, as the server was told
-	stalled chan struct{} // holds something once a flood has met a full socket; on loops only
+	stalled chan struct{} // holds something once an endless flood has met a full socket; on loops only
 }
 
 // errandWays are the ways a server can get hold of its connections.
@@ -91,8 +94,11 @@ func (e *errands) run(ctx context.Context, c *Conn) {
 			e.ended <- c.CloseNow()
 			return
 		case "/flood":
-			for i := 0; i < what.number && err == nil; i++ {
+			for i := 0; i < cmp.Or(what.number, 100) && err == nil; i++ {
 				err = c.Write(ctx, Text, []byte(flood(i)))
+			}
+			if err == nil {
+				err = c.Write(ctx, Text, []byte("done"))
 			}
 		default:
 			err = c.Write(ctx, typ, msg)
@@ -113,27 +119,33 @@ func (e *errands) Message(s *Socket, typ MessageType, p []byte) {
 	case "/drop":
 		s.CloseNow()
 	case "/flood":
-		s.Data = &[2]int{0, what.number}
+		s.Data = &progress{end: cmp.Or(what.number, math.MaxInt)}
 		e.Writable(s)
 	default:
 		_ = s.Write(typ, p)
 	}
 }
 
+// progress is how far a flood is.
+type progress struct{ next, end int }
+
 // Writable goes on with a flood.
 func (e *errands) Writable(s *Socket) {
-	next, ok := s.Data.(*[2]int)
+	at, ok := s.Data.(*progress)
 	if !ok {
 		return
 	}
-	for ; next[0] < next[1]; next[0]++ {
-		if s.Write(Text, []byte(flood(next[0]))) != nil {
-			select {
-			case e.stalled <- struct{}{}:
-			default: // known already
+	for ; at.next < at.end; at.next++ {
+		if s.Write(Text, []byte(flood(at.next))) != nil {
+			if at.end == math.MaxInt {
+				at.end = at.next + 10
+				e.stalled <- struct{}{}
 			}
 			return
 		}
+	}
+	if s.Write(Text, []byte("done")) == nil {
+		s.Data = nil
 	}
 }
 

@@ -65,15 +65,15 @@ type ServerOptions struct {
 	MaxPendingBytes int
 	// PendingPolicy says what becomes of a message for a socket that is full.
 	PendingPolicy PendingPolicy
-	// KeepMemory turns off that memory is given back to the system, at the cost of one
-	// collection, some seconds after a wave of a thousand sockets or more that came or went.
+	// KeepMemory turns off that memory is given back to the system, at the cost of two
+	// collections, some seconds after a wave of a thousand sockets or more that came or went.
 	KeepMemory bool
 }
 
 // defaultPendingBytes is what [ServerOptions].MaxPendingBytes is when it is 0.
 const defaultPendingBytes = 1 << 20
 
-// Server serves WebSockets on event loops: on Linux an idle one is a descriptor and 120
+// Server serves WebSockets on event loops: on Linux an idle one is a descriptor and 100
 // bytes, without goroutine or buffer. It is an http.Handler that takes the connection
 // of each handshake over from the HTTP server. A connection that is no *net.TCPConn or
 // *net.UnixConn, nor under TLS behind Server.ListenerTLS, is served by a goroutine of its

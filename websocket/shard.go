@@ -68,13 +68,14 @@ type transit struct {
 }
 
 func newShard(s *Server, l *loop.Loop) *shard {
-	return &shard{server: s, loop: l, tape: newTape(), spans: make([]span, 1)}
+	sh := &shard{server: s, loop: l, tape: newTape(), spans: make([]span, 1)}
+	l.Owner = sh
+	return sh
 }
 
 // newSocket makes the socket of a handshake that is answered with response.
 func (sh *shard) newSocket(response wire.Response) *Socket {
 	s := &Socket{
-		shard:       sh,
 		subprotocol: uint8(slices.Index(sh.server.opts.Subprotocols, response.Protocol) + 1),
 	}
 	if response.Deflate != nil {

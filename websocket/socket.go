@@ -27,7 +27,6 @@ type Socket struct {
 	Data any
 
 	conn        loop.Conn
-	shard       *shard
 	transit     *transit // nil while nothing is half way
 	span        uint32   // the number of what is to be sent at the end of the turn, 0 for nothing
 	subprotocol uint8    // the number in the options, from 1; 0 for none
@@ -61,21 +60,24 @@ func (s *Socket) Subprotocol() string {
 	if s.subprotocol == 0 {
 		return ""
 	}
-	return s.shard.server.opts.Subprotocols[s.subprotocol-1]
+	return s.shard().server.opts.Subprotocols[s.subprotocol-1]
 }
 
+// shard is what the socket shares with the others of its loop. It is found there: that is 8 bytes less for each.
+func (s *Socket) shard() *shard { return s.conn.Loop().Owner.(*shard) }
+
 // Server returns the server whose socket it is. It may be called from any goroutine.
-func (s *Socket) Server() *Server { return s.shard.server }
+func (s *Socket) Server() *Server { return s.shard().server }
 
 // Loop returns the number of the socket's loop, for Server.Post. It may be called from
 // any goroutine.
-func (s *Socket) Loop() int { return s.shard.loop.Index() }
+func (s *Socket) Loop() int { return s.shard().loop.Index() }
 
 // Post has fn run on the socket's loop, unless the socket has ended by then. It may be
 // called from any goroutine and never blocks. It returns false, and fn will not run, once
 // the server is closed. A panic in fn ends the socket.
 func (s *Socket) Post(fn func(*Socket)) bool {
-	return s.shard.loop.Post(func() {
+	return s.shard().loop.Post(func() {
 		if s.state != gone {
 			defer s.rescue()
 			fn(s)
@@ -146,7 +148,7 @@ func (s *Socket) Pause() {
 // its answer may lie unread.
 func (s *Socket) Resume() {
 	if s.flags&flagPaused != 0 && s.flags&flagAwaited != 0 && s.state == talking {
-		s.conn.SetAlarm(s.shard.server.pongTick)
+		s.conn.SetAlarm(s.shard().server.pongTick)
 	}
 	s.flags &^= flagPaused
 	s.conn.Resume()
@@ -182,10 +184,10 @@ func (s *Socket) admit() error {
 	switch {
 	case s.state != talking:
 		return errClosed
-	case s.Buffered() < s.shard.server.opts.MaxPendingBytes:
+	case s.Buffered() < s.shard().server.opts.MaxPendingBytes:
 		return nil
 	}
-	switch s.shard.server.opts.PendingPolicy {
+	switch s.shard().server.opts.PendingPolicy {
 	case PendingWait:
 		s.flags |= flagRefused
 	case PendingClose:
@@ -218,8 +220,8 @@ func (s *Socket) needTransit() {
 	if s.transit != nil {
 		return
 	}
-	s.transit = s.shard.transit()
-	s.transit.decoder = wire.NewDecoder(wire.Server, &s.shard.server.limits)
+	s.transit = s.shard().transit()
+	s.transit.decoder = wire.NewDecoder(wire.Server, &s.shard().server.limits)
 	if s.windowBits != 0 {
 		s.transit.decoder.AllowDeflate()
 	}
@@ -227,7 +229,7 @@ func (s *Socket) needTransit() {
 
 // begin is the first thing to happen to a socket, in the function that has attached it.
 func (s *Socket) begin(r *http.Request, early []byte) {
-	sh := s.shard
+	sh := s.shard()
 	sh.server.sockets.Add(1)
 	sh.server.trim.moved()
 	if every := int(sh.server.pingTick); every > 0 {
@@ -255,14 +257,14 @@ func (s *Socket) ended(err error) {
 		s.drop()
 	}
 	if s.transit != nil {
-		s.shard.putBack(s.transit)
+		s.shard().putBack(s.transit)
 		s.transit = nil
 	}
 	s.state = gone
-	s.shard.server.sockets.Add(-1)
-	s.shard.server.trim.moved()
+	s.shard().server.sockets.Add(-1)
+	s.shard().server.trim.moved()
 	if s.flags&flagOpened != 0 {
-		s.shard.server.handler.Close(s, err)
+		s.shard().server.handler.Close(s, err)
 	}
 }
 

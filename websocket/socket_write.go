@@ -15,11 +15,11 @@ func (s *Socket) frame(op wire.Opcode, p []byte) {
 
 // at returns where on a tape the bytes are that the socket sends at the end of the turn.
 // It is valid until another socket gets a span.
-func (s *Socket) at() *span { return &s.shard.spans[s.span] }
+func (s *Socket) at() *span { return &s.shard().spans[s.span] }
 
 // message takes one message, and compresses it where that was agreed upon and helps.
 func (s *Socket) message(op wire.Opcode, p []byte) {
-	sh := s.shard
+	sh := s.shard()
 	if s.windowBits == 0 || len(p) < sh.server.opts.Compression.Threshold {
 		s.frame(op, p)
 		return
@@ -36,7 +36,7 @@ func (s *Socket) message(op wire.Opcode, p []byte) {
 // prepared takes the frame of m. If it was the last one taken on this loop, its bytes are
 // on the tape already.
 func (s *Socket) prepared(m *PreparedMessage) {
-	sh := s.shard
+	sh := s.shard()
 	key := s.key(m)
 	if sh.lastTape == nil || sh.last != m || sh.lastKey != key {
 		s.prepare(m, key)
@@ -57,7 +57,7 @@ func (s *Socket) prepared(m *PreparedMessage) {
 
 // key says in which form the socket sends m.
 func (s *Socket) key(m *PreparedMessage) preparedKey {
-	if o := &s.shard.server.opts.Compression; s.windowBits != 0 && len(m.payload) >= o.Threshold {
+	if o := &s.shard().server.opts.Compression; s.windowBits != 0 && len(m.payload) >= o.Threshold {
 		return preparedKey{int(s.windowBits), o.Level}
 	}
 	return preparedKey{}
@@ -75,7 +75,7 @@ func (s *Socket) prepare(m *PreparedMessage, key preparedKey) {
 	if s.span == 0 {
 		return // it waits behind what the network has not taken
 	}
-	sh, at := s.shard, s.at()
+	sh, at := s.shard(), s.at()
 	sh.last, sh.lastKey, sh.lastForm = m, key, form
 	sh.lastTape, sh.lastAt = at.tape, at.end-uint32(size)
 }
@@ -87,7 +87,7 @@ func (s *Socket) delayed() bool { return s.transit != nil && len(s.transit.out) 
 // place gives the socket, which has none, a range of a tape.
 func (s *Socket) place(t *tape, start, end uint32) {
 	t.refs++
-	s.span = s.shard.newSpan()
+	s.span = s.shard().newSpan()
 	*s.at() = span{t, start, end}
 	s.conn.Wake()
 }
@@ -97,9 +97,9 @@ func (s *Socket) drop() {
 	at := s.at()
 	t := at.tape
 	*at = span{}
-	s.shard.freeSpans = append(s.shard.freeSpans, s.span)
+	s.shard().freeSpans = append(s.shard().freeSpans, s.span)
 	s.span = 0
-	s.shard.release(t)
+	s.shard().release(t)
 }
 
 // reserve returns the bytes behind which the next n of this socket belong, with room for
@@ -111,7 +111,7 @@ func (s *Socket) reserve(n int) []byte {
 	if s.span != 0 {
 		at := s.at()
 		t := at.tape
-		if t == s.shard.tape && int(at.end) == len(t.b) && cap(t.b)-len(t.b) >= n {
+		if t == s.shard().tape && int(at.end) == len(t.b) && cap(t.b)-len(t.b) >= n {
 			return t.b
 		}
 		if at.end-at.start < flushAtBytes {
@@ -122,7 +122,7 @@ func (s *Socket) reserve(n int) []byte {
 			return s.transit.out
 		}
 	}
-	t := s.shard.room(n)
+	t := s.shard().room(n)
 	s.place(t, uint32(len(t.b)), uint32(len(t.b)))
 	return t.b
 }
@@ -132,12 +132,12 @@ func (s *Socket) move(n int) {
 	at := s.at()
 	from := at.tape
 	held := from.b[at.start:at.end]
-	t := s.shard.room(len(held) + n)
+	t := s.shard().room(len(held) + n)
 	start := uint32(len(t.b))
 	t.b = append(t.b, held...)
 	t.refs++
 	*at = span{t, start, uint32(len(t.b))}
-	s.shard.release(from)
+	s.shard().release(from)
 }
 
 // commit takes the bytes of reserve with what was appended.
@@ -201,7 +201,7 @@ func (s *Socket) compact(t *transit) {
 
 // invite tells a program that was refused when there is room again.
 func (s *Socket) invite() {
-	server := s.shard.server
+	server := s.shard().server
 	if s.flags&flagRefused != 0 && s.state == talking && s.Buffered() <= server.opts.MaxPendingBytes/2 {
 		s.flags &^= flagRefused
 		server.handler.Writable(s)

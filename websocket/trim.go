@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -47,6 +48,7 @@ func (t *trimmer) wait() {
 func (t *trimmer) look() {
 	defer t.wg.Done()
 	if t.quiet() {
+		runtime.GC() // compressors that wait in a pool go with the second collection
 		debug.FreeOSMemory()
 	}
 }

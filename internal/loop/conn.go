@@ -42,7 +42,7 @@ func (e *PanicError) Unwrap() error {
 type Conn struct {
 	loop    *Loop
 	handler Handler
-	link    link
+	link    *link // a pointer, as most connections share epoll's: that is 8 bytes less for each
 	fd      int32 // epoll's
 	slot    uint32
 	state   state
@@ -104,13 +104,14 @@ func (l *Loop) Attach(c *Conn, nc net.Conn, h Handler) error {
 		return fmt.Errorf("loop: attach: %w", err)
 	}
 	if k == nil {
-		k = newStream(l, c, nc)
+		var s link = newStream(l, c, nc)
+		k = &s
 	}
 	c.loop, c.handler, c.link = l, h, k
 	l.conns.Add(1)
 	if !l.Post(c.register) {
 		l.conns.Add(-1)
-		k.abandon(c)
+		(*k).abandon(c)
 		return ErrGroupClosed
 	}
 	return nil
@@ -126,7 +127,7 @@ func (c *Conn) register() {
 	if c.ticks != 0 {
 		c.loop.setAlarm(c.slot, c.ticks)
 	}
-	if err := c.link.open(c); err != nil {
+	if err := (*c.link).open(c); err != nil {
 		c.Close(err)
 	} else if c.loop.stopping {
 		c.Close(ErrGroupClosed)
@@ -146,14 +147,14 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 	if c.state.has(full) || len(b) == 0 {
 		return 0, nil
 	}
-	n, err = c.link.write(c, b)
+	n, err = (*c.link).write(c, b)
 	if err != nil {
 		c.Close(err)
 		return n, err
 	}
 	if n < len(b) {
 		c.state |= full
-		c.link.update(c)
+		(*c.link).update(c)
 	}
 	return n, nil
 }
@@ -184,7 +185,7 @@ func (c *Conn) SetAlarm(ticks uint8) {
 func (c *Conn) Pause() {
 	if !c.state.has(paused | closed) {
 		c.state |= paused
-		c.link.update(c)
+		(*c.link).update(c)
 	}
 }
 
@@ -192,7 +193,7 @@ func (c *Conn) Pause() {
 func (c *Conn) Resume() {
 	if c.state.has(paused) && !c.state.has(closed) {
 		c.state &^= paused | hungup
-		c.link.update(c)
+		(*c.link).update(c)
 	}
 }
 
@@ -202,7 +203,7 @@ func (c *Conn) Resume() {
 // It does nothing where the connection has no such notion.
 func (c *Conn) CloseWrite() {
 	if !c.state.has(closed) {
-		c.link.closeWrite(c)
+		(*c.link).closeWrite(c)
 	}
 }
 
@@ -214,7 +215,7 @@ func (c *Conn) Close(err error) {
 		return
 	}
 	c.state |= closed
-	c.link.close(c)
+	(*c.link).close(c)
 	if c.state.has(registered) {
 		c.loop.table.remove(c.slot)
 	}
@@ -225,7 +226,7 @@ func (c *Conn) Close(err error) {
 func (c *Conn) hasRoom() {
 	if c.state.has(full) && !c.state.has(closed) {
 		c.state &^= full
-		c.link.update(c)
+		(*c.link).update(c)
 		c.Wake()
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 func TestConnIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(Conn{}); size > 56 {
-		t.Errorf("a Conn takes %d bytes, more than 56", size)
+	if size := unsafe.Sizeof(Conn{}); size > 48 {
+		t.Errorf("a Conn takes %d bytes, more than 48", size)
 	}
 }
 

@@ -19,6 +19,7 @@ type epoll struct {
 	loop   *Loop
 	fd     int
 	locked bool // to its thread
+	plain  link // the epoll itself, for the connections to point to
 
 	events [256]unix.EpollEvent
 	at, n  int // events[at:n] are not yet served
@@ -46,6 +47,7 @@ func newEpoll(l *Loop) (*epoll, error) {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	e := &epoll{loop: l, fd: fd}
+	e.plain = e
 	e.eventfd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		unix.Close(fd)
@@ -141,7 +143,7 @@ func (e *epoll) read() {
 }
 
 func (e *epoll) serve(c *Conn, events uint32) {
-	tunnel, sealed := c.link.(*tunnel)
+	tunnel, sealed := (*c.link).(*tunnel)
 	switch {
 	case events&unix.EPOLLOUT == 0:
 	case sealed:
@@ -204,7 +206,7 @@ func (e *epoll) servePaused(c *Conn, events uint32) {
 
 // interest returns the event to register for the connection as it is now.
 func (e *epoll) interest(c *Conn) unix.EpollEvent {
-	ev := unix.EpollEvent{Fd: int32(c.slot), Pad: int32(e.loop.table.slots[c.slot].generation)}
+	ev := unix.EpollEvent{Fd: int32(c.slot), Pad: int32(e.loop.table.generations[c.slot])}
 	switch {
 	case c.state.has(peeking):
 		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET // what is there stays there: only more is news
@@ -263,7 +265,7 @@ func (e *epoll) abandon(c *Conn) {
 	c.fd = -1
 }
 
-func (e *epoll) adopt(c *Conn, nc net.Conn) (link, error) {
+func (e *epoll) adopt(c *Conn, nc net.Conn) (*link, error) {
 	if tc, ok := nc.(*tls.Conn); ok {
 		return e.adoptTLS(c, tc)
 	}
@@ -272,5 +274,5 @@ func (e *epoll) adopt(c *Conn, nc net.Conn) (link, error) {
 		return nil, err
 	}
 	c.fd = int32(fd)
-	return e, nil
+	return &e.plain, nil
 }

@@ -164,8 +164,8 @@ func TestUnixSocketIsTakenOver(t *testing.T) {
 	e := newEcho()
 	client := b.attach(t, &e.owner)
 	b.do(func() {
-		if _, ok := e.link.(*epoll); !ok {
-			t.Errorf("served by a %T", e.link)
+		if _, ok := (*e.link).(*epoll); !ok {
+			t.Errorf("served by a %T", *e.link)
 		}
 	})
 	ping(t, client)

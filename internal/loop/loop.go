@@ -11,6 +11,10 @@ import (
 
 // A Loop is one goroutine that serves connections, posted functions and timers in turns.
 type Loop struct {
+	// Owner is whatever the owner of the group wants to find again from each of the loop's connections, which so need not hold
+	// it themselves. It is set before the first one; the package does not touch it.
+	Owner any
+
 	// Set once.
 	group   *Group
 	index   int
@@ -52,7 +56,7 @@ type poller interface {
 	read()
 	ready() bool
 	// adopt takes over the descriptor of nc for c, from any goroutine. A nil link means that nc has none.
-	adopt(c *Conn, nc net.Conn) (link, error)
+	adopt(c *Conn, nc net.Conn) (*link, error)
 	// stop frees what the poller holds. On the loop.
 	stop()
 }

@@ -16,7 +16,7 @@ import (
 // functions.
 func (l *Loop) AttachPeeking(c *Conn, fd int, h Handler) {
 	e := l.poll.(*epoll)
-	c.loop, c.handler, c.link, c.fd = l, h, e, int32(fd)
+	c.loop, c.handler, c.link, c.fd = l, h, &e.plain, int32(fd)
 	c.state |= registered | own | peeking
 	c.slot = l.table.add(c)
 	l.conns.Add(1)
@@ -24,7 +24,7 @@ func (l *Loop) AttachPeeking(c *Conn, fd int, h Handler) {
 		c.Close(ErrGroupClosed)
 		return
 	}
-	generation := l.table.slots[c.slot].generation
+	generation := l.table.generations[c.slot]
 	slot := c.slot
 	// A request is often there by now. Then its connection need not be registered before it has found its owner.
 	if n, errno := recv(c.fd, l.buf, unix.MSG_PEEK); n > 0 {
@@ -67,10 +67,10 @@ func (c *Conn) Move(d *Conn, h Handler) {
 	}
 	d.loop, d.handler, d.link, d.fd, d.slot = c.loop, h, c.link, c.fd, c.slot
 	d.state = registered | own
-	d.loop.table.slots[d.slot].c = d
+	d.loop.table.all[d.slot] = d
 	d.loop.table.setTicks(d.slot, 0)
 	if c.state.has(seen) {
-		d.link.update(d)
+		(*d.link).update(d)
 	}
 	c.forget()
 }
@@ -83,7 +83,7 @@ func (c *Conn) Detach() int {
 	}
 	fd := int(c.fd)
 	if c.state.has(seen) {
-		_ = unix.EpollCtl(c.link.(*epoll).fd, unix.EPOLL_CTL_DEL, fd, nil) // it is there
+		_ = unix.EpollCtl(c.loop.poll.(*epoll).fd, unix.EPOLL_CTL_DEL, fd, nil) // it is there
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 0) // the system's default; a matter of memory only
 	c.loop.table.remove(c.slot)
@@ -102,7 +102,7 @@ func (c *Conn) forget() {
 func (e *epoll) servePeeking(c *Conn, events uint32) {
 	n, errno := recv(c.fd, e.loop.buf, unix.MSG_PEEK)
 	if n > 0 {
-		slot, generation := c.slot, e.loop.table.slots[c.slot].generation
+		slot, generation := c.slot, e.loop.table.generations[c.slot]
 		c.read(e.loop.buf[:n])
 		if e.loop.table.find(slot, generation) != c {
 			return

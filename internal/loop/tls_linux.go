@@ -44,7 +44,7 @@ type tunnel struct {
 }
 
 // adoptTLS takes over the descriptor under a tls.Conn that was made for it and has its handshake behind it.
-func (e *epoll) adoptTLS(c *Conn, tc *tls.Conn) (link, error) {
+func (e *epoll) adoptTLS(c *Conn, tc *tls.Conn) (*link, error) {
 	carrier, ok := tc.NetConn().(*Carrier)
 	if !ok || !tc.ConnectionState().HandshakeComplete {
 		return nil, nil
@@ -56,7 +56,8 @@ func (e *epoll) adoptTLS(c *Conn, tc *tls.Conn) (link, error) {
 	c.fd = int32(fd)
 	t := &tunnel{epoll: e, tls: tc, socket: c.fd, behind: true}
 	carrier.Conn = t
-	return t, nil
+	var k link = t
+	return &k, nil
 }
 
 // open begins reading with what the tls.Conn has read on its own.

@@ -2,7 +2,6 @@ package listen
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
 	"runtime"
 	"runtime/debug"
@@ -175,8 +174,6 @@ type guarded struct {
 	waited time.Duration
 }
 
-var errSlowHandshake = errors.New("the TLS handshake took too long")
-
 // Read implements net.Conn.
 func (g *guarded) Read(b []byte) (int, error) { return g.wait(g.Conn.Read, b) }
 
@@ -187,9 +184,6 @@ func (g *guarded) wait(op func([]byte) (int, error), b []byte) (int, error) {
 	patience := g.pool.listener.cfg.HandshakeTimeout
 	if g.pool.crowded() {
 		patience /= crowdedShare
-	}
-	if g.waited >= patience {
-		return 0, errSlowHandshake
 	}
 	begun := time.Now()
 	if err := g.SetDeadline(begun.Add(patience - g.waited)); err != nil {

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,20 +24,28 @@ type browser struct {
 	*http.Client
 	node  *node
 	dials atomic.Int32
-	stall chan struct{} // closed when nothing more is read
+	stall chan struct{} // closed when nothing more is read from the network
+	mute  atomic.Bool   // nothing more reaches the network
+	lost  chan struct{} // holds something once a connection has ended; of capacity one
 }
 
+// startSecure starts a server that finds out nobody who reads nothing, or vanishes, while a test runs.
 func startSecure(t *testing.T) (*node, pemFiles) {
 	t.Helper()
 	files := newPEMFiles(t)
-	return start(t, command("serve", "--dev", "--listen", "127.0.0.1:0", "--tls-cert", files.cert, "--tls-key", files.key,
-		"--config", write(t, "ping_every: 4m\n"))), files // so that nobody who reads nothing is found out while a test runs
+	return start(t, secure(t, files, "ping_every: 4m\n")), files
+}
+
+// secure is a server under TLS with a configuration.
+func secure(t *testing.T, files pemFiles, yaml string) *exec.Cmd {
+	t.Helper()
+	return command("serve", "--dev", "--listen", "127.0.0.1:0", "--tls-cert", files.cert, "--tls-key", files.key, "--config", write(t, yaml))
 }
 
 // browse makes a browser that takes so many bytes of each stream before anybody reads them.
 func browse(t *testing.T, n *node, files pemFiles, window int) *browser {
 	t.Helper()
-	b := &browser{node: n, stall: make(chan struct{})}
+	b := &browser{node: n, stall: make(chan struct{}), lost: make(chan struct{}, 1)}
 	transport := &http.Transport{
 		TLSClientConfig: files.trust(t), Protocols: new(http.Protocols),
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: window},
@@ -45,9 +55,9 @@ func browse(t *testing.T, n *node, files pemFiles, window int) *browser {
 			if err != nil {
 				return nil, err
 			}
-			s := &stalling{Conn: nc, stall: b.stall, closed: make(chan struct{})}
-			t.Cleanup(func() { s.Close() })
-			return s, nil
+			w := &wire{Conn: nc, b: b, closed: make(chan struct{})}
+			t.Cleanup(func() { w.Close() })
+			return w, nil
 		},
 	}
 	transport.Protocols.SetHTTP2(true)
@@ -56,26 +66,40 @@ func browse(t *testing.T, n *node, files pemFiles, window int) *browser {
 	return b
 }
 
-// A stalling connection reads nothing more once it is told to.
-type stalling struct {
+// A wire is the network connection of a browser.
+type wire struct {
 	net.Conn
-	stall, closed chan struct{}
-	once          sync.Once
+	b      *browser
+	closed chan struct{}
+	once   sync.Once
 }
 
-func (s *stalling) Read(p []byte) (int, error) {
+func (w *wire) Read(p []byte) (int, error) {
 	select {
-	case <-s.stall:
-		<-s.closed
+	case <-w.b.stall:
+		<-w.closed
 		return 0, net.ErrClosed
 	default:
-		return s.Conn.Read(p)
 	}
+	return w.Conn.Read(p)
 }
 
-func (s *stalling) Close() error {
-	s.once.Do(func() { close(s.closed) })
-	return s.Conn.Close()
+func (w *wire) Write(p []byte) (int, error) {
+	if w.b.mute.Load() {
+		return len(p), nil
+	}
+	return w.Conn.Write(p)
+}
+
+func (w *wire) Close() error {
+	w.once.Do(func() {
+		close(w.closed)
+		select {
+		case w.b.lost <- struct{}{}:
+		default: // said already
+		}
+	})
+	return w.Conn.Close()
 }
 
 // open opens a WebSocket on the connection.
@@ -219,13 +243,7 @@ func TestIdleSessionsUnderTLS(t *testing.T) {
 func TestSignalEndsSessionsUnderTLS(t *testing.T) {
 	n, files := startSecure(t)
 	b, gone := browse(t, n, files, 64<<10), browse(t, n, files, 4<<20) // of the latter, more than TCP has room for
-	const channel = `{"type":"subscribe","id":1,"channel":"chat:lobby"}`
-	for range 4 {
-		c := gone.open(t)
-		c.send(channel)
-		c.want(`{"type":"reply","id":1,`)
-	}
-	close(gone.stall)
+	gone.vanish(t)
 	b.fill(t)
 	sessions := []*conversation{openHTTP1(t, n, files)}
 	for range tabs {
@@ -250,6 +268,17 @@ func TestSignalEndsSessionsUnderTLS(t *testing.T) {
 	}
 }
 
+// vanish leaves sessions behind that take nothing any more, on a connection that does not either.
+func (b *browser) vanish(t *testing.T) {
+	t.Helper()
+	for range 4 {
+		c := b.open(t)
+		c.send(`{"type":"subscribe","id":1,"channel":"chat:lobby"}`)
+		c.want(`{"type":"reply","id":1,`)
+	}
+	close(b.stall)
+}
+
 // fill publishes more than the network keeps for who does not read: twenty megabytes.
 func (b *browser) fill(t *testing.T) {
 	t.Helper()
@@ -265,6 +294,38 @@ func (b *browser) fill(t *testing.T) {
 			t.Fatalf("%s %s", response.Status, text)
 		}
 	}
+}
+
+// A client that has vanished is given up with its connection, whether something waits to be written to it or not.
+func TestVanishedPeersOverHTTP2(t *testing.T) {
+	files := newPEMFiles(t)
+	n := start(t, secure(t, files, "ping_every: 1s\npong_timeout: 1s\n"))
+	b, quiet, full := browse(t, n, files, 64<<10), browse(t, n, files, 64<<10), browse(t, n, files, 4<<20)
+	before := b.goroutines(t)
+	quiet.open(t)
+	quiet.mute.Store(true)
+	full.vanish(t)
+	b.fill(t)
+	testproc.Until(t, "the goroutines of four sessions to end, at least two each", func() bool { return b.goroutines(t) <= before+6 })
+	select {
+	case <-quiet.lost:
+	case <-time.After(time.Minute): // IdleTimeout would be two
+		t.Error("the connection of a client that says nothing is still there")
+	}
+}
+
+// The switch of package http2 is one for operators too.
+func TestWithoutWebSocketsOverHTTP2(t *testing.T) {
+	files := newPEMFiles(t)
+	cmd := secure(t, files, "")
+	cmd.Env = append(cmd.Env, "GODEBUG=http2xconnect=0")
+	n := start(t, cmd)
+	b := browse(t, n, files, 64<<10)
+	_, _, err := websocket.Dial(t.Context(), "wss://"+n.http+"/v1/ws", &websocket.DialOptions{HTTPClient: b.Client, HTTP2: true})
+	if !errors.Is(err, websocket.ErrNoHTTP2) {
+		t.Errorf("%v, want %v", err, websocket.ErrNoHTTP2)
+	}
+	openHTTP1(t, n, files)
 }
 
 // The origins that --dev admits may connect by CONNECT too, which other checks take for a request that changes something.

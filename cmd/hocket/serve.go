@@ -39,6 +39,7 @@ SIGINT or SIGTERM ends the server: it takes no new sessions, tells clients to co
 
 Environment:
   HOCKET_API_KEYS   keys for the API of back ends, separated by commas, beside those of the file
+  GODEBUG           http2xconnect=0 takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1
   GOMAXPROCS        processors to use (default: one more than there are, since event loops keep theirs busy)
 
 Examples:

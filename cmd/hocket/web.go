@@ -29,12 +29,12 @@ func http2Config(c *hocket.Config) *http.HTTP2Config {
 		// the 1 MiB that the whole connection may have under way. By default a stream may have all of it: then one such session
 		// holds up all others.
 		MaxReceiveBufferPerStream: 64 << 10,
-		// A peer that has vanished is found as one over HTTP/1.1 is, at the latest after both times, also when all its
-		// WebSockets have ended or wait for a connection that takes nothing.
+		// A peer that has vanished is found as one over HTTP/1.1 is, at the latest after both times. The pings of its sessions find
+		// it too, but what they are writing ends with the connection alone, and a connection without sessions has no such pings.
 		SendPingTimeout: c.PingEvery,
 		PingTimeout:     c.PongTimeout,
-		// A peer that is there and takes nothing answers no ping either, but the ping stands behind what it does not take:
-		// without this, the write that waits holds its session's goroutines for as long as TCP does, a quarter of an hour.
+		// One that goes on sending is sent no ping. If it takes nothing, it would hold what its sessions are writing, and their
+		// goroutines, for as long as it likes.
 		WriteByteTimeout: c.PingEvery + c.PongTimeout,
 	}
 }

@@ -26,10 +26,10 @@
 //
 // MaxReceiveBufferPerStream is as large as MaxReceiveBufferPerConnection, 1 MiB, unless the
 // program says otherwise: then WebSockets that the program does not read hold up all others
-// of the connection, two of them completely; with 64 KiB it takes 16. WriteByteTimeout is
-// what frees a handler that writes to a peer whose network has gone, or who takes nothing:
-// no context reaches such a write, because the reset of the stream would have to be written
-// behind it. The two times for pings find such a peer while nothing is written.
+// of the connection, two of them completely; with 64 KiB it takes 16. The other three are
+// what frees a handler that writes to a peer whose network has gone, or who goes on sending
+// and takes nothing: no context reaches such a write, because the reset of the stream would
+// have to be written behind it.
 // MaxConcurrentStreams, 250, is how many WebSockets and requests a connection may have at
 // once; browsers let what goes beyond wait for one of them to end.
 //

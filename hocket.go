@@ -207,6 +207,9 @@ func (s *Server) method(name string) session.Method {
 
 // Close ends the node: handshakes are refused, clients are told to come back, and everything the node has started ends.
 // It waits for clients to go for Config.Drain, or until ctx ends. Closing again waits for the same end.
+//
+// A session over HTTP/2 whose network connection takes nothing ends with that connection alone: http.Server.Close ends it, and so does
+// WriteByteTimeout in http.Server.HTTP2. Close waits for that.
 func (s *Server) Close(ctx context.Context) error {
 	s.closing.Do(func() {
 		s.draining.Store(true)

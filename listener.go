@@ -49,6 +49,9 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 // TLS and may keep its handshake waiting for 10 more, or for 2 while more than half of the places are taken; failures are
 // logged at the level Debug. As with every http.Server, ReadHeaderTimeout is for clients that say nothing afterwards.
 //
+// WebSockets over HTTP/2 need an import, hocket.dev/websocket/http2, whose page also says what to set in http.Server.HTTP2. Each
+// has a few goroutines.
+//
 // l belongs to the returned listener, which is to be closed before s.
 func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
 	return listen.New(l, listen.Config{

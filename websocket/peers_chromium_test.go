@@ -22,9 +22,12 @@ type pageCase struct {
 	Name       string `json:"name"`
 	URL        string `json:"url"`
 	Compressed bool   `json:"compressed"`
+	First      string `json:"first"` // an address to fetch before, so that there is a connection of HTTP/2 to the server
 
-	errands *errands
-	report  chan map[string]string
+	errands  *errands
+	report   chan map[string]string
+	version  int      // of HTTP, by which the WebSockets are to come, where there is a choice
+	versions chan int // by which they came
 }
 
 // pageEnds is how the connections of the page's scenes end, as the server is told.
@@ -37,7 +40,7 @@ var pageEnds = []string{
 // A page in Chromium understands this server, however it gets its connections.
 func TestChromiumAsClient(t *testing.T) {
 	cases := map[string]*pageCase{}
-	add := func(way string, mode CompressionMode, start func(*testing.T, *errands, AcceptOptions) string) {
+	add := func(way string, mode CompressionMode, start func(*testing.T, *errands, AcceptOptions) string) *pageCase {
 		name := fmt.Sprintf("%s, mode %d", way, mode)
 		c := &pageCase{Name: name, Compressed: mode != CompressionOff, report: make(chan map[string]string, 1)}
 		c.errands = startErrandsBy(t, start, AcceptOptions{
@@ -46,35 +49,68 @@ func TestChromiumAsClient(t *testing.T) {
 		})
 		c.URL = c.errands.url
 		cases[name] = c
+		return c
 	}
 	for way, start := range errandWays {
 		add(way, CompressionOff, start)
 		add(way, CompressionOn, start)
 	}
 	add("goroutines", CompressionTakeover, errandWays["goroutines"])
-	add("goroutines under TLS", CompressionOn, serveSecurely(func(_ *testing.T, e *errands, opts AcceptOptions) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if c, err := Accept(w, r, &opts); err == nil {
-				e.run(r.Context(), c)
+	for way, start := range secureWays {
+		for version := 1; version <= 2; version++ {
+			versions := make(chan int, 2*len(pageEnds))
+			c := add(fmt.Sprintf("%s under TLS by HTTP %d", way, version), CompressionOn, start(versions))
+			if c.version, c.versions = version, versions; version == 2 {
+				c.First = "https" + strings.TrimPrefix(c.URL, "wss")
 			}
-		})
-	}))
-	add("loops under TLS", CompressionOn, serveSecurely(func(t *testing.T, e *errands, opts AcceptOptions) http.Handler {
-		return newServer(t, e, ServerOptions{AcceptOptions: opts, MaxMessageBytes: errandBytes})
-	}))
+		}
+	}
 	browser := startChromium(t, servePage(t, cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) { c.check(t, browser) })
 	}
 }
 
-func serveSecurely(handler func(*testing.T, *errands, AcceptOptions) http.Handler) func(*testing.T, *errands, AcceptOptions) string {
-	return func(t *testing.T, e *errands, opts AcceptOptions) string {
-		t.Helper()
-		web := httptest.NewTLSServer(handler(t, e, opts))
-		t.Cleanup(web.Close)
-		return "wss" + strings.TrimPrefix(web.URL, "https")
-	}
+// secureWays are the ways a server can get hold of its connections under TLS, in both versions of HTTP.
+var secureWays = map[string]func(versions chan<- int) func(*testing.T, *errands, AcceptOptions) (url string){
+	"goroutines": func(versions chan<- int) func(*testing.T, *errands, AcceptOptions) string {
+		return func(t *testing.T, e *errands, opts AcceptOptions) string {
+			return serveBoth(t, versions, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c, err := Accept(w, r, &opts); err == nil {
+					e.run(r.Context(), c)
+				}
+			}))
+		}
+	},
+	"loops behind net.http": func(versions chan<- int) func(*testing.T, *errands, AcceptOptions) string {
+		return func(t *testing.T, e *errands, opts AcceptOptions) string {
+			return serveBoth(t, versions, newServer(t, e, ServerOptions{AcceptOptions: opts, MaxMessageBytes: errandBytes}))
+		}
+	},
+	"loops with their listener": func(versions chan<- int) func(*testing.T, *errands, AcceptOptions) string {
+		return func(t *testing.T, e *errands, opts AcceptOptions) string {
+			s := newServer(t, e, ServerOptions{AcceptOptions: opts, MaxMessageBytes: errandBytes})
+			return s.listenTLS(t, telling(versions, s))
+		}
+	},
+}
+
+// serveBoth serves WebSockets under TLS, in both versions of HTTP.
+func serveBoth(t *testing.T, versions chan<- int, h http.Handler) (url string) {
+	t.Helper()
+	web, _ := serveHTTP2(t, telling(versions, h))
+	return "wss" + strings.TrimPrefix(web.URL, "https")
+}
+
+// telling says by which version of HTTP each WebSocket comes, and answers what is none.
+func telling(versions chan<- int, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Sec-Websocket-Version") == "" {
+			return // the page's fetch
+		}
+		versions <- r.ProtoMajor
+		h.ServeHTTP(w, r)
+	})
 }
 
 // servePage serves the page and takes its reports. It returns the page's address.
@@ -133,6 +169,11 @@ func (c *pageCase) check(t *testing.T, browser *testproc.Process) {
 	slices.Sort(ends)
 	if want := slices.Sorted(slices.Values(pageEnds)); !slices.Equal(ends, want) {
 		t.Errorf("the server saw its connections end with %q, want %q", ends, want)
+	}
+	for range pageEnds {
+		if c.versions != nil && <-c.versions != c.version {
+			t.Errorf("a WebSocket that did not come by HTTP/%d", c.version)
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ SIGINT or SIGTERM ends the server: it takes no new sessions, tells clients to co
 
 Environment:
   HOCKET_API_KEYS   keys for the API of back ends, separated by commas, beside those of the file
+  GODEBUG           http2xconnect=0 takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1
   GOMAXPROCS        processors to use (default: one more than there are, since event loops keep theirs busy)
 
 Examples:
@@ -251,13 +252,7 @@ func admit(set *settings) func(*http.Request) bool {
 
 // serve answers requests until ctx ends, and then ends everything.
 func serve(ctx context.Context, l net.Listener, srv *hocket.Server, h http.Handler, set *settings) error {
-	web := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(set.hocket.Log.Handler(), slog.LevelWarn),
-	}
+	web := webServer(h, set)
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(l) }()
 	var failed error
@@ -270,6 +265,10 @@ func serve(ctx context.Context, l net.Listener, srv *hocket.Server, h http.Handl
 	l.Close()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), set.hocket.Drain+500*time.Millisecond)
 	defer cancel()
+	// The loops wait for what their streams of HTTP/2 are writing, and one whose client takes nothing ends with its connection.
+	// They give what can be written a second.
+	cut := time.AfterFunc(set.hocket.Drain+2*time.Second, func() { web.Close() })
+	defer cut.Stop()
 	srv.Close(stopping)
 	if err := web.Shutdown(stopping); err != nil {
 		web.Close() // requests that hang

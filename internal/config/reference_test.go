@@ -53,8 +53,10 @@ const outro = `
 | what | where |
 |---|---|
 | ` + "`--listen ADDR`" + ` | wins over ` + "`listen`" + ` |
+| ` + "`--tls-cert FILE`, `--tls-key FILE`" + ` | win over ` + "`tls.cert` and `tls.key`" + ` |
 | ` + "`--dev`" + ` | opens access on this machine: ` + "`anonymous`" + ` is true, the API needs no key, pages of this machine may connect, and the fallback keeps 1,000 entries for 10 minutes with presence, unless the file says otherwise |
 | ` + "`HOCKET_API_KEYS`" + ` | further API keys, separated by commas |
+| ` + "`GODEBUG=http2xconnect=0`" + ` | takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1 |
 `
 
 // reference makes docs/configuration.md.

@@ -15,12 +15,28 @@
 // they have an HTTP/2 connection, so all of the program's WebSocket handlers must be ones
 // that know it, as those of this module do.
 //
-// Two settings of http.Server.HTTP2 matter to WebSockets. MaxReceiveBufferPerStream is as
-// large as MaxReceiveBufferPerConnection, 1 MiB, unless the program says otherwise: then
-// one WebSocket that the program does not read holds up all others of the connection; with
-// 64 KiB it takes 16 of them. And WriteByteTimeout or SendPingTimeout is what frees a
-// handler that writes to a peer whose network has gone: no context reaches such a write,
-// because the reset of the stream would have to be written behind it.
+// What a server should set, in http.Server.HTTP2:
+//
+//	HTTP2: &http.HTTP2Config{
+//		MaxReceiveBufferPerStream: 64 << 10,
+//		SendPingTimeout:           25 * time.Second,
+//		PingTimeout:               10 * time.Second,
+//		WriteByteTimeout:          35 * time.Second,
+//	}
+//
+// MaxReceiveBufferPerStream is as large as MaxReceiveBufferPerConnection, 1 MiB, unless the
+// program says otherwise: then WebSockets that the program does not read hold up all others
+// of the connection, two of them completely; with 64 KiB it takes 16. The other three are
+// what frees a handler that writes to a peer whose network has gone, or who goes on sending
+// and takes nothing: no context reaches such a write, because the reset of the stream would
+// have to be written behind it.
+// MaxConcurrentStreams, 250, is how many WebSockets and requests a connection may have at
+// once; browsers let what goes beyond wait for one of them to end.
+//
+// For the same reason a program that ends calls http.Server.Close, at the latest when the
+// time it grants its clients is over, and not only behind what waits for the WebSockets.
+// A middleware that goes by the method, such as http.CrossOriginProtection, has to let the
+// WebSockets' CONNECT through as it does their GET.
 package http2
 
 import (

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"hocket.dev"
+)
+
+// webServer is what answers requests, and carries the WebSockets of HTTP/2.
+func webServer(h http.Handler, set *settings) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		HTTP2:             http2Config(&set.hocket),
+		ErrorLog:          slog.NewLogLogger(set.hocket.Log.Handler(), slog.LevelWarn),
+	}
+}
+
+// http2Config is for connections on which many WebSockets share what one network connection has (RFC 8441). How many there may
+// be stays at net/http's 250: a browser waits for a free one beyond that instead of opening a second connection, and its own
+// limit is about the same.
+func http2Config(c *hocket.Config) *http.HTTP2Config {
+	return &http.HTTP2Config{
+		// A session that does not read what its client sends, because the client does not read its answers, holds this much of
+		// the 1 MiB that the whole connection may have under way. By default a stream may have all of it: then one such session
+		// holds up all others.
+		MaxReceiveBufferPerStream: 64 << 10,
+		// A peer that has vanished is found as one over HTTP/1.1 is, at the latest after both times. The pings of its sessions find
+		// it too, but what they are writing ends with the connection alone, and a connection without sessions has no such pings.
+		SendPingTimeout: c.PingEvery,
+		PingTimeout:     c.PongTimeout,
+		// One that goes on sending is sent no ping. If it takes nothing, it would hold what its sessions are writing, and their
+		// goroutines, for as long as it likes.
+		WriteByteTimeout: c.PingEvery + c.PongTimeout,
+	}
+}

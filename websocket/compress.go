@@ -39,8 +39,17 @@ type Compression struct {
 	// Threshold is the size in bytes from which messages are compressed; 0 is
 	// [DefaultCompressionThreshold], 1 compresses all that are not empty.
 	Threshold int
-	// Level is 1, fastest, to 9, smallest; 0 is [wire.DefaultLevel].
+	// Level is 1, fastest, to 9, smallest; 0 is [wire.DefaultLevel], and [wire.SharedLevel]
+	// for a [PreparedMessage], which is compressed once for many.
 	Level int
+}
+
+// sharedLevel is the level of a message for many where level is asked for.
+func sharedLevel(level int) int {
+	if level <= 0 {
+		return wire.SharedLevel
+	}
+	return level
 }
 
 // accept answers a client's offers; nil is no compression.

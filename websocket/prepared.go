@@ -53,7 +53,7 @@ func (c *Conn) WritePrepared(ctx context.Context, m *PreparedMessage) error {
 func (c *Conn) sendPrepared(ctx context.Context, m *PreparedMessage) error {
 	var key preparedKey
 	if c.deflate.wants(len(m.payload)) {
-		key = preparedKey{c.deflate.send.WindowBits, c.deflate.send.Level}
+		key = preparedKey{c.deflate.send.WindowBits, sharedLevel(c.deflate.send.Level)}
 	}
 	p := m.form(key)
 	if err := c.acquireMessage(ctx); err != nil {

@@ -58,7 +58,7 @@ func (s *Socket) prepared(m *PreparedMessage) {
 // key says in which form the socket sends m.
 func (s *Socket) key(m *PreparedMessage) preparedKey {
 	if o := &s.shard().server.opts.Compression; s.windowBits != 0 && len(m.payload) >= o.Threshold {
-		return preparedKey{int(s.windowBits), o.Level}
+		return preparedKey{int(s.windowBits), sharedLevel(o.Level)}
 	}
 	return preparedKey{}
 }

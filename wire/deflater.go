@@ -9,6 +9,10 @@ import (
 // 39 µs (BenchmarkAppendDeflated, one core of a 2-core EPYC).
 const DefaultLevel = 3
 
+// SharedLevel suits a message that is compressed once and sent to many: of the order book
+// of bench/payload it leaves 40.1% where DefaultLevel leaves 42.5, for a few times the work.
+const SharedLevel = 7
+
 // Deflation is how a message is compressed. Its zero value is right for every receiver
 // that set no window.
 type Deflation struct {

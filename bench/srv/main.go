@@ -53,7 +53,6 @@ func run(ctx context.Context, addr, via string, compress bool) error {
 	opts := &websocket.ServerOptions{PendingPolicy: websocket.PendingClose} // who does not read holds up nobody
 	if compress {
 		opts.Compression.Mode = websocket.CompressionOn
-		opts.Compression.Level = 7 // a message is compressed once for a room, and saved once for each member
 	}
 	rooms := new(rooms)
 	sockets, err := websocket.NewServer(rooms, opts)

@@ -62,6 +62,9 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		return nil, refusal
 	}
 	nc, pending, err := take(w, r, response)
+	if err == nil && !connect.Is(r) {
+		err = respond(nc, response.AppendTo(nil))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("websocket: accept: %w", err)
 	}
@@ -103,8 +106,9 @@ func refuse(w http.ResponseWriter, refusal *wire.Refusal) {
 	http.Error(w, refusal.Message, refusal.Status)
 }
 
-// take answers a handshake and returns the connection, with what was received behind the
-// request; or answers that this is not possible.
+// take returns the connection of a handshake, with what was received behind the request, or
+// answers that this is not possible. A stream of HTTP/2 has been answered; on any other
+// connection, which has the deadlines of the HTTP server, the response is still to be sent.
 func take(w http.ResponseWriter, r *http.Request, response wire.Response) (nc net.Conn, pending []byte, err error) {
 	if connect.Is(r) {
 		stream, err := connect.Accept(w, r, response.ConnectHeader())
@@ -120,9 +124,6 @@ func take(w http.ResponseWriter, r *http.Request, response wire.Response) (nc ne
 	if err != nil {
 		http.Error(w, "this server cannot take over the connection", http.StatusInternalServerError)
 		return nil, nil, err
-	}
-	if err := respond(nc, response.AppendTo(nil)); err != nil {
-		return nil, nil, errors.Join(err, nc.Close())
 	}
 	return nc, pending, nil
 }
@@ -177,22 +178,23 @@ func hijack(w http.ResponseWriter) (nc net.Conn, pending []byte, err error) {
 	}
 	// The bufio.Reader is left behind: what it holds is at most its buffer.
 	pending, err = rw.Reader.Peek(rw.Reader.Buffered())
-	if err == nil {
-		err = nc.SetDeadline(time.Time{}) // the HTTP server's timeouts are not ours
-	}
 	if err != nil {
 		return nil, nil, errors.Join(err, nc.Close())
 	}
 	return nc, slices.Clone(pending), nil
 }
 
-// respond writes the response of a handshake.
+// respond writes the response of a handshake, and closes nc when that fails.
 func respond(nc net.Conn, response []byte) error {
-	if err := nc.SetWriteDeadline(time.Now().Add(closeTimeout)); err != nil {
-		return err
+	err := nc.SetDeadline(time.Now().Add(closeTimeout))
+	if err == nil {
+		_, err = nc.Write(response)
 	}
-	if _, err := nc.Write(response); err != nil {
-		return err
+	if err == nil {
+		err = nc.SetDeadline(time.Time{}) // the HTTP server's timeouts are not ours
 	}
-	return nc.SetWriteDeadline(time.Time{})
+	if err != nil {
+		return errors.Join(err, nc.Close())
+	}
+	return nil
 }

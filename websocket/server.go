@@ -172,28 +172,39 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it was answered, or the client has gone
 	}
-	stream, ok := nc.(*connect.Conn)
-	if ok {
+	stream, answered := nc.(*connect.Conn)
+	if answered {
 		stream.ReadDirectly()
 	}
-	s.attach(nc, r, response, early)
-	if ok {
+	s.attach(nc, accepted{r, response, answered, early})
+	if answered {
 		stream.Wait()
 	}
 }
 
-// attach gives a connection whose handshake is done to the loop with the fewest. early is
-// what was received behind the handshake.
-func (s *Server) attach(nc net.Conn, r *http.Request, response wire.Response, early []byte) {
+// accepted is a handshake to which the server agrees.
+type accepted struct {
+	request  *http.Request
+	response wire.Response
+	answered bool   // the response has been sent
+	early    []byte // what was received behind the request
+}
+
+// attach gives the connection of a handshake to the loop with the fewest. If a response is
+// owed, the loop sends it, where that costs no deadline.
+func (s *Server) attach(nc net.Conn, a accepted) {
 	s.arriving.Add(1)
 	sh := s.shards[s.loops.Next().Index()]
 	posted := sh.loop.Post(func() {
 		defer s.arriving.Add(-1)
-		so := sh.newSocket(response)
+		so := sh.newSocket(a.response)
 		if err := sh.loop.Attach(&so.conn, nc, (*driver)(so)); err != nil {
 			return
 		}
-		so.begin(r, early)
+		if !a.answered {
+			so.respond(a.response)
+		}
+		so.begin(a.request, a.early)
 		if s.closing.Load() {
 			_ = so.Close(CloseGoingAway, "") // it came in at the last moment: goAway may have passed
 		}

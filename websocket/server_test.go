@@ -127,7 +127,7 @@ func (s *Server) attachPipe(t *testing.T) net.Conn {
 	t.Helper()
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
-	s.attach(a, httptest.NewRequest("GET", "/", nil), wire.Response{}, nil)
+	s.attach(a, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	return b
 }
 
@@ -227,7 +227,7 @@ func TestServerGathersWrites(t *testing.T) {
 	var peer net.Conn
 	nc.Conn, peer = net.Pipe()
 	s := newServer(t, echoing(), ServerOptions{})
-	s.attach(nc, httptest.NewRequest("GET", "/", nil), wire.Response{}, nil)
+	s.attach(nc, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	t.Cleanup(func() { _ = peer.Close() })
 
 	var in []byte
@@ -404,7 +404,7 @@ func TestServerShutdown(t *testing.T) {
 	})
 }
 
-// A handshake that has been answered when Shutdown begins, and has not reached its loop, is closed as the others are.
+// A handshake that is on its way to its loop when Shutdown begins is answered, and closed as the others are.
 func TestServerShutdownWaitsForWhoArrives(t *testing.T) {
 	eachDriver(t, func(t *testing.T, portable bool) {
 		h := echoing()
@@ -412,11 +412,26 @@ func TestServerShutdownWaitsForWhoArrives(t *testing.T) {
 		busy, free := make(chan struct{}), make(chan struct{})
 		s.Post(0, func() { close(busy); <-free })
 		<-busy
-		c := dial(t, s.listen(t), nil)
-		testproc.Until(t, "the handshake to be handed over", func() bool { return s.arriving.Load() == 1 })
+		handed := make(chan struct{})
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.ServeHTTP(w, r)
+			close(handed)
+		}))
+		t.Cleanup(web.Close)
+		url := "ws" + strings.TrimPrefix(web.URL, "http")
+		var c *Conn
+		dialed := run(func() (err error) {
+			c, _, err = Dial(t.Context(), url, nil)
+			return err
+		})
+		<-handed
 		shut := run(func() error { return s.Shutdown(t.Context()) })
 		testproc.Until(t, "Shutdown to begin", s.closing.Load)
 		close(free)
+		if err := dialed(); err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
 		_, _, err := c.Read(t.Context())
 		wantClosed(t, err, CloseGoingAway, "")
 		if err := shut(); err != nil {

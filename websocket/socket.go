@@ -227,7 +227,15 @@ func (s *Socket) needTransit() {
 	}
 }
 
-// begin is the first thing to happen to a socket, in the function that has attached it.
+// respond sends the response of the handshake.
+func (s *Socket) respond(response wire.Response) {
+	sh := s.shard()
+	sh.scratch = response.AppendTo(sh.scratch[:0])
+	s.commit(append(s.reserve(len(sh.scratch)), sh.scratch...))
+	s.push()
+}
+
+// begin is the first thing a program sees of a socket, in the function that has attached it.
 func (s *Socket) begin(r *http.Request, early []byte) {
 	sh := s.shard()
 	sh.server.sockets.Add(1)

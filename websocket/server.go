@@ -249,6 +249,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends every socket at once, without a close frame, and returns when all
 // goroutines of the server have ended. It returns nil.
+//
+// What is being written over HTTP/2 to a network connection that takes nothing ends with
+// that connection alone, so Close and Shutdown wait until the http.Server's Close or its
+// WriteByteTimeout ends it; the page of package http2 says more.
 func (s *Server) Close() error {
 	s.closing.Store(true)
 	s.loops.Close()

@@ -65,13 +65,16 @@ func TestServers(t *testing.T) {
 
 // fuzzer is a fuzzing server with two cases, as far as a client sees it.
 type fuzzer struct {
-	t  *testing.T
-	mu sync.Mutex
+	t       *testing.T
+	serving sync.WaitGroup
+	mu      sync.Mutex
 	// asked are the requests, and what came of them.
 	asked []string
 }
 
 func (f *fuzzer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.serving.Add(1)
+	defer f.serving.Done()
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return
@@ -107,7 +110,7 @@ func TestSuite(t *testing.T) {
 	if err != nil || string(out) != "2 cases done, see the reports\n" {
 		t.Errorf("%v: %s", err, out)
 	}
-	server.Close()
+	f.serving.Wait() // every request has come, or the program would not have ended
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	want := []string{"/getCaseCount", "/runCase?case=1&agent=a+b hello", "/runCase?case=2&agent=a+b hello", "/updateReports?agent=a+b"}

@@ -197,8 +197,8 @@ func (c *Conn) CloseWrite() error {
 // of the stream is used for writing.
 func (c *Conn) Wait() {
 	<-c.closed
-	c.writing.Lock() // whoever comes later finds it closed
-	c.writing.Unlock()
+	c.writing.Lock() // a write that comes later finds it closed
+	defer c.writing.Unlock()
 }
 
 // SetDeadline implements net.Conn. It returns nil, as the two below.

@@ -70,8 +70,8 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	}
 	c := newConn(nc, wire.Server, response.Protocol, pending)
 	c.compress(response.Deflate, opts.Compression)
-	c.keepAlive(opts.KeepAlive)
 	c.limitPending(opts.Pending)
+	c.keepAlive(opts.KeepAlive)
 	return c, nil
 }
 

@@ -248,8 +248,8 @@ func (t target) handshake(ctx context.Context, nc net.Conn, opts *DialOptions, h
 	pending, _ := br.Peek(br.Buffered())
 	c := newConn(nc, wire.Client, answer.Protocol, slices.Clone(pending))
 	c.compress(answer.Deflate, opts.Compression)
-	c.keepAlive(opts.KeepAlive)
 	c.limitPending(opts.Pending)
+	c.keepAlive(opts.KeepAlive)
 	return c, response, nil
 }
 

@@ -180,15 +180,28 @@ func (x *attempt) do(ctx context.Context) (*Conn, *http.Response, error) {
 			response.Body = http.NoBody // what follows are frames
 			c := newConn(nc, wire.Client, answer.Protocol, nil)
 			c.compress(answer.Deflate, x.opts.Compression)
-			c.keepAlive(x.opts.KeepAlive)
 			c.limitPending(x.opts.Pending)
+			c.keepAlive(x.opts.KeepAlive)
 			return c, response, nil
 		}
 	}
 	body := response.Body
-	keepBody(response)
+	if x.accepted(response.StatusCode) {
+		response.Body = http.NoBody // behind it may be a live stream, of which no beginning need ever come
+	} else {
+		keepBody(response)
+	}
 	_ = body.Close() // its beginning is kept
 	return nil, response, err
+}
+
+// accepted reports whether a response with this status accepts the handshake, rightly or not,
+// so that its body is the stream.
+func (x *attempt) accepted(status int) bool {
+	if x.body != nil {
+		return status/100 == 2 // RFC 8441 §5, RFC 9110 §9.3.6
+	}
+	return status == http.StatusSwitchingProtocols
 }
 
 func (x *attempt) check(response *http.Response) (wire.Answer, error) {

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hocket.dev/wire"
@@ -188,6 +190,50 @@ func TestRefusalToAnHTTPClient(t *testing.T) {
 	}
 	if body, err := io.ReadAll(response.Body); len(body) != maxRefusalBytes || err != nil {
 		t.Errorf("%d bytes of the body, %v", len(body), err)
+	}
+}
+
+// Behind an answer that accepts the handshake wrongly may be a stream on which nothing comes:
+// Dial does not wait for a body.
+func TestWrongAcceptanceToAnHTTPClient(t *testing.T) {
+	for name, response := range map[string]func(key string) string{
+		"Accept": func(string) string { return string(wire.AppendResponse(nil, "other", "", nil)) },
+		`"x"`:    func(key string) string { return string(wire.AppendResponse(nil, key, "x", nil)) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			opts := byClient(t, &http.Transport{DialContext: silently(t, response)})
+			wantRefusedAtOnce(t, "ws://x", opts, name)
+		})
+	}
+}
+
+// silently is answer with a server that then keeps the connection open without a word.
+func silently(t *testing.T, response func(key string) string) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		t.Cleanup(func() { _, _ = client.Close(), server.Close() })
+		go func() {
+			if r, err := http.ReadRequest(bufio.NewReader(server)); err == nil {
+				_, _ = io.WriteString(server, response(r.Header.Get("Sec-Websocket-Key"))) // the client misses what is not written
+			}
+		}()
+		return client, nil
+	}
+}
+
+// wantRefusedAtOnce asserts that Dial fails, not by its context, with an error that says what
+// it is to say and a response without body.
+func wantRefusedAtOnce(t *testing.T, url string, opts *DialOptions, says string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, response, err := Dial(ctx, url, opts)
+	var refused *HandshakeError
+	if !errors.As(err, &refused) || response == nil || !strings.Contains(err.Error(), says) {
+		t.Fatalf("%v with %v, want an error that says %q", err, response, says)
+	}
+	if body, err := io.ReadAll(response.Body); len(body) > 0 || err != nil {
+		t.Errorf("body %q, %v", body, err)
 	}
 }
 

@@ -57,6 +57,21 @@ func TestHTTP2(t *testing.T) {
 	wantClosed(t, read(), CloseNormal, "")
 }
 
+// A stream that the server opens with a subprotocol nobody offered, and then is silent on, is
+// no body to wait for; the server sees it end.
+func TestHTTP2WrongAcceptance(t *testing.T) {
+	ended := make(chan struct{})
+	s, opts := serveHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		w.Header().Set("Sec-WebSocket-Protocol", "x")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush() // fails only without a client
+		<-r.Context().Done()
+	}))
+	wantRefusedAtOnce(t, s.URL, opts, `"x"`)
+	<-ended
+}
+
 // A message larger than every window needs both sides' WINDOW_UPDATE (RFC 9113 §5.2).
 func TestHTTP2FlowControl(t *testing.T) {
 	const size = 3 << 20

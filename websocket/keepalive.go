@@ -19,6 +19,10 @@ type KeepAlive struct {
 	// PingEvery. After it the connection ends with a [CloseError] that holds
 	// [ErrPongTimeout]. Only Read can notice what comes, so no time counts while nobody
 	// reads.
+	//
+	// While a message is being written no ping is sent. One that [Pending] sends has no
+	// context that would end it: the connection ends in the same way when nothing has come
+	// and the network has not taken the next 64 KiB of it, or its rest, in that time.
 	PongTimeout time.Duration
 }
 
@@ -31,14 +35,21 @@ type keepAlive struct {
 	KeepAlive
 	c     *Conn
 	timer *time.Timer
-	heard atomic.Bool // something has come since the last tick
+	heard atomic.Bool   // something has come since the last tick
+	calls atomic.Uint64 // network writes of pending messages that have begun and ended, so odd during one
 
 	// The timer's.
-	asked   bool // a ping has been sent and nothing heard since
-	watched bool // somebody was reading at the last tick
+	asked   bool   // a ping has been sent and nothing heard since
+	stuck   uint64 // calls at the last tick, when that kept a ping from being sent; else 0
+	watched bool   // somebody was reading at the last tick
 }
 
-// keepAlive starts the timer, if there is to be one. It comes right behind newConn.
+// pieceBytes is how much of a pending message is one network write, so that a peer which
+// takes a large message slowly is told from one that takes nothing.
+const pieceBytes = 64 << 10
+
+// keepAlive starts the timer, if there is to be one. It comes behind newConn and what else sets
+// up c, which the timer reads.
 func (c *Conn) keepAlive(o KeepAlive) {
 	if o.PingEvery <= 0 {
 		return
@@ -69,14 +80,17 @@ func (k *keepAlive) note() {
 // tick is what the timer does. Only one runs at a time, as it sets the timer at its end.
 func (k *keepAlive) tick() {
 	c, next := k.c, k.PongTimeout
-	watched := len(c.reading) > 0
+	watched, calls := len(c.reading) > 0, k.calls.Load()
 	switch {
 	case c.reason() != nil:
 		return
 	case k.heard.Swap(false):
-		k.asked, next = false, k.PingEvery
-	case !k.asked:
-		k.asked = c.tryPing()
+		k.asked, k.stuck, next = false, 0, k.PingEvery
+	case !k.asked && (k.stuck == 0 || k.stuck != calls):
+		k.asked, k.stuck = c.tryPing(), 0
+		if !k.asked && calls%2 == 1 {
+			k.stuck = calls
+		}
 	case !watched || !k.watched: // nobody reads, or has only begun: what has come may lie unread
 	default:
 		_ = c.end(&CloseError{Code: wire.CloseAbnormal, Err: ErrPongTimeout}) // the next call reports it
@@ -89,9 +103,33 @@ func (k *keepAlive) tick() {
 	}
 }
 
+// put writes to the network. Only in one's turn.
+//
+// What the queue sends is told to the keepAlive. The program's own writes are not, as they
+// end with their contexts: those of a MessageWriter, whose stream is open, and all where
+// there is no queue.
+func (c *Conn) put(p []byte) error {
+	k := c.alive
+	if k == nil || c.queue == nil || c.stream != nil {
+		_, err := c.nc.Write(p)
+		return err
+	}
+	for len(p) > 0 {
+		n := min(len(p), pieceBytes)
+		k.calls.Add(1)
+		_, err := c.nc.Write(p[:n])
+		k.calls.Add(1)
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
 // tryPing sends a ping and reports whether it did. It does not while somebody is writing:
 // a peer that takes a large message slowly is not gone, and a write that is stuck ends
-// with its own context.
+// with its own context, or by tick when it is the queue's.
 func (c *Conn) tryPing() bool {
 	select {
 	case c.writing <- struct{}{}:

@@ -127,6 +127,100 @@ func TestKeepAliveLetsALongWriteEnd(t *testing.T) {
 	})
 }
 
+// So is one that takes a large pending message slowly, but not one that takes nothing more of
+// it: that write has no context of its own.
+func TestKeepAliveEndsAStuckPendingWrite(t *testing.T) {
+	for _, prepared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, peer := raw(t)
+			c.limitPending(Pending{MaxPendingBytes: 1 << 20})
+			c.keepAlive(KeepAlive{PingEvery: 20 * time.Second, PongTimeout: 7 * time.Second})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			read := run(func() error { _, _, err := c.Read(ctx); return err })
+			payload := make([]byte, 20*pieceBytes)
+			if prepared {
+				m, err := NewPreparedMessage(Binary, payload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := c.WritePrepared(t.Context(), m); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := c.Write(t.Context(), Binary, payload); err != nil {
+				t.Fatal(err)
+			}
+			piece := make([]byte, pieceBytes)
+			for range 15 {
+				after(t, 6*time.Second)
+				if _, err := io.ReadFull(peer, piece); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last := time.Now()
+			err := read()
+			wantClosed(t, err, CloseAbnormal, "")
+			if took := time.Since(last); !errors.Is(err, ErrPongTimeout) || took < 7*time.Second || took > 14*time.Second {
+				t.Errorf("%v after %v", err, took)
+			}
+		})
+	}
+}
+
+// A stuck pending write is no sign of a peer that is gone when something comes from it, or
+// nobody reads what may have come.
+func TestKeepAliveLetsAStuckPendingWriteBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := raw(t)
+		c.limitPending(Pending{MaxPendingBytes: 1 << 20})
+		c.keepAlive(KeepAlive{PingEvery: 10 * time.Second})
+		c.say(t, Text, "slow")
+		after(t, time.Hour)
+		if err := c.reason(); err != nil {
+			t.Fatalf("given up while nobody reads: %v", err)
+		}
+		read := run(func() error {
+			for range 20 {
+				if _, _, err := c.Read(t.Context()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for range 20 {
+			sendBytes(t, peer, masked(wire.Text, "x")...)
+			after(t, 19*time.Second) // two ticks apart, of which one hears nothing
+		}
+		if err := read(); err != nil {
+			t.Error(err)
+		}
+		wantBytes(t, peer, "\x81\x04slow")
+	})
+}
+
+// The writes of a MessageWriter end with its context, also where others are pending.
+func TestKeepAliveLeavesAStreamToItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := raw(t)
+		c.limitPending(Pending{MaxPendingBytes: 1 << 20})
+		c.keepAlive(KeepAlive{PingEvery: time.Second})
+		read := run(func() error { _, _, err := c.Read(t.Context()); return err })
+		w, err := c.NextWriter(t.Context(), Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = w.Write([]byte("slow"))
+		wrote := run(w.Close)
+		after(t, time.Minute)
+		wantBytes(t, peer, "\x81\x04slow")
+		if err := wrote(); err != nil {
+			t.Error(err)
+		}
+		_ = c.CloseNow()
+		_ = read()
+	})
+}
+
 // The options reach the connection, on both sides.
 func TestKeepAliveOptions(t *testing.T) {
 	alive := KeepAlive{PingEvery: time.Hour}

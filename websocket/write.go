@@ -165,7 +165,7 @@ func (c *Conn) write(ctx context.Context, f frame, p []byte) error {
 // writeBytes writes frames that are ready. Only in one's turn.
 func (c *Conn) writeBytes(ctx context.Context, b []byte) error {
 	release := interrupt(ctx, c.nc, net.Conn.SetWriteDeadline)
-	_, err := c.nc.Write(b)
+	err := c.put(b)
 	release()
 	return c.written(ctx, err)
 }
@@ -257,17 +257,16 @@ func (c *Conn) writeFrame(f frame, p []byte) error {
 	if h.Masked {
 		pos = wire.Mask(buf[len(head):len(head)+n], h.Key, 0)
 	}
-	if _, err := c.nc.Write(buf[:len(head)+n]); err != nil || n == len(p) {
+	if err := c.put(buf[:len(head)+n]); err != nil || n == len(p) {
 		return err
 	}
 	if !h.Masked {
-		_, err := c.nc.Write(p[n:])
-		return err
+		return c.put(p[n:])
 	}
 	for p = p[n:]; len(p) > 0; p = p[n:] {
 		n = copy(buf[:], p)
 		pos = wire.Mask(buf[:n], h.Key, pos)
-		if _, err := c.nc.Write(buf[:n]); err != nil {
+		if err := c.put(buf[:n]); err != nil {
 			return err
 		}
 	}

@@ -13,23 +13,34 @@ import (
 // peer to end the network connection, and closes it. Messages that come meanwhile are dropped, or go to a Read that is
 // running. The reason is cut to 123 bytes; [CloseNoStatus] sends neither code nor reason.
 //
-// It returns nil when the peer answered; a code that must not be sent is an error and
-// changes nothing; else the connection is closed in any case and the error says why the
-// peer did not answer.
+// What is still pending after its 5 s is dropped, because the peer is slow or a
+// [MessageWriter] is open; the close frame then has 1 s more for its turn, between two
+// frames of an open message if need be.
+//
+// It returns nil when the peer answered and nothing was dropped; a code that must not be
+// sent is an error and changes nothing; else the connection is closed in any case and the
+// error says why the peer did not answer, or that messages were dropped.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if code != CloseNoStatus && !code.Valid() {
 		return fmt.Errorf("websocket: close: code %d must not be sent (RFC 6455 §7.4)", code)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	err := c.sendAll(ctx, true)
-	if err == nil {
-		err = c.sendClose(ctx, code, reason)
+	defer cancel()
+	dropped := c.sendAll(ctx, true)
+	if dropped != nil {
+		c.queue.abandon()
+		// §5.4: the frame may pass a message that is under way in frames, though those behind it may not.
+		ctx, cancel = context.WithTimeout(context.Background(), lingerTimeout)
+		defer cancel()
 	}
-	cancel()
+	err := c.sendClose(ctx, code, reason) // at once the reason when the connection is over
 	if err == nil {
 		err = c.awaitClose()
 	}
 	_ = c.end(errClosed) // no news when the handshake ended it
+	if err == nil && dropped != nil {
+		return fmt.Errorf("websocket: close: not all that was pending could be sent: %w", dropped)
+	}
 	return err
 }
 

@@ -177,6 +177,55 @@ func TestCloseBehindPending(t *testing.T) {
 	})
 }
 
+// A message that is under way in frames does not keep the close frame from the peer, nor does
+// one that it takes slowly. What is pending behind it is given up, and Close says so.
+func TestClosePassesWhatCannotBeSent(t *testing.T) {
+	t.Run("open writer", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := queuedPair(t, PendingWait)
+			w, err := server.NextWriter(t.Context(), Text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = w.Write([]byte("begun"))
+			flushed := run(w.Flush)
+			read := run(func() error { _, _, err := client.Read(t.Context()); return err })
+			if err := flushed(); err != nil {
+				t.Fatal(err)
+			}
+			server.say(t, Text, "behind it")
+			begun := time.Now()
+			err = server.Close(CloseNormal, "done")
+			if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took != closeTimeout {
+				t.Errorf("%v after %v", err, took)
+			}
+			wantClosed(t, read(), CloseNormal, "done")
+			wantClosed(t, w.Close(), CloseNormal, "") // the answer
+		})
+	})
+	t.Run("slow peer", func(t *testing.T) {
+		eachPolicy(t, PendingWait, func(t *testing.T, server, client *Conn) {
+			closed := run(func() error { return server.Close(CloseNormal, "done") })
+			after(t, closeTimeout+lingerTimeout/2)
+			client.want(t, Text, hundred)
+			_, _, err := client.Read(t.Context())
+			wantClosed(t, err, CloseNormal, "done")
+			if err := closed(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v, want to hear of what was dropped", err)
+			}
+		})
+	})
+	t.Run("no reader", func(t *testing.T) {
+		eachPolicy(t, PendingWait, func(t *testing.T, server, _ *Conn) {
+			begun := time.Now()
+			err := server.Close(CloseNormal, "done")
+			if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took != closeTimeout+lingerTimeout {
+				t.Errorf("%v after %v", err, took)
+			}
+		})
+	})
+}
+
 // A peer that closes wants no more messages: behind the one that is on its way comes the
 // answer, and who waits for room is told.
 func TestPeerClosesWhilePending(t *testing.T) {

@@ -25,10 +25,11 @@
 // both are off by default. Dial passes the proxies of the environment. With [Pending]
 // Write does not wait for a slow peer, within a bound.
 //
-// A Conn starts no goroutine: frames are read by whoever calls [Conn.Read]. So a
+// A Conn has no goroutine that reads: frames are read by whoever calls [Conn.Read]. So a
 // program must keep reading, also when it expects no messages: pings are answered,
 // pongs delivered and the peer's close noticed only there. One goroutine reads at a
-// time; any number may write, ping and close.
+// time; any number may write, ping and close. Goroutines of its own a Conn has with
+// [Pending], while messages wait, and over HTTP/2, as said below.
 //
 // A program that holds hundreds of thousands of connections uses a [Server] instead: its
 // sockets live on event loops and need no goroutine and no buffer while they are idle, a

@@ -31,6 +31,9 @@ func (o *DialOptions) check() error {
 	if o.HTTPClient != nil && (o.TLS != nil || o.NetDial != nil || o.Proxy != nil) {
 		return errors.New("with HTTPClient its Transport says what TLS, NetDial and Proxy would say: leave them out")
 	}
+	if err := o.Compression.check(); err != nil {
+		return err
+	}
 	return wire.CheckProtocols(o.Subprotocols)
 }
 

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// slowStream is the http.ResponseWriter of a stream whose client takes nothing. When it is
-// reset, what is being written takes a second to notice.
+// slowStream is the http.ResponseWriter of a stream whose client takes nothing. What is being
+// written when it is reset does not end before the test says so.
 type slowStream struct {
-	header http.Header
-	reset  chan struct{}
-	once   sync.Once
-	inside bool // a Write is under way, in its last second
+	header  http.Header
+	reset   chan struct{}
+	once    sync.Once
+	release chan struct{}
 }
 
 func (s *slowStream) Header() http.Header             { return s.header }
@@ -35,9 +35,7 @@ func (s *slowStream) SetWriteDeadline(t time.Time) error {
 
 func (s *slowStream) Write([]byte) (int, error) {
 	<-s.reset
-	s.inside = true
-	time.Sleep(time.Second) // in a bubble
-	s.inside = false
+	<-s.release
 	return 0, errors.New("reset")
 }
 
@@ -62,49 +60,49 @@ func TestHTTP2CloseWaitsForWriters(t *testing.T) {
 		"Close":    func(c *Conn) error { return c.Close(CloseNormal, "") },
 		"CloseNow": (*Conn).CloseNow,
 	}
+	write := func(t *testing.T, c *Conn) {
+		if err := c.Write(t.Context(), Text, []byte("nobody takes it")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	writers := map[string]struct {
 		opts  AcceptOptions
-		begin func(*testing.T, *Conn) error
+		begin func(*testing.T, *Conn)
+		lasts time.Duration // until the write is under way
 	}{
-		"pending": {AcceptOptions{Pending: Pending{MaxPendingBytes: 1}}, func(t *testing.T, c *Conn) error {
-			return c.Write(t.Context(), Text, []byte("nobody takes it"))
-		}},
-		"giving up": {AcceptOptions{Pending: Pending{MaxPendingBytes: 1, Policy: PendingClose}}, func(t *testing.T, c *Conn) error {
-			if err := c.Write(t.Context(), Text, []byte("nobody takes it")); err != nil {
-				return err
-			}
+		"pending": {AcceptOptions{Pending: Pending{MaxPendingBytes: 1}}, write, 0},
+		"giving up": {AcceptOptions{Pending: Pending{MaxPendingBytes: 1, Policy: PendingClose}}, func(t *testing.T, c *Conn) {
+			write(t, c)
 			if err := c.Write(t.Context(), Text, []byte("too much")); !errors.Is(err, ErrPendingFull) {
-				return err
+				t.Fatal(err)
 			}
-			time.Sleep(lingerTimeout) // in a bubble: its goroutine has just ended the connection
-			return nil
-		}},
-		"keep-alive": {AcceptOptions{KeepAlive: KeepAlive{PingEvery: time.Minute}}, func(*testing.T, *Conn) error {
-			time.Sleep(time.Minute) // in a bubble
-			return nil
-		}},
+		}, lingerTimeout},
+		"keep-alive": {AcceptOptions{KeepAlive: KeepAlive{PingEvery: time.Minute}}, func(*testing.T, *Conn) {}, time.Minute},
 	}
 	for name, w := range writers {
 		for how, end := range closes {
 			t.Run(name+"/"+how, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := &slowStream{header: http.Header{}, reset: make(chan struct{})}
+					s := &slowStream{header: http.Header{}, reset: make(chan struct{}), release: make(chan struct{})}
 					c := s.accept(t, &w.opts)
-					if err := w.begin(t, c); err != nil {
-						t.Fatal(err)
-					}
+					w.begin(t, c)
+					time.Sleep(w.lasts)
 					synctest.Wait()
-					_ = end(c)
+					closed := make(chan struct{})
+					go func() {
+						_ = end(c)
+						close(closed)
+					}()
+					<-s.reset
+					time.Sleep(closeTimeout) // all that Close waits for otherwise
 					synctest.Wait()
 					select {
-					case <-s.reset:
-					default:
-						t.Error("the write was not interrupted")
-					}
-					if s.inside {
+					case <-closed:
 						t.Error("the handler may return, and somebody still writes")
-						time.Sleep(time.Second) // in a bubble: let it end
+					default:
 					}
+					close(s.release)
+					<-closed
 				})
 			})
 		}

@@ -25,7 +25,8 @@ const (
 
 // DialOptions change what [Dial] does. nil and the zero value are the same.
 type DialOptions struct {
-	// Subprotocols are offered to the server, the favourite first.
+	// Subprotocols are offered to the server, the favourite first. Each is a token and stands
+	// once (RFC 6455 §4.1), or Dial returns an error and connects to nobody.
 	Subprotocols []string
 	// Header is sent with the request, for example Authorization, Cookie or Origin. Host
 	// and the handshake's own headers are not taken from it.

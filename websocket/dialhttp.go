@@ -26,12 +26,15 @@ var ErrNoHTTP2 = errors.New("no WebSocket over HTTP/2 there (RFC 8441 §3)")
 // byHTTP reports whether an http.Client sends the handshake.
 func (o *DialOptions) byHTTP() bool { return o.HTTPClient != nil || o.HTTP2 }
 
-// check refuses options that contradict each other.
+// check refuses options that contradict each other, or the protocol.
 func (o *DialOptions) check() error {
 	if o.HTTPClient != nil && (o.TLS != nil || o.NetDial != nil || o.Proxy != nil) {
 		return errors.New("with HTTPClient its Transport says what TLS, NetDial and Proxy would say: leave them out")
 	}
-	return nil
+	if err := o.Compression.check(); err != nil {
+		return err
+	}
+	return wire.CheckProtocols(o.Subprotocols)
 }
 
 // httpClient returns the client for one handshake. Redirects are ours to follow: of a

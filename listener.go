@@ -22,7 +22,8 @@ const webSocketPath = "/v1/ws"
 //
 // What middleware in front of s decides about a request has to be decided by admit instead, which is asked for each handshake
 // and must not block; what it refuses goes to the http.Server, which says so. nil admits all. A client has 10 seconds for its
-// request, and 4,096 for each loop may be without one; then the oldest is closed. When no file descriptor is left, new
+// request, and 4,096 for each loop may be without one; then the oldest is closed. So it is when more than 4,096 connections wait for
+// the http.Server to accept them, as behind a limit of its own (netutil.LimitListener). When no file descriptor is left, new
 // connections are closed, and the log is told, at most once a second.
 //
 // l belongs to the returned listener, which is to be closed before s.
@@ -47,7 +48,14 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 //
 // config is not changed; where it names no protocols, h2 and http/1.1 are offered. A client has 10 seconds for its first message of
 // TLS and may keep its handshake waiting for 10 more, or for 2 while more than half of the places are taken; failures are
-// logged at the level Debug. As with every http.Server, ReadHeaderTimeout is for clients that say nothing afterwards.
+// logged at the level Debug. An http.Server that has HTTP/2 turned off, by Protocols, TLSNextProto or GODEBUG=http2server=0,
+// closes connections of h2 without a word: name http/1.1 alone in NextProtos then. As with every http.Server, ReadHeaderTimeout is for clients that say nothing afterwards.
+//
+// The functions in config may block, as autocert's do while a certificate is issued, but each handshake that waits for one is
+// among the 1,024. Closing the listener ends the Context of their ClientHelloInfo and does not wait for them. Private keys are used
+// on the processors of handshakes, so one that is kept elsewhere (crypto.Signer) keeps others waiting.
+//
+// As with Listener, 4,096 connections may wait for the http.Server.
 //
 // WebSockets over HTTP/2 need an import, hocket.dev/websocket/http2, whose page also says what to set in http.Server.HTTP2. Each
 // has a few goroutines.

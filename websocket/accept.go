@@ -49,9 +49,11 @@ type AcceptOptions struct {
 // r.Context ends when the handler returns.
 //
 // Over HTTP/2 (RFC 8441) the connection is a stream of an HTTP/2 connection, which ends
-// when the handler returns: there the handler must stay until the Conn is closed and
-// nobody writes to it any more. http.Server offers that only where package
-// hocket.dev/websocket/http2 is imported, or the environment has GODEBUG=http2xconnect=1.
+// when the handler returns: there the handler must stay until Close or CloseNow has
+// returned, which wait for every write that is under way. http.Server offers that only where
+// package hocket.dev/websocket/http2 is imported, or the environment has
+// GODEBUG=http2xconnect=1. The request's method is then CONNECT: a handler in an
+// http.ServeMux is registered as "/ws", since "GET /ws" answers it with status 405.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	if opts == nil {
 		opts = &AcceptOptions{}

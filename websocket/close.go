@@ -38,6 +38,7 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 		err = c.awaitClose()
 	}
 	_ = c.end(errClosed) // no news when the handshake ended it
+	c.settle()
 	if err == nil && dropped != nil {
 		return fmt.Errorf("websocket: close: not all that was pending could be sent: %w", dropped)
 	}
@@ -47,8 +48,14 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 // CloseNow closes the network connection without a close frame. Every call under way
 // ends. It returns nil, also when the connection was over before, so that it can be
 // deferred.
+//
+// On a server, of a connection over HTTP/2, it returns when no write is under way any more,
+// as Close does, so that the handler may return behind it. Usually that is at once; where
+// the peer's network has gone, it takes until net/http notices (see package
+// hocket.dev/websocket/http2).
 func (c *Conn) CloseNow() error {
 	_ = c.end(errClosed) // the reason that stands is of no interest here
+	c.settle()
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package websocket
 
 import (
+	"cmp"
+	"fmt"
 	"sync"
 
 	"hocket.dev/wire"
@@ -19,8 +21,10 @@ const (
 	// where messages resemble each other: order books of 1 KiB shrink to 32% instead of 41%,
 	// for 30 µs of CPU each instead of 10. A connection keeps up to 4 KiB for what it sends;
 	// for what it receives 4 KiB as a server, where the client can be told so (RFC 7692
-	// §7.1.2.2; browsers can), else 32 KiB. A [PreparedMessage] is still compressed once,
-	// by itself.
+	// §7.1.2.2; browsers can), else 32 KiB. Once used that is 8.2 KB more for each Conn of a
+	// server, and 36.9 KB for each of a client; two windows of [Compression].WindowBits where
+	// that is set, 1.0 KB for 9 (BenchmarkIdleTakeover). A [PreparedMessage] is still
+	// compressed once, by itself.
 	CompressionTakeover
 )
 
@@ -42,7 +46,44 @@ type Compression struct {
 	// Level is 1, fastest, to 9, smallest; 0 is [wire.DefaultLevel], and [wire.SharedLevel]
 	// for a [PreparedMessage], which is compressed once for many.
 	Level int
+	// WindowBits is how far back messages may refer: 1<<WindowBits bytes, 9 to 15. 0 is 15,
+	// and 12 for what [CompressionTakeover] sends itself and a server asks of its clients.
+	// A receiver with little memory wants it small; messages shrink less then.
+	//
+	// A server answers it as server_max_window_bits (RFC 7692 §7.1.2.1), or less where the
+	// client wishes that, and as client_max_window_bits (§7.1.2.2) to those that can be
+	// asked. A client offers both, and keeps the second whatever the answer; a server that
+	// does not know the first declines, and messages are not compressed. [Dial] and
+	// [NewServer] return an error for what is not 0 or 9 to 15, [Accept] takes the nearest.
+	WindowBits int
 }
+
+// The windows that a program may ask for. §7.1.2 has 8, too, which zlib cannot keep as a
+// sender: its peers would decline.
+const (
+	minWindow = 9
+	maxWindow = 15
+)
+
+// check refuses options that mean nothing.
+func (o Compression) check() error {
+	if o.WindowBits != 0 && o.WindowBits != o.window() {
+		return fmt.Errorf("a compression window of %d bits, want %d to %d, or 0 (RFC 7692 §7.1.2)", o.WindowBits, minWindow, maxWindow)
+	}
+	return nil
+}
+
+// window is the window, in bits, that the program asked for, 0 for none.
+func (o Compression) window() int {
+	if o.WindowBits == 0 {
+		return 0
+	}
+	return min(max(o.WindowBits, minWindow), maxWindow)
+}
+
+// memory is the most, in bits, that context takeover may keep of what is sent, and the
+// window that a server with it asks of clients.
+func (o Compression) memory() int { return cmp.Or(o.window(), takeoverBits) }
 
 // sharedLevel is the level of a message for many where level is asked for.
 func sharedLevel(level int) int {
@@ -54,12 +95,15 @@ func sharedLevel(level int) int {
 
 // accept answers a client's offers; nil is no compression.
 func (o Compression) accept(offers []wire.Extension) *wire.Deflate {
-	want := wire.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}
+	want := wire.Deflate{ServerMaxWindowBits: o.window()}
 	switch o.Mode {
 	case CompressionOff:
 		return nil
 	case CompressionTakeover:
-		want = wire.Deflate{ClientMaxWindowBits: takeoverBits}
+		want.ClientMaxWindowBits = o.memory()
+	default:
+		want.ClientMaxWindowBits = o.window()
+		want.ServerNoContextTakeover, want.ClientNoContextTakeover = true, true
 	}
 	if agreed, ok := wire.AcceptDeflate(offers, want); ok {
 		return &agreed
@@ -69,16 +113,17 @@ func (o Compression) accept(offers []wire.Extension) *wire.Deflate {
 
 // offers returns what a client offers.
 func (o Compression) offers() []wire.Deflate {
+	bare := wire.Deflate{ServerMaxWindowBits: o.window(), ClientMaxWindowBits: cmp.Or(o.window(), wire.AnyWindow)}
+	alone := bare
+	alone.ClientNoContextTakeover = true
 	switch o.Mode {
 	case CompressionOn:
-		return []wire.Deflate{{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ClientMaxWindowBits: wire.AnyWindow}}
+		alone.ServerNoContextTakeover = true
+		return []wire.Deflate{alone}
 	case CompressionTakeover:
 		// The second is for servers that want this client to take nothing over, and think
 		// that they may say so only to a client that has mentioned it.
-		return []wire.Deflate{
-			{ClientMaxWindowBits: wire.AnyWindow},
-			{ClientNoContextTakeover: true, ClientMaxWindowBits: wire.AnyWindow},
-		}
+		return []wire.Deflate{bare, alone}
 	}
 	return nil
 }
@@ -103,7 +148,7 @@ func (c *Conn) compress(agreed *wire.Deflate, o Compression) {
 	bits := agreed.SendBits(c.role)
 	z.send = wire.Deflation{WindowBits: bits, Level: o.Level}
 	if agreed.SendsTakeover(c.role) && o.Mode == CompressionTakeover {
-		z.send.Window = wire.NewWindow(min(bits, takeoverBits))
+		z.send.Window = wire.NewWindow(min(bits, o.memory()))
 	}
 	if agreed.ReceivesTakeover(c.role) {
 		z.received = wire.NewWindow(agreed.ReceiveBits(c.role))

@@ -17,6 +17,15 @@ import (
 func compressedPair(t *testing.T, o Compression) (server, client *Conn) {
 	t.Helper()
 	server, client = pair(t)
+	agreed := agreement(t, o)
+	server.compress(agreed, o)
+	client.compress(agreed, o)
+	return server, client
+}
+
+// agreement is what a server and a client of o agree upon.
+func agreement(t testing.TB, o Compression) *wire.Deflate {
+	t.Helper()
 	var extensions []wire.Extension
 	for _, d := range o.offers() {
 		all, err := wire.ParseExtensions([]string{d.String()})
@@ -25,10 +34,7 @@ func compressedPair(t *testing.T, o Compression) (server, client *Conn) {
 		}
 		extensions = append(extensions, all...)
 	}
-	agreed := o.accept(extensions)
-	server.compress(agreed, o)
-	client.compress(agreed, o)
-	return server, client
+	return o.accept(extensions)
 }
 
 // counted counts what is written to a connection.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"hocket.dev/internal/connect"
 	"hocket.dev/wire"
 )
 
@@ -113,6 +114,16 @@ func (c *Conn) end(err error) error {
 	err = c.over(err)
 	_ = c.nc.Close() // nothing is owed to this connection any more
 	return err
+}
+
+// settle waits, for the handler of a stream over HTTP/2, until nobody writes to it any more,
+// the timer of KeepAlive and the goroutine of Pending among them: net/http uses what they
+// write to for another request as soon as the handler returns. c has ended. A writer ends c
+// itself, and must not call it.
+func (c *Conn) settle() {
+	if stream, ok := c.nc.(*connect.Conn); ok && c.role == wire.Server {
+		stream.Wait()
+	}
 }
 
 // reason returns why the connection ended, nil while it has not.

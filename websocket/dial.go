@@ -25,7 +25,8 @@ const (
 
 // DialOptions change what [Dial] does. nil and the zero value are the same.
 type DialOptions struct {
-	// Subprotocols are offered to the server, the favourite first.
+	// Subprotocols are offered to the server, the favourite first. Each is a token and stands
+	// once (RFC 6455 §4.1), or Dial returns an error and connects to nobody.
 	Subprotocols []string
 	// Header is sent with the request, for example Authorization, Cookie or Origin. Host
 	// and the handshake's own headers are not taken from it.
@@ -56,10 +57,14 @@ type DialOptions struct {
 	// [ErrNoHTTP2] when the server does not allow that. For ws the server must speak HTTP/2
 	// without TLS, as http.Server does when its Protocols say so.
 	//
-	// Without HTTPClient each Dial opens a network connection. With it the Transport is to
+	// Without HTTPClient each Dial opens a network connection, which ends when the server
+	// answers nothing for 35 s, or takes nothing of what is written. With it the Transport is to
 	// be an http.Transport, or another that reports to httptrace and does not copy the
 	// request; it must speak HTTP/2 with the server, for ws nothing else, and as many
-	// WebSockets and requests share a network connection as the server allows.
+	// WebSockets and requests share a network connection as the server allows. Its HTTP2
+	// should set SendPingTimeout, PingTimeout and WriteByteTimeout (25, 10 and 35 s are what
+	// Dial itself takes): without them a connection whose network has gone keeps its
+	// goroutines until the system gives it up.
 	HTTP2 bool
 	// Compression of messages, where the server agrees; none by default.
 	Compression Compression

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"hocket.dev/internal/connect"
 	"hocket.dev/wire"
@@ -23,15 +24,26 @@ import (
 // then dial without.
 var ErrNoHTTP2 = errors.New("no WebSocket over HTTP/2 there (RFC 8441 §3)")
 
+// How a network connection over HTTP/2 that Dial opens is watched: when nothing has come for
+// so long the server is asked, and has so long to answer. The server's side is advised the
+// same, by package http2.
+const (
+	http2PingEvery   = 25 * time.Second
+	http2PongTimeout = 10 * time.Second
+)
+
 // byHTTP reports whether an http.Client sends the handshake.
 func (o *DialOptions) byHTTP() bool { return o.HTTPClient != nil || o.HTTP2 }
 
-// check refuses options that contradict each other.
+// check refuses options that contradict each other, or the protocol.
 func (o *DialOptions) check() error {
 	if o.HTTPClient != nil && (o.TLS != nil || o.NetDial != nil || o.Proxy != nil) {
 		return errors.New("with HTTPClient its Transport says what TLS, NetDial and Proxy would say: leave them out")
 	}
-	return nil
+	if err := o.Compression.check(); err != nil {
+		return err
+	}
+	return wire.CheckProtocols(o.Subprotocols)
 }
 
 // httpClient returns the client for one handshake. Redirects are ours to follow: of a
@@ -59,6 +71,10 @@ func (o *DialOptions) transport(t target) *http.Transport {
 	}
 	return &http.Transport{
 		Proxy: proxy, DialContext: o.NetDial, TLSClientConfig: o.TLS.Clone(), Protocols: protocols,
+		// What net/http itself writes has no other end where the network has gone.
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: http2PingEvery, PingTimeout: http2PongTimeout, WriteByteTimeout: http2PingEvery + http2PongTimeout,
+		},
 		DisableKeepAlives: true, // the network connection ends with its one stream
 	}
 }

@@ -288,3 +288,26 @@ func TestTLS(t *testing.T) {
 		t.Error("an unknown certificate was accepted")
 	}
 }
+
+// §4.1, item 10: the subprotocols of a client are tokens, each once. What is wrong is found
+// before anything is sent.
+func TestDialRefusesBadSubprotocols(t *testing.T) {
+	nobody := func(context.Context, string, string) (net.Conn, error) { return nil, io.ErrUnexpectedEOF }
+	for _, tt := range []struct {
+		offered []string
+		says    string
+	}{
+		{[]string{""}, `"" is no token`},
+		{[]string{"a", "b c"}, `"b c" is no token`},
+		{[]string{"a,b"}, `"a,b" is no token`},
+		{[]string{"a\r\nX: y"}, "is no token"},
+		{[]string{"é"}, "is no token"},
+		{[]string{"a", "b", "a"}, `"a" stands twice`},
+		{[]string{"a", "A", "a.b!"}, io.ErrUnexpectedEOF.Error()}, // cases differ: it dials
+	} {
+		_, _, err := Dial(t.Context(), "ws://x", &DialOptions{Subprotocols: tt.offered, NetDial: nobody})
+		if err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%q: %v, want an error that says %q", tt.offered, err, tt.says)
+		}
+	}
+}

@@ -21,7 +21,8 @@ import (
 // Kept are requests for one of the paths, exactly, that [Accept] would accept. What
 // middleware in front of s decides is not asked: list only paths without any. A client
 // has 10 s for its request; 4,096 per loop may be without one, beyond that the oldest is
-// closed. l belongs to the returned listener. Close it before s.
+// closed. So it is when more than 4,096 connections wait for the http.Server to accept them,
+// as behind a limit of its own (netutil.LimitListener). l belongs to the returned listener. Close it before s.
 func (s *Server) Listener(l net.Listener, paths ...string) net.Listener {
 	kept := make(map[string]bool)
 	for _, path := range paths {
@@ -54,8 +55,19 @@ func guard(l net.Listener) net.Listener { return sys.NewListener(l, slog.New(slo
 // config is not changed; where it names no protocols, h2 and http/1.1 are offered. A client
 // has 10 s for its first message of TLS and may keep its handshake waiting for 10 s more,
 // or for 2 s while more than half of the places are taken. As with every http.Server,
-// ReadHeaderTimeout is for those who say nothing afterwards. l belongs to the returned
-// listener. Close it before s.
+// ReadHeaderTimeout is for those who say nothing afterwards; as with Listener, 4,096
+// connections may wait for the http.Server. l belongs to the returned listener. Close it
+// before s.
+//
+// An http.Server that has HTTP/2 turned off, by Protocols, TLSNextProto or
+// GODEBUG=http2server=0, closes connections of h2 without a word: name http/1.1 alone in
+// NextProtos then.
+//
+// The functions in config may block, as autocert's do while a certificate is issued, but
+// each handshake that waits for one is among the 1,024. Closing the listener ends the
+// Context of their ClientHelloInfo and does not wait for them. Private keys are used on the
+// processors of handshakes, so one that is kept elsewhere (crypto.Signer) keeps others
+// waiting.
 func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
 	return listen.New(l, listen.Config{Loops: s.loops, TLS: config, Guard: guard})
 }

@@ -105,7 +105,8 @@ var matrix = map[string]parameters{
 	"mixed":         {serverAlone: true, serverWindow: 10, clientWindow: 12},
 }
 
-// Other libraries' clients understand this server, and every message comes back.
+// Other libraries' clients understand this server, and every message comes back. What they offer is tried on
+// goroutines, as all ways share the negotiation; the loops are met without compression and with all of it.
 func TestPeersAsClients(t *testing.T) {
 	for _, p := range peers {
 		for name, o := range matrix {
@@ -113,20 +114,34 @@ func TestPeersAsClients(t *testing.T) {
 				if o.off && mode != CompressionOn || !o.off && mode == CompressionOff && name != "on" {
 					continue // without compression there is nothing to tell apart
 				}
-				t.Run(fmt.Sprintf("%s %s, mode %d", p.name, name, mode), func(t *testing.T) {
-					t.Parallel()
-					url := serve(t, &AcceptOptions{Compression: Compression{Mode: mode, Threshold: 1}}, echo)
-					out, err := p.command(t, "dial", p.encode(t, o), url).CombinedOutput()
-					said, ok := strings.CutPrefix(strings.TrimSpace(string(out)), "ok")
-					if err != nil || !ok {
-						t.Fatalf("%v: %s", err, out)
+				for way := range errandWays {
+					if way != "goroutines" && !o.off && (name != "on" || mode != CompressionTakeover) {
+						continue
 					}
-					if compressed := mode != CompressionOff && !o.off; compressed != (said != "") {
-						t.Errorf("it agreed on %q", said)
-					}
-				})
+					t.Run(fmt.Sprintf("%s %s, mode %d, %s", p.name, name, mode, way), func(t *testing.T) {
+						t.Parallel()
+						p.dial(t, way, o, mode)
+					})
+				}
 			}
 		}
+	}
+}
+
+// dial has the peer talk to a server of the given way.
+func (p peer) dial(t *testing.T, way string, o parameters, mode CompressionMode) {
+	t.Helper()
+	e := startErrands(t, way, AcceptOptions{Compression: Compression{Mode: mode, Threshold: 1}})
+	out, err := p.command(t, "dial", p.encode(t, o), e.url).CombinedOutput()
+	said, ok := strings.CutPrefix(strings.TrimSpace(string(out)), "ok")
+	if err != nil || !ok {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if compressed := mode != CompressionOff && !o.off; compressed != (said != "") {
+		t.Errorf("it agreed on %q", said)
+	}
+	if end := endOf(<-e.ended); !strings.HasPrefix(end, "1000 ") {
+		t.Errorf("the server saw the connection end with %q, want 1000", end)
 	}
 }
 

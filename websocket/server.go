@@ -143,7 +143,7 @@ func (s *Server) setDefaults() error {
 	case o.PendingPolicy > PendingClose:
 		return fmt.Errorf("there is no pending policy %d", o.PendingPolicy)
 	}
-	return nil
+	return o.Compression.check()
 }
 
 // ticks is d in the seconds of an alarm, at least one.

@@ -460,6 +460,8 @@ func TestServerOptionsAreChecked(t *testing.T) {
 	for _, opts := range []ServerOptions{
 		{AcceptOptions: AcceptOptions{Subprotocols: make([]string, 256)}},
 		{PendingPolicy: 3},
+		{AcceptOptions: AcceptOptions{Compression: Compression{WindowBits: 8}}},
+		{AcceptOptions: AcceptOptions{Compression: Compression{WindowBits: 16}}},
 	} {
 		if s, err := NewServer(echoing(), &opts); err == nil {
 			_ = s.Close()

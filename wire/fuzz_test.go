@@ -9,8 +9,9 @@ import (
 )
 
 // FuzzDecoder holds that where the bytes are cut makes no difference: not to the
-// messages, not to the control frames, not to the error. cuts gives the sizes of the
-// reads; flags choose the role, small limits and compression.
+// messages, not to the control frames, not to the error. Nor is there ever more of a
+// message than its limits allow, or memory for more than has come: see bounds. cuts gives
+// the sizes of the reads; flags choose the role, small limits and compression.
 func FuzzDecoder(f *testing.F) {
 	add := func(flags byte, cuts string, frames ...[]byte) {
 		f.Add(slices.Concat(frames...), []byte(cuts), flags)
@@ -26,6 +27,15 @@ func FuzzDecoder(f *testing.F) {
 
 	add(8, "\x03", frame(Server, Header{Op: Text, Rsv: RSV1}, "\xf2\x48"), fin(Ping, "p"), fin(Continuation, "\xcd\xc9\xc9\x07\x00"), fin(Text, "\xff"))
 	add(8, "\x01", frame(Server, Header{Op: Ping, Fin: true, Rsv: RSV1}, ""))
+
+	// At the limits and just over them.
+	over := strings.Repeat("x", 41)
+	add(2, "\x05", part(Binary, over), fin(Ping, over), part(Continuation, over), fin(Continuation, over))
+	add(2, "\x02", []byte{0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4})
+	add(4, "\x02", part(Text, "a"), part(Continuation, "b"), fin(Continuation, "c"), part(Binary, ""), fin(Continuation, "d"))
+	add(0, "\x50", fin(Ping, strings.Repeat("p", 126)))
+	add(10, "\x10", frame(Server, Header{Op: Binary, Fin: true, Rsv: RSV1}, strings.Repeat("x", 240)), fin(Binary, strings.Repeat("x", 101)))
+	add(10, "\x10", frame(Server, Header{Op: Binary, Rsv: RSV1}, strings.Repeat("x", 200)), fin(Continuation, over))
 
 	f.Fuzz(func(t *testing.T, in, cuts []byte, flags byte) {
 		role, limits := Role(flags&1), &Limits{}

@@ -11,6 +11,7 @@ import (
 // still open, and the error.
 type recorder struct {
 	d       Decoder
+	bounds  bounds
 	seen    []string
 	partial []byte
 	open    Opcode
@@ -33,6 +34,7 @@ func (r *recorder) feed(chunk []byte) {
 			panic("no event, but bytes left")
 		}
 		r.note(ev, err)
+		r.bounds.check(&r.d, ev)
 		b = b[n:]
 	}
 }

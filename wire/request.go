@@ -12,7 +12,7 @@ type Request struct {
 	Host      string              // of the URL, with the port where it is not the scheme's own
 	Target    string              // path and query, "/" when empty
 	Key       string              // from [EncodeKey], a new one for every connection
-	Protocols []string            // subprotocols offered, the favourite first
+	Protocols []string            // subprotocols offered, the favourite first; see [CheckProtocols]
 	Header    map[string][]string // further headers, such as Origin and Cookie
 	// Deflate are the offers of permessage-deflate, the favourite first, each a fallback
 	// for the one before (RFC 7692 §5.2); none offers no compression.
@@ -21,6 +21,20 @@ type Request struct {
 
 // EncodeKey returns the Sec-WebSocket-Key for 16 random bytes (§4.1, item 7).
 func EncodeKey(nonce [16]byte) string { return base64.StdEncoding.EncodeToString(nonce[:]) }
+
+// CheckProtocols reports what is wrong with the subprotocols that a client is about to
+// offer (§4.1, item 10): one that is no token, or one that stands twice.
+func CheckProtocols(offered []string) error {
+	for i, p := range offered {
+		if !isToken(p) {
+			return fmt.Errorf("the subprotocol %q is no token (RFC 6455 §4.1)", p)
+		}
+		if slices.Contains(offered[:i], p) {
+			return fmt.Errorf("the subprotocol %q stands twice (RFC 6455 §4.1)", p)
+		}
+	}
+	return nil
+}
 
 // AppendRequest appends a client's handshake (§4.1) to dst and returns the extended
 // slice. The same rules hold for r.Header as for the further

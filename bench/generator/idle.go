@@ -56,17 +56,27 @@ func (u *user) received(c *conn, b []byte) (int, error) {
 		return 0, errors.New("idle: the server agreed to compression and does not use it")
 	}
 	*u.used++
-	c.owner = quiet{}
+	c.owner = quiet{u.loop}
 	return m.size, nil
 }
 
-// quiet is a connection on which nothing happens any more.
-type quiet struct{}
+// quiet is a connection on which nothing happens any more, but that the server may ask
+// whether anybody is there.
+type quiet struct{ loop *loop }
 
 func (quiet) opened(*conn) error { return nil }
 
-func (quiet) received(_ *conn, b []byte) (int, error) {
-	return 0, fmt.Errorf("idle: the server sent %q", b)
+func (q quiet) received(c *conn, b []byte) (int, error) {
+	h, n, err := wire.ParseHeader(b)
+	switch {
+	case err != nil || n == 0 || int64(len(b)-n) < h.Length:
+		return 0, err
+	case h.Op != wire.Ping || h.Masked:
+		return 0, fmt.Errorf("idle: the server sent %q", b)
+	}
+	end := n + int(h.Length)
+	q.loop.write(c, wire.AppendMaskedFrame(nil, wire.Pong, [4]byte{1, 2, 3, 4}, b[n:end]))
+	return end, nil
 }
 
 func (o Idle) run(l *loop) (Result, error) {
@@ -78,7 +88,7 @@ func (o Idle) run(l *loop) (Result, error) {
 		if l.target.Dialect == Bare {
 			return l.dial("/echo", &user{loop: l, used: &used, stream: uint64(i)})
 		}
-		return l.subscribe(0, &used, quiet{})
+		return l.subscribe(0, &used, quiet{l})
 	}
 	if err := l.openMany(o.First, &used, open); err != nil {
 		return Result{}, err

@@ -328,6 +328,28 @@ func TestWithoutWebSocketsOverHTTP2(t *testing.T) {
 	openHTTP1(t, n, files)
 }
 
+// Where net/http's HTTP/2 is turned off it is not offered: net/http would close the connection without a word.
+func TestWithoutHTTP2(t *testing.T) {
+	files := newPEMFiles(t)
+	for godebug, want := range map[string]string{
+		"http2server=0": "http/1.1", "http2server=1,http2server=0,http2xconnect=0": "http/1.1", "http2server=0,http2server=1": "h2",
+	} {
+		cmd := secure(t, files, "")
+		cmd.Env = append(cmd.Env, "GODEBUG="+godebug)
+		n := start(t, cmd)
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: files.trust(t), ForceAttemptHTTP2: true}}
+		response, err := client.Get("https://" + n.http + "/v1/info")
+		if err != nil {
+			t.Fatalf("GODEBUG=%s: %v", godebug, err)
+		}
+		response.Body.Close()
+		if got := response.TLS.NegotiatedProtocol; got != want {
+			t.Errorf("GODEBUG=%s: %s, want %s", godebug, got, want)
+		}
+		client.CloseIdleConnections()
+	}
+}
+
 // The origins that --dev admits may connect by CONNECT too, which other checks take for a request that changes something.
 func TestOriginsOverHTTP2(t *testing.T) {
 	n, files := startSecure(t)

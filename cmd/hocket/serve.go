@@ -39,7 +39,8 @@ SIGINT or SIGTERM ends the server: it takes no new sessions, tells clients to co
 
 Environment:
   HOCKET_API_KEYS   keys for the API of back ends, separated by commas, beside those of the file
-  GODEBUG           http2xconnect=0 takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1
+  GODEBUG           http2xconnect=0 takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1;
+                    http2server=0 speaks no HTTP/2 at all
   GOMAXPROCS        processors to use (default: one more than there are, since event loops keep theirs busy)
 
 Examples:
@@ -79,7 +80,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	announce(log, set)
 	var own net.Listener
 	if cert != nil {
-		own = srv.ListenerTLS(listener, cert.config())
+		own = srv.ListenerTLS(listener, cert.config(os.Getenv("GODEBUG")))
 	} else {
 		own = srv.Listener(listener, admit(set))
 	}

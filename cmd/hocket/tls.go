@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -37,9 +38,24 @@ func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 	return c, err
 }
 
-// config is for a listener.
-func (c *certificate) config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+// config is for a listener. godebug is the environment variable GODEBUG, which can turn off net/http's HTTP/2: it must not be
+// offered then, because net/http closes such connections without a word.
+func (c *certificate) config(godebug string) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}}
+	if setting(godebug, "http2server") == "0" {
+		config.NextProtos = []string{"http/1.1"}
+	}
+	return config
+}
+
+// setting returns what GODEBUG says about name: name=value pairs with commas between, of which the last counts.
+func setting(godebug, name string) (value string) {
+	for pair := range strings.SplitSeq(godebug, ",") {
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			value = v
+		}
+	}
+	return value
 }
 
 // get implements tls.Config.GetCertificate.

@@ -57,6 +57,7 @@ const outro = `
 | ` + "`--dev`" + ` | opens access on this machine: ` + "`anonymous`" + ` is true, the API needs no key, pages of this machine may connect, and the fallback keeps 1,000 entries for 10 minutes with presence, unless the file says otherwise |
 | ` + "`HOCKET_API_KEYS`" + ` | further API keys, separated by commas |
 | ` + "`GODEBUG=http2xconnect=0`" + ` | takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1 |
+| ` + "`GODEBUG=http2server=0`" + ` | speaks no HTTP/2 at all |
 `
 
 // reference makes docs/configuration.md.

@@ -123,7 +123,7 @@ func (b *Body) giveUp() {
 // Open returns the stream of a request with body whose response has come. cancel ends the
 // request. The addresses may be nil.
 func Open(body *Body, response io.ReadCloser, cancel func(), local, remote net.Addr) *Conn {
-	return newConn(&opened{body, response, cancel}, local, remote)
+	return newConn(&opened{body: body, response: response, cancel: cancel}, local, remote)
 }
 
 // opened is the client's side of a stream.
@@ -131,6 +131,7 @@ type opened struct {
 	body     *Body
 	response io.ReadCloser
 	cancel   func()
+	closing  sync.Once // of response
 }
 
 // Read implements link.
@@ -152,5 +153,9 @@ func (o *opened) end() {
 func (o *opened) abort() {
 	o.body.giveUp()
 	o.cancel()
-	_ = o.response.Close() // the stream is given up
+	// Close waits for the network where there is something unread: net/http gives back the
+	// connection's flow control behind whoever writes. It ends with that, or with the connection.
+	o.closing.Do(func() {
+		go func() { _ = o.response.Close() }() // the stream is given up
+	})
 }

@@ -15,7 +15,7 @@ type link interface {
 	Read(p []byte) (int, error)  // blocks; one call at a time
 	Write(p []byte) (int, error) // blocks until the network has taken p; one call at a time
 	end()                        // ends this side orderly; no Write is under way, and a Read ends before long
-	abort()                      // makes everything under way end; may be called more than once
+	abort()                      // makes everything under way end, without waiting for it; may be called more than once
 }
 
 // Conn is a stream as a net.Conn. One goroutine at a time may read, any may write, set
@@ -37,9 +37,9 @@ type Conn struct {
 	rest    []byte // of buf, read and not yet returned
 	ended   error  // what the last read said
 
-	writing sync.Mutex // held by the writer
+	writing chan struct{} // of capacity one, full while somebody writes
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows, and is held by a deadline that aborts
 	inside bool       // link.Write is under way
 	over   bool       // Close was called
 }
@@ -55,6 +55,7 @@ func newConn(l link, local, remote net.Addr) *Conn {
 		link: l, local: local, remote: remote,
 		closed:  make(chan struct{}),
 		results: make(chan result, 1),
+		writing: make(chan struct{}, 1),
 		readBy:  newDeadline(nil),
 	}
 	c.writeBy = newDeadline(c.interruptWrite)
@@ -121,8 +122,8 @@ func (c *Conn) fetch() error {
 
 // Write implements net.Conn. It returns when the network has taken p, which is not kept.
 func (c *Conn) Write(p []byte) (int, error) {
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	if !c.enter() {
 		return 0, net.ErrClosed
 	}
@@ -154,12 +155,14 @@ func (c *Conn) leave() {
 	c.mu.Unlock()
 }
 
-// interruptWrite ends a write whose deadline has passed, and the stream with it.
+// interruptWrite ends a write whose deadline has passed, and the stream with it. The
+// deadline is looked at again: it may have been moved for the next write, which is none of
+// this one's business. The lock keeps that write from returning, and Close and Wait with
+// it, before the abort is done: behind them the link may be no more.
 func (c *Conn) interruptWrite() {
 	c.mu.Lock()
-	inside := c.inside
-	c.mu.Unlock()
-	if inside {
+	defer c.mu.Unlock()
+	if c.inside && !c.over && c.writeBy.hasPassed() { // when it is over, Close has the abort
 		c.link.abort()
 	}
 }
@@ -197,8 +200,8 @@ func (c *Conn) CloseWrite() error {
 // of the stream is used for writing.
 func (c *Conn) Wait() {
 	<-c.closed
-	c.writing.Lock() // a write that comes later finds it closed
-	defer c.writing.Unlock()
+	c.writing <- struct{}{} // a write that comes later finds it closed
+	<-c.writing
 }
 
 // SetDeadline implements net.Conn. It returns nil, as the two below.

@@ -87,10 +87,13 @@ func (s *served) end() {
 	_ = s.body.Close() // never fails
 }
 
-// abort implements link: a write deadline in the past resets the stream.
+// abort implements link: a write deadline in the past resets the stream. As with Write, a
+// handler that has returned meanwhile costs no more than the connection: here it would be
+// the process, because abort is also called by timers.
 func (s *served) abort() {
+	defer s.end()
+	defer func() { _ = recover() }()
 	if !s.gone.Load() {
 		_ = s.control.SetWriteDeadline(time.Unix(1, 0)) // it worked in Accept
 	}
-	s.end()
 }

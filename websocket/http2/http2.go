@@ -36,7 +36,8 @@
 // For the same reason a program that ends calls http.Server.Close, at the latest when the
 // time it grants its clients is over, and not only behind what waits for the WebSockets.
 // A middleware that goes by the method, such as http.CrossOriginProtection, has to let the
-// WebSockets' CONNECT through as it does their GET.
+// WebSockets' CONNECT through as it does their GET. So has a mux: what is registered as
+// "GET /ws" answers a browser's CONNECT with status 405, and is to be registered as "/ws".
 package http2
 
 import (

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"runtime"
@@ -29,16 +30,18 @@ const (
 type handshakes struct {
 	// Set once.
 	listener *Listener
-	config   *tls.Config
+	config   *tls.Config // for connections whose handshake net/http does
+	yielding *tls.Config // for those whose handshake is done here
 	places   int
 	turns    chan struct{} // holds an entry for each that computes
 
 	mu     sync.Mutex
-	taken  int                   // guarded by mu: places
-	active map[net.Conn]struct{} // guarded by mu: who has one
-	queue  []int                 // guarded by mu: descriptors without a place, oldest first
-	over   bool                  // guarded by mu
-	wg     sync.WaitGroup
+	taken  int                             // guarded by mu: places
+	away   int                             // guarded by mu: how many of them are in a function of the program's
+	active map[net.Conn]context.CancelFunc // guarded by mu: who has one
+	queue  []int                           // guarded by mu: descriptors without a place, oldest first
+	over   bool                            // guarded by mu
+	quiet  *sync.Cond                      // of mu: taken or away have changed
 }
 
 // newHandshakes makes the pool of a listener. Its config is completed as http.Server.ServeTLS would.
@@ -47,15 +50,20 @@ func newHandshakes(li *Listener) *handshakes {
 	if len(config.NextProtos) == 0 {
 		config.NextProtos = []string{"h2", "http/1.1"}
 	}
-	return &handshakes{
+	h := &handshakes{
 		listener: li, config: config, places: li.cfg.MaxHandshakes,
 		turns:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		active: make(map[net.Conn]struct{}),
+		active: make(map[net.Conn]context.CancelFunc),
 	}
+	h.quiet = sync.NewCond(&h.mu)
+	h.yielding = h.yield(config) // once: the keys of session tickets are the config's, and all connections share them
+	return h
 }
 
 // server puts TLS on top of a connection, in a way that a loop can take it over.
-func (h *handshakes) server(nc net.Conn) *tls.Conn { return tls.Server(loop.NewCarrier(nc), h.config) }
+func server(nc net.Conn, config *tls.Config) *tls.Conn {
+	return tls.Server(loop.NewCarrier(nc), config)
+}
 
 // start begins the handshake of a descriptor, at once or when others have ended theirs.
 func (h *handshakes) start(fd int) {
@@ -66,7 +74,7 @@ func (h *handshakes) start(fd int) {
 		closeDescriptor(fd)
 	case h.taken < h.places:
 		h.taken++
-		h.wg.Go(func() { h.work(fd) })
+		go h.work(fd) // close waits for the place
 	default:
 		if len(h.queue) == maxQueued {
 			closeDescriptor(h.queue[0])
@@ -83,8 +91,8 @@ func (h *handshakes) work(fd int) {
 		if err != nil {
 			continue // it is closed, so the client knows
 		}
-		if h.begin(nc) {
-			h.shake(nc)
+		if ctx, ok := h.begin(nc); ok {
+			h.shake(ctx, nc)
 		}
 	}
 }
@@ -95,6 +103,7 @@ func (h *handshakes) next() (fd int, ok bool) {
 	defer h.mu.Unlock()
 	if len(h.queue) == 0 {
 		h.taken--
+		h.quiet.Broadcast()
 		return -1, false
 	}
 	fd = h.queue[0]
@@ -102,39 +111,46 @@ func (h *handshakes) next() (fd int, ok bool) {
 	return fd, true
 }
 
-// begin has close know of the connection. It returns false when that was called, and the connection is closed.
-func (h *handshakes) begin(nc net.Conn) bool {
+// begin has close know of the connection, which ends the context. It returns false when that was called, and the connection is
+// closed.
+func (h *handshakes) begin(nc net.Conn) (ctx context.Context, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.over {
 		_ = nc.Close()
-		return false
+		return nil, false
 	}
-	h.active[nc] = struct{}{}
-	return true
+	ctx, h.active[nc] = context.WithCancel(context.Background())
+	return ctx, true
+}
+
+// end makes close forget the connection.
+func (h *handshakes) end(nc net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.active[nc]() // of no effect on what has ended; it frees the context
+	delete(h.active, nc)
 }
 
 // shake does one handshake and hands out the connection.
-func (h *handshakes) shake(nc net.Conn) {
-	tc := h.server(&guarded{Conn: nc, pool: h})
-	err := h.compute(tc)
+func (h *handshakes) shake(ctx context.Context, nc net.Conn) {
+	tc := server(&guarded{Conn: nc, pool: h}, h.yielding)
+	err := h.compute(ctx, tc)
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}
-	h.mu.Lock()
-	delete(h.active, nc)
-	h.mu.Unlock()
+	h.end(nc)
 	if err != nil {
 		_ = nc.Close()
 		h.listener.cfg.HandshakeFailed(nc.RemoteAddr(), err)
 		return
 	}
 	tc.NetConn().(*loop.Carrier).Conn = nc
-	h.listener.give(handoff{nc: tc})
+	h.listener.give(handoff{tc: tc})
 }
 
 // compute does the handshake proper in its turn. A panic, of a function in the program's config, costs this connection.
-func (h *handshakes) compute(tc *tls.Conn) (err error) {
+func (h *handshakes) compute(ctx context.Context, tc *tls.Conn) (err error) {
 	h.turns <- struct{}{}
 	defer func() {
 		<-h.turns
@@ -142,7 +158,7 @@ func (h *handshakes) compute(tc *tls.Conn) (err error) {
 			err = &loop.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	return tc.Handshake()
+	return tc.HandshakeContext(ctx)
 }
 
 // crowded reports whether more than half of the places are taken.
@@ -152,19 +168,22 @@ func (h *handshakes) crowded() bool {
 	return h.taken > h.places/2
 }
 
-// close ends all handshakes.
+// close ends all handshakes. It waits for them, except where a function of the program's does not return: http.Server calls
+// close with its lock held.
 func (h *handshakes) close() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.over = true
-	for nc := range h.active {
-		_ = nc.Close()
+	for _, cancel := range h.active {
+		cancel() // crypto/tls closes the connection
 	}
 	for _, fd := range h.queue {
 		closeDescriptor(fd)
 	}
 	h.queue = nil
-	h.mu.Unlock()
-	h.wg.Wait()
+	for h.taken > h.away {
+		h.quiet.Wait()
+	}
 }
 
 // guarded is a connection during its handshake. While it waits for the client others have their turn.

@@ -23,20 +23,27 @@ type Config struct {
 	Upgrade func(p *Pending, r *http.Request) bool
 	// TLS, when it is not nil, is what the connections are under. Upgrade is not asked then: Accept hands out *tls.Conn with
 	// the handshake behind them, which net/http recognises, and which [loop.Loop.Attach] takes over when net/http has given
-	// them up. It is not changed; where it names no protocols, h2 and http/1.1 are offered.
+	// them up. It is not changed; where it names no protocols, h2 and http/1.1 are offered. net/http closes a connection of
+	// h2 without a word when it has no HTTP/2: NextProtos has to be http/1.1 alone then. Its functions may block. Each
+	// handshake that waits for one keeps one of the MaxHandshakes places; Close ends the context of ClientHelloInfo, and does
+	// not wait for them. The keys of certificates must not block.
 	TLS *tls.Config
 	// MaxHandshakes is how many handshakes of TLS may be under way at once; others wait. 0 means 1,024.
 	MaxHandshakes int
 	// HandshakeTimeout is how long a client may keep its handshake of TLS waiting, in all its pauses together; 0 means 10 s. While
 	// more than half of the places are taken it is a fifth of that, so those who say nothing do not keep others out.
 	HandshakeTimeout time.Duration
-	// HandshakeFailed is called, on any goroutine, for each handshake of TLS that has failed. nil is allowed.
+	// HandshakeFailed is called, on any goroutine, for each handshake of TLS that has failed; after Close only for those in which
+	// a function of TLS had not returned. nil is allowed.
 	HandshakeFailed func(from net.Addr, err error)
 	// HeadTimeout is how long a client may take for the head of its first request, or for its first message of TLS, in
 	// whole seconds up to 255. 0 means 10 s. Then the connection is closed, as net/http does.
 	HeadTimeout time.Duration
 	// MaxPending is how many connections per loop may be without a whole head; one more closes the oldest. 0 means 4,096.
 	MaxPending int
+	// MaxWaiting is how many connections may wait for Accept, as behind a limit that the program sets; one more closes the
+	// oldest. 0 means 4,096, what Linux lets a listener keep (net.core.somaxconn).
+	MaxWaiting int
 	// Refused is called, on any goroutine, for each connection that was closed because the process has no descriptor left.
 	// nil is allowed.
 	Refused func()
@@ -48,6 +55,7 @@ type Config struct {
 const (
 	defaultHeadTimeout = 10 * time.Second
 	defaultMaxPending  = 4096
+	defaultMaxWaiting  = 4096
 	// maxHeadBytes is how long a head may be to be looked at here; net/http has its own bound for longer ones.
 	maxHeadBytes = 16 << 10
 )
@@ -77,6 +85,9 @@ func New(l net.Listener, cfg Config) *Listener {
 	}
 	if cfg.MaxPending <= 0 {
 		cfg.MaxPending = defaultMaxPending
+	}
+	if cfg.MaxWaiting <= 0 {
+		cfg.MaxWaiting = defaultMaxWaiting
 	}
 	if cfg.MaxHandshakes <= 0 {
 		cfg.MaxHandshakes = defaultMaxHandshakes
@@ -127,27 +138,28 @@ func (li *Listener) look(l *loop.Loop, fd int, from netip.AddrPort) {
 	}
 }
 
-// A handoff is a connection on its way to Accept: nc, or when that is nil, a descriptor.
+// A handoff is a connection on its way to Accept: tc, or when that is nil, a descriptor.
 type handoff struct {
 	fd int
-	nc net.Conn
+	tc *tls.Conn
 }
 
 // open makes it what Accept returns.
 func (o handoff) open(h *handshakes) (net.Conn, error) {
-	if o.nc != nil {
-		return o.nc, nil
+	if o.tc != nil {
+		return o.tc, nil
 	}
 	nc, err := netConn(o.fd)
 	if err == nil && h != nil {
-		nc = h.server(nc) // net/http answers what is no TLS
+		nc = server(nc, h.config) // net/http answers what is no TLS
 	}
 	return nc, err
 }
 
+// close may be called on a loop: the goodbye of TLS, which could block, is left out.
 func (o handoff) close() {
-	if o.nc != nil {
-		_ = o.nc.Close()
+	if o.tc != nil {
+		_ = o.tc.NetConn().Close()
 	} else {
 		closeDescriptor(o.fd)
 	}
@@ -155,16 +167,27 @@ func (o handoff) close() {
 
 // give hands a connection to Accept.
 func (li *Listener) give(o handoff) {
+	if excess, ok := li.enqueue(o); !ok {
+		excess.close()
+	}
+}
+
+// enqueue puts a connection behind those that wait. ok is false when one is to be closed: this one after Close, or the one that
+// has waited longest.
+func (li *Listener) enqueue(o handoff) (excess handoff, ok bool) {
 	li.mu.Lock()
-	over := li.over
-	if !over {
-		li.waiting = append(li.waiting, o)
-		li.signal()
+	defer li.mu.Unlock()
+	if li.over {
+		return o, false
 	}
-	li.mu.Unlock()
-	if over {
-		o.close()
+	ok = true
+	if len(li.waiting) == li.cfg.MaxWaiting {
+		excess, ok = li.waiting[0], false
+		li.waiting = slices.Delete(li.waiting, 0, 1)
 	}
+	li.waiting = append(li.waiting, o)
+	li.signal()
+	return excess, ok
 }
 
 // netConn makes a descriptor a connection of package net. Upon an error it is closed, so the client knows.
@@ -209,7 +232,7 @@ func (li *Listener) Accept() (net.Conn, error) {
 func (li *Listener) acceptOne() (net.Conn, error) {
 	nc, err := li.Listener.Accept()
 	if err == nil && li.handshakes != nil {
-		nc = li.handshakes.server(nc)
+		nc = server(nc, li.handshakes.config)
 	}
 	return nc, err
 }
@@ -227,7 +250,7 @@ func (li *Listener) next() (o handoff, ok bool) {
 }
 
 // Close stops accepting and closes the connections that are without a whole head, in the middle of a handshake of TLS, or wait for
-// Accept. It must not be called on a loop.
+// Accept. It waits for handshakes to end, but not for functions of Config.TLS. It must not be called on a loop.
 func (li *Listener) Close() error {
 	var err error
 	if li.accepting == nil {

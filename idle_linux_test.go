@@ -39,7 +39,7 @@ func TestIdleHasNoGoroutine(t *testing.T) {
 	for i := range 10 {
 		openIdle(t, addr, i)
 	}
-	before := settled(t)
+	before := testproc.Settled(t)
 	for i := range sessions {
 		openIdle(t, addr, i)
 	}
@@ -49,22 +49,6 @@ func TestIdleHasNoGoroutine(t *testing.T) {
 	testproc.Until(t, fmt.Sprintf("the %d goroutines there were before", before), func() bool {
 		return runtime.NumGoroutine() <= before
 	})
-}
-
-// settled returns the number of goroutines once those of the handshakes have ended: when it is the same many times
-// in a row.
-func settled(t *testing.T) int {
-	t.Helper()
-	last, same := 0, 0
-	testproc.Until(t, "the number of goroutines to settle", func() bool {
-		n := runtime.NumGoroutine()
-		if n != last {
-			last, same = n, 0
-		}
-		same++
-		return same > 20
-	})
-	return last
 }
 
 // openIdle opens a session that has subscribed to a channel, from one of a few addresses. It uses neither goroutines nor

@@ -96,15 +96,7 @@ func TestHoldTLS(t *testing.T) {
 // resident returns the RSS of this process without what it could give back.
 func resident(b *testing.B) int64 {
 	b.Helper()
-	last, same := 0, 0
-	testproc.Until(b, "the goroutines of handshakes to end", func() bool {
-		n := runtime.NumGoroutine()
-		if n != last {
-			last, same = n, 0
-		}
-		same++
-		return same > 20
-	})
+	testproc.Settled(b)
 	debug.FreeOSMemory()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

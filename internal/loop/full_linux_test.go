@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,7 +9,6 @@ import (
 	"regexp"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,21 +51,6 @@ func serveFull() error {
 	select {}
 }
 
-// ask sends a line and returns the answer, "" when the connection has been closed.
-func ask(t *testing.T, c net.Conn, line string) string {
-	t.Helper()
-	c.SetDeadline(time.Now().Add(time.Minute))
-	fmt.Fprintln(c, line)
-	answer, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil {
-		if e, ok := err.(net.Error); ok && e.Timeout() {
-			t.Fatal("neither an answer nor a close came")
-		}
-		return ""
-	}
-	return answer[:len(answer)-1]
-}
-
 // A process without descriptors closes new connections, so that clients know, keeps the others, and takes new ones
 // as soon as it can.
 func TestFullProcessRefusesAndGoesOn(t *testing.T) {
@@ -93,7 +76,7 @@ func TestFullProcessRefusesAndGoesOn(t *testing.T) {
 	var open []net.Conn
 	refused := 0
 	for refused < 20 {
-		if c := dial(); ask(t, c, "hello") == "hello" {
+		if c := dial(); testproc.Ask(t, c, "hello") == "hello" {
 			open = append(open, c)
 		} else {
 			refused++
@@ -103,13 +86,13 @@ func TestFullProcessRefusesAndGoesOn(t *testing.T) {
 		}
 	}
 	for _, c := range open {
-		if ask(t, c, "still there") != "still there" {
+		if testproc.Ask(t, c, "still there") != "still there" {
 			t.Error("an open connection was touched")
 		}
 	}
-	if got := ask(t, open[0], "?"); got != fmt.Sprint(refused) {
+	if got := testproc.Ask(t, open[0], "?"); got != fmt.Sprint(refused) {
 		t.Errorf("%s refusals were counted, want %d", got, refused)
 	}
 	open[1].Close()
-	testproc.Until(t, "a new connection to be served", func() bool { return ask(t, dial(), "hello") == "hello" })
+	testproc.Until(t, "a new connection to be served", func() bool { return testproc.Ask(t, dial(), "hello") == "hello" })
 }

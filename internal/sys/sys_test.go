@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -93,21 +92,6 @@ func start(t *testing.T) (p *testproc.Process, addr string) {
 	return p, addr
 }
 
-// ask sends a line and returns the answer, "" when the connection has been closed.
-func ask(t *testing.T, c net.Conn, line string) string {
-	t.Helper()
-	c.SetDeadline(time.Now().Add(time.Minute))
-	fmt.Fprintln(c, line)
-	answer, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil {
-		if e, ok := err.(net.Error); ok && e.Timeout() {
-			t.Fatal("neither an answer nor a close came")
-		}
-		return ""
-	}
-	return answer[:len(answer)-1]
-}
-
 func dial(t *testing.T, addr string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -127,7 +111,7 @@ func TestAFullProcessRefusesAndGoesOn(t *testing.T) {
 	refused := 0
 	const dials = 100
 	for range dials {
-		if c := dial(t, addr); ask(t, c, "hello") == "hello" {
+		if c := dial(t, addr); testproc.Ask(t, c, "hello") == "hello" {
 			open = append(open, c)
 		} else {
 			refused++
@@ -137,12 +121,12 @@ func TestAFullProcessRefusesAndGoesOn(t *testing.T) {
 		t.Errorf("%d of %d are open, with a limit of %d files", len(open), dials, hardLimit)
 	}
 	for i, c := range open {
-		if ask(t, c, "still here") != "still here" {
+		if testproc.Ask(t, c, "still here") != "still here" {
 			t.Errorf("connection %d was disturbed", i)
 		}
 	}
 	var calls, counted int
-	fmt.Sscan(ask(t, open[0], "?"), &calls, &counted)
+	fmt.Sscan(testproc.Ask(t, open[0], "?"), &calls, &counted)
 	if counted != refused {
 		t.Errorf("%d refused connections were counted, not %d", counted, refused)
 	}
@@ -152,8 +136,8 @@ func TestAFullProcessRefusesAndGoesOn(t *testing.T) {
 	for _, c := range open[1:6] {
 		c.Close()
 	}
-	testproc.Until(t, "room for new connections", func() bool { return ask(t, dial(t, addr), "hello") == "hello" })
-	if ask(t, open[0], "at last") != "at last" {
+	testproc.Until(t, "room for new connections", func() bool { return testproc.Ask(t, dial(t, addr), "hello") == "hello" })
+	if testproc.Ask(t, open[0], "at last") != "at last" {
 		t.Error("the first connection was disturbed")
 	}
 }

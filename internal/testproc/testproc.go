@@ -7,12 +7,14 @@
 package testproc
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -150,4 +152,35 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// Settled returns the number of goroutines of this process once those of handshakes and the like have ended: when it is
+// the same many times in a row.
+func Settled(t testing.TB) int {
+	t.Helper()
+	last, same := 0, 0
+	Until(t, "the number of goroutines to settle", func() bool {
+		n := runtime.NumGoroutine()
+		if n != last {
+			last, same = n, 0
+		}
+		same++
+		return same > 20
+	})
+	return last
+}
+
+// Ask sends a line and returns the answer, "" when the connection has been closed.
+func Ask(t testing.TB, c net.Conn, line string) string {
+	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(time.Minute)) // a failure shows in the answer
+	fmt.Fprintln(c, line)
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		if e, ok := err.(net.Error); ok && e.Timeout() {
+			t.Fatal("neither an answer nor a close came")
+		}
+		return ""
+	}
+	return answer[:len(answer)-1]
 }

@@ -226,3 +226,5 @@ func BenchmarkAppendToken(b *testing.B) {
 		m.Publish("a", Entry{Key: "answer", Op: op, Payload: []byte(`" token"`)}, r, nil)
 	}
 }
+
+func (quiet) Removed(string, Removal) {}

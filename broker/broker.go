@@ -21,6 +21,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -83,6 +84,19 @@ type Entry struct {
 	// IdempotencyKey makes a publish idempotent by name; "" means none. It is unique to one user.
 	IdempotencyKey string
 
+	// Expect makes the publish conditional when HasExpect is set: the newest entry of the key, or of the channel where Key
+	// is "", must have this offset, else a *ConflictError answers. 0 expects none: a key that was never written, or is gone.
+	// A publish that had been applied before is a duplicate, whatever it expects.
+	Expect    uint64
+	HasExpect bool
+
+	// TTL is how long after Time the entry is kept at most, in whole milliseconds; 0 leaves it to the Retention. The value
+	// of a key ends with it: the broker then appends a Delete. An entry whose TTL has passed is due to nobody any more, and
+	// counts as neither missing nor removed.
+	TTL time.Duration
+	// Score orders the keys of a state by number (see [StateQuery]); it is finite, 0 where none was given.
+	Score float64
+
 	// Headers holds tags, trace context and what later versions add; every broker keeps them.
 	Headers map[string]string
 }
@@ -110,6 +124,9 @@ type Retention struct {
 	// DedupKeys bounds how many of them are remembered per channel; beyond it a publish that needs one is refused
 	// with ErrBusy, none is forgotten early. 0 means 100,000.
 	DedupKeys int
+	// Deletes is how long the state remembers that a key was deleted, so that who knows an older state can be told; 0
+	// means 10 minutes.
+	Deletes time.Duration
 }
 
 // Receipt is the answer to a publish.
@@ -147,10 +164,23 @@ type Page struct {
 
 // Errors a broker answers with. Others are faults of the engine and mean that the outcome is unknown.
 var (
-	ErrBusy     = errors.New("broker: too many requests under way")   // a bound is reached; try again later
-	ErrClosed   = errors.New("broker: not running")                   // before Run, or after it
-	ErrConflict = errors.New("broker: not a value one can append to") // Append to a key whose value has another format
+	ErrBusy     = errors.New("broker: too many requests under way")     // a bound is reached; try again later
+	ErrClosed   = errors.New("broker: not running")                     // before Run, or after it
+	ErrConflict = errors.New("broker: not the state that was expected") // see ConflictError; or an Append to a value of another format
 )
+
+// ConflictError answers a publish whose Expect does not hold. It is an ErrConflict to errors.Is.
+type ConflictError struct {
+	Position // of the newest entry of the key, or of the channel; Offset is 0 where there is none
+}
+
+// Error returns a sentence with the offset.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("broker: the newest entry is at %d", e.Offset)
+}
+
+// Is tells that every ConflictError is an ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
 // Sink receives what a broker has to tell its node. Calls for one channel come one after another; calls for several
 // may come at once. A Sink does not block for long and may call the broker, for the same channel too.
@@ -159,6 +189,9 @@ type Sink interface {
 	Deliver(channel, epoch string, e *Entry)
 	// Gap says that entries of a followed channel may have been missed: read on from the last offset.
 	Gap(channel string)
+	// Removed says that entries of a followed channel were taken out of its log (see [Remover]): what is kept of them is to
+	// be forgotten.
+	Removed(channel string, r Removal)
 }
 
 // Broker keeps the logs of channels.
@@ -183,19 +216,56 @@ type Broker interface {
 	Heads(ctx context.Context, channels []string) ([]Position, error)
 }
 
-// StateQuery asks for the compacted view of a keyed log: the latest entry of each key, in offset order.
+// StateQuery asks for the compacted view of a keyed log: the latest entry of each key.
 type StateQuery struct {
-	After uint64 // only entries after this offset
-	Limit int    // at most so many; 0 means 1000
+	// After is where a page begins: in the order of offsets with the entries after this offset, in the order of scores
+	// with those after the place (AfterScore, After) when HasAfterScore is set.
+	After uint64
+	Limit int   // at most so many; 0 means 1000
+	Order Order // of the entries
+	// Deletes includes keys that were deleted after After, as Delete entries without payload: what somebody who knows the
+	// state as it was at After has to forget. It goes with ByOffset. The Page is Complete when none of them has been
+	// forgotten (see Retention.Deletes).
+	Deletes bool
+
+	AfterScore    float64
+	HasAfterScore bool
 }
 
+// Order says how the entries of a state are sorted.
+type Order uint8
+
+// The orders of a state.
+const (
+	ByOffset Order = iota // as written, oldest first
+	ByScore               // highest Score first; of equal ones the one written first
+)
+
 // State is implemented by brokers that keep the compacted view of keyed logs. Every Append is folded into a Set at
-// the offset of the last Append; deleted keys are left out.
+// the offset of the last Append; deleted keys are left out, unless they are asked for.
 type State interface {
-	// State answers with a Page whose Entries are the latest of each key, by offset.
+	// State answers with a Page whose Entries are the latest of each key.
 	State(ctx context.Context, channel string, q StateQuery) (Page, error)
 	// Keys counts the keys of a channel.
 	Keys(ctx context.Context, channel string) (int, error)
+}
+
+// Removal says which entries to take out of a log. Exactly one field is set.
+type Removal struct {
+	// UpTo takes out every entry up to this offset. The values of keys stay. A position before it cannot be gone on from.
+	UpTo uint64
+	// Offset takes out one entry. The log goes on over the hole: nothing counts as missing. What is part of the present value
+	// of a key is refused with ErrConflict: remove the key.
+	Offset uint64
+	// Key takes out all entries of a key and its value, as if there had been none: who should learn of it gets a Delete
+	// first. Nothing counts as missing.
+	Key string
+}
+
+// Remover is implemented by brokers that can take entries out of a log.
+type Remover interface {
+	// Remove takes entries out and answers how many those were; none is no error.
+	Remove(ctx context.Context, channel string, r Removal) (int, error)
 }
 
 // Lister is implemented by brokers that can name the channels they hold.

@@ -156,3 +156,5 @@ func TestTimeDoesNotStepBack(t *testing.T) {
 		}
 	}
 }
+
+func (r *recorder) Removed(string, Removal) {}

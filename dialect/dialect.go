@@ -72,6 +72,7 @@ const (
 	Unsubscribe
 	Publish
 	History
+	State
 	Presence
 	Call
 	Ping
@@ -92,6 +93,7 @@ type Command struct {
 	Connect   *ConnectArgs
 	Subscribe *SubscribeArgs
 	History   *HistoryArgs
+	State     *StateArgs
 	Presence  *PresenceArgs
 }
 
@@ -103,7 +105,12 @@ type PublishArgs struct {
 	IdempotencyKey string
 	Seq            uint64 // 0: none
 	Tags           map[string]string
-	// Unsupported names a field of the request that this server cannot honour yet ("expect", "ttl_ms").
+	Expect         uint64 // see broker.Entry
+	HasExpect      bool
+	TTL            time.Duration
+	Score          float64
+	Ephemeral      bool // the key is deleted when the session ends
+	// Unsupported names a field of the request that this server cannot honour yet.
 	Unsupported string
 }
 
@@ -151,6 +158,21 @@ type SubscribeArgs struct {
 	// PresenceMember.
 	PresenceFrom    broker.Position
 	HasPresenceFrom bool
+	// WantsState goes with StartPosition: the position is one of a state. Where the log has been compacted since, what has
+	// changed in the state brings the client up to date.
+	WantsState bool
+	// Filter leaves out entries without these tags; nil for none.
+	Filter Filter
+}
+
+// Filter names tags with the values of which an entry must have one, for each tag. Its fields are sorted, so that equal
+// filters have equal texts.
+type Filter []FilterTag
+
+// FilterTag is a tag and the values that pass.
+type FilterTag struct {
+	Name   string
+	Values []string
 }
 
 // HistoryArgs are the arguments of History. With neither After nor Before the newest Limit entries are meant.
@@ -160,6 +182,13 @@ type HistoryArgs struct {
 	Before    uint64
 	HasBefore bool
 	Limit     int // 0: the server's default
+}
+
+// StateArgs are the arguments of State.
+type StateArgs struct {
+	Order broker.Order
+	Limit int    // 0: the server's default
+	Next  string // the "next" of the page before, "" for the first
 }
 
 // PresenceArgs are the arguments of Presence.
@@ -205,6 +234,13 @@ type (
 	HistoryPage struct {
 		Channel string
 		Page    broker.Page
+	}
+	// StatePage answers a State.
+	StatePage struct {
+		Channel string
+		Page    broker.Page
+		Count   int    // of all keys
+		Next    string // "" for no more
 	}
 	// PresencePage answers a Presence: Members are entries of the presence log's state.
 	PresencePage struct {
@@ -259,6 +295,7 @@ func (*Subscribed) reply()     {}
 func (*Published) reply()      {}
 func (*Done) reply()           {}
 func (*HistoryPage) reply()    {}
+func (*StatePage) reply()      {}
 func (*PresencePage) reply()   {}
 func (*Result) reply()         {}
 func (*PongReply) reply()      {}

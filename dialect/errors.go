@@ -5,6 +5,8 @@ package dialect
 import (
 	"fmt"
 	"time"
+
+	"hocket.dev/broker"
 )
 
 // Code is the stable number of an error or of a close. 1100 to 9999 are errors of Hocket, from spec/errors.json;
@@ -39,6 +41,8 @@ type Error struct {
 	Name       string
 	Message    string        // one sentence: what was wrong, where, what would be right
 	RetryAfter time.Duration // 0: no advice
+	// Position goes with Conflict: the newest entry of the key, or of the channel; nil elsewhere.
+	Position *broker.Position
 }
 
 // Errorf makes the error c of the catalogue with a message of its own.

@@ -28,6 +28,10 @@ const (
 	BadHandshake Code = 1110
 	// OriginNotAllowed is the error origin_not_allowed. Pages of this origin may not connect.
 	OriginNotAllowed Code = 1111
+	// InvalidRange is the error invalid_range. A number is outside the range the field allows.
+	InvalidRange Code = 1112
+	// InfoTooLarge is the error info_too_large. What a member tells about itself is larger than the limit.
+	InfoTooLarge Code = 1113
 	// Unauthenticated is the error unauthenticated. The session has not proved who it is.
 	Unauthenticated Code = 1401
 	// UserMismatch is the error user_mismatch. A session keeps its user: a later connect cannot name another one.
@@ -99,6 +103,8 @@ var catalogue = map[Code]Info{
 	TooLarge:             {Name: "too_large", Sentence: "The message or its payload is larger than the limit.", HTTP: 413},
 	BadHandshake:         {Name: "bad_handshake", Sentence: "The request is not a handshake this server can answer.", HTTP: 400},
 	OriginNotAllowed:     {Name: "origin_not_allowed", Sentence: "Pages of this origin may not connect.", HTTP: 403},
+	InvalidRange:         {Name: "invalid_range", Sentence: "A number is outside the range the field allows.", HTTP: 400},
+	InfoTooLarge:         {Name: "info_too_large", Sentence: "What a member tells about itself is larger than the limit.", HTTP: 413},
 	Unauthenticated:      {Name: "unauthenticated", Sentence: "The session has not proved who it is.", HTTP: 401},
 	UserMismatch:         {Name: "user_mismatch", Sentence: "A session keeps its user: a later connect cannot name another one.", HTTP: 403},
 	PermissionDenied:     {Name: "permission_denied", Sentence: "The session may not do this.", HTTP: 403},

@@ -256,3 +256,5 @@ func (s *sink) faults() []error {
 	defer s.mu.Unlock()
 	return s.errs
 }
+
+func (s *sink) Removed(string, broker.Removal) {}

@@ -142,3 +142,5 @@ func (s *lossySink) Deliver(channel, epoch string, e *broker.Entry) {
 }
 
 func (s *lossySink) Gap(channel string) { s.sink.Gap(channel) }
+
+func (s *lossySink) Removed(channel string, r broker.Removal) { s.sink.Removed(channel, r) }

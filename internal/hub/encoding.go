@@ -10,3 +10,10 @@ import "hocket.dev/broker"
 type Encoding interface {
 	AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte
 }
+
+// Gatherer is an Encoding that can tell several entries in one message. AppendEntries appends one message for the first n
+// entries, n being at least 1; what holds for AppendEntry holds for it.
+type Gatherer interface {
+	Encoding
+	AppendEntries(dst []byte, channel, epoch string, entries []*broker.Entry) (b []byte, n int)
+}

@@ -137,6 +137,13 @@ func (h *Hub) Gap(channel string) {
 	}
 }
 
+// Removed forgets what was taken out of a log. It implements broker.Sink.
+func (h *Hub) Removed(channel string, r broker.Removal) {
+	if l := h.find(channel); l != nil {
+		l.kill(ErrEpochChanged)
+	}
+}
+
 // Close ends every subscription with ErrClosed, and every later attempt to subscribe. Tasks under way find nothing left
 // to do; whoever runs them waits for them.
 func (h *Hub) Close() {

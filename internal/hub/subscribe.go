@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"hocket.dev/broker"
 	"hocket.dev/internal/rule"
 )
@@ -23,6 +25,9 @@ type Start struct {
 	Last     int
 	Since    int64 // Unix milliseconds
 	Position broker.Position
+	// WantsState goes with Position: where the log does not reach back that far, what has changed in the state since does
+	// as well.
+	WantsState bool
 }
 
 // Owner is the session a cursor belongs to. Its methods are called on the owner's loop.
@@ -50,6 +55,14 @@ type Request struct {
 	// History is what the channel's rule retains: a new window is filled with it, so that whoever comes back finds it
 	// on this node.
 	History rule.History
+	// Sample is the rule's: of the entries of one key that come within this time a follower gets the latest. 0 for all.
+	Sample time.Duration
+	// Gather is how long entries wait for each other, at most, to be told in one message, where the Encoding is a
+	// Gatherer. What comes after a silence of this time does not wait. 0 tells each by itself.
+	Gather time.Duration
+	// LagBytes and LagAge bound how far the follower may be behind before Overflow decides, besides the window; 0 for none.
+	LagBytes int64
+	LagAge   time.Duration
 }
 
 // Placed says where a cursor was placed.

@@ -27,6 +27,12 @@ type Rule struct {
 	Presence bool       // whether clients may be members and watch them
 	Publish  Publishers // who may publish
 	Overflow Overflow   // what happens to a subscriber whom the log's window has left behind
+	// Sample is the least time between two entries of one key that a subscriber is sent: of those that come sooner only
+	// the latest is, as a Set of the whole value. Entries without a key count as one key. 0 sends all.
+	Sample time.Duration
+	// PresenceGrace is how long a member whose connection was lost stays one, so that it can come back without a leave and
+	// a join. 0 means 10 s, a negative value none.
+	PresenceGrace time.Duration
 }
 
 // History says how much a channel's log keeps. Each bound that is not 0 holds by itself; a Count of 0 keeps nothing.

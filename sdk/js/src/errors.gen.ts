@@ -26,6 +26,10 @@ export const ErrorCode = {
   bad_handshake: 1110,
   /** Pages of this origin may not connect. */
   origin_not_allowed: 1111,
+  /** A number is outside the range the field allows. */
+  invalid_range: 1112,
+  /** What a member tells about itself is larger than the limit. */
+  info_too_large: 1113,
   /** The session has not proved who it is. */
   unauthenticated: 1401,
   /** A session keeps its user: a later connect cannot name another one. */
@@ -98,6 +102,8 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1109: { name: "too_large", retry: false, sentence: "The message or its payload is larger than the limit." },
   1110: { name: "bad_handshake", retry: false, sentence: "The request is not a handshake this server can answer." },
   1111: { name: "origin_not_allowed", retry: false, sentence: "Pages of this origin may not connect." },
+  1112: { name: "invalid_range", retry: false, sentence: "A number is outside the range the field allows." },
+  1113: { name: "info_too_large", retry: false, sentence: "What a member tells about itself is larger than the limit." },
   1401: { name: "unauthenticated", retry: false, sentence: "The session has not proved who it is." },
   1402: { name: "user_mismatch", retry: false, sentence: "A session keeps its user: a later connect cannot name another one." },
   1403: { name: "permission_denied", retry: false, sentence: "The session may not do this." },

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -161,23 +162,28 @@ func retention(h rule.History) broker.Retention {
 
 // refused says that a publish that failed with err has certainly changed nothing.
 func refused(err error) bool {
-	return err == broker.ErrBusy || err == broker.ErrClosed || err == broker.ErrConflict
+	return errors.Is(err, broker.ErrBusy) || errors.Is(err, broker.ErrClosed) || errors.Is(err, broker.ErrConflict)
 }
 
 // asError turns what a broker or the hub answered into what a client is told.
 func asError(err error, channel string) *dialect.Error {
-	switch err {
-	case nil:
+	var conflict *broker.ConflictError
+	switch {
+	case err == nil:
 		return nil
-	case broker.ErrBusy, hub.ErrBusy:
+	case errors.Is(err, broker.ErrBusy), errors.Is(err, hub.ErrBusy):
 		e := dialect.Busy.Err()
 		e.RetryAfter = time.Second
 		return e
-	case hub.ErrNoState:
+	case errors.Is(err, hub.ErrNoState):
 		return dialect.Errorf(dialect.NotSupported, "this server keeps no state of %s", channel)
-	case hub.ErrEpochChanged:
+	case errors.Is(err, hub.ErrEpochChanged):
 		return dialect.EpochChanged.Err()
-	case broker.ErrConflict:
+	case errors.As(err, &conflict):
+		e := dialect.Errorf(dialect.Conflict, "the newest entry is at %d, not where expect says", conflict.Offset)
+		e.Position = &conflict.Position
+		return e
+	case errors.Is(err, broker.ErrConflict):
 		return dialect.Errorf(dialect.Conflict, "the payload cannot be appended to the value of this key")
 	}
 	e := dialect.Errorf(dialect.Unavailable, "the log of %s cannot be reached: try again later", channel)

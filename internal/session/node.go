@@ -175,6 +175,8 @@ func asError(err error, channel string) *dialect.Error {
 		return e
 	case hub.ErrNoState:
 		return dialect.Errorf(dialect.NotSupported, "this server keeps no state of %s", channel)
+	case hub.ErrEncodings:
+		return dialect.Errorf(dialect.LimitReached, "%s has too many different filters at once: use one that others use too", channel)
 	case hub.ErrEpochChanged:
 		return dialect.EpochChanged.Err()
 	case broker.ErrConflict:

@@ -88,7 +88,7 @@ func (s *Session) follow(sub *subscription) {
 	}
 	limits := &s.shard.node.cfg.Limits
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
-		Channel: sub.channel, Loop: s.shard.index, Owner: &sub.main,
+		Channel: sub.channel, Rule: sub.rule.Pattern, Loop: s.shard.index, Owner: &sub.main,
 		Encoding: framed{s.codec.Encoding(), s.framing, newFilter(args.Filter)}, Start: start,
 		Overflow: sub.rule.Overflow, History: sub.rule.History, Sample: sub.rule.Sample,
 		LagBytes: limits.LagBytes, LagAge: limits.LagAge,

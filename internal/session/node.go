@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -69,7 +71,10 @@ type Loop interface {
 
 // Config says what the sessions of a node work with.
 type Config struct {
-	Name   string // of the node
+	Name string // of the node
+	// Secret makes the public names of sessions out of client ids. Nodes of one system have the same one, so that a client
+	// keeps its name from node to node; nil is a random one.
+	Secret []byte
 	Broker broker.Broker
 	Hub    *hub.Hub
 	Rules  *rule.Set
@@ -90,6 +95,7 @@ type Config struct {
 type Node struct {
 	cfg    Config
 	shards []*Shard
+	roster roster
 
 	Publishes  atomic.Uint64 // by the server; clients' are in Counters
 	Duplicates atomic.Uint64 // of them, those that had been applied before
@@ -98,7 +104,11 @@ type Node struct {
 // NewNode makes a Node.
 func NewNode(cfg Config) *Node {
 	cfg.Limits.setDefaults()
-	n := &Node{cfg: cfg}
+	if cfg.Secret == nil {
+		cfg.Secret = make([]byte, sha256.Size)
+		rand.Read(cfg.Secret) // never fails (crypto/rand since Go 1.24)
+	}
+	n := &Node{cfg: cfg, roster: roster{stable: make(map[string]*Session)}}
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,

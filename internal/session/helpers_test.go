@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -81,6 +82,7 @@ type world struct {
 	tasks   queue
 	refuse  bool // no more tasks
 	broker  *brokertest.Lossy
+	keys    broker.State // of the broker in use
 	hub     *hub.Hub
 	node    *Node
 	methods map[string]Method
@@ -129,7 +131,10 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		}
 	})
 	t.Cleanup(func() { stop(); running.Wait() })
-	<-memory.Ready()
+	w.keys = cfg.Broker.(broker.State)
+	for _, err := cfg.Broker.Heads(ctx, nil); err != nil; _, err = cfg.Broker.Heads(ctx, nil) {
+		runtime.Gosched() // until it runs
+	}
 	return w
 }
 
@@ -184,7 +189,7 @@ func (w *world) publish(channel, payload string) {
 
 func (w *world) members(channel string) int {
 	w.t.Helper()
-	n, err := w.broker.Keys(context.Background(), dialect.PresencePrefix+channel)
+	n, err := w.keys.Keys(context.Background(), dialect.PresencePrefix+channel)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -24,6 +24,8 @@ type Limits struct {
 	HistoryEntries int           // of one page; 1000
 	HistoryBytes   int64         // of the entries of one page; 1 MiB
 	InfoBytes      int           // of what a member tells about itself; 4 KiB
+	LostMembers    int           // of the node, whose sessions may come back within the grace time; 100,000. Beyond it members leave at once
+	NamedMembers   int           // of a channel; 1000. Beyond it joins and leaves are told by their number, not by name
 	CallTimeout    time.Duration // 10 s
 	ProofTimeout   time.Duration // until a session has to prove who it is; 10 s
 }
@@ -36,6 +38,8 @@ func (l *Limits) setDefaults() {
 	set(&l.HistoryEntries, 1000)
 	set(&l.HistoryBytes, 1<<20)
 	set(&l.InfoBytes, 4<<10)
+	set(&l.LostMembers, 100_000)
+	set(&l.NamedMembers, 1000)
 	set(&l.CallTimeout, 10*time.Second)
 	set(&l.ProofTimeout, 10*time.Second)
 }
@@ -96,6 +100,8 @@ type Node struct {
 	cfg    Config
 	shards []*Shard
 	roster roster
+	marks  atomic.Uint64 // given to memberships
+	alone  atomic.Bool   // no other node writes to the broker, as far as is known
 
 	Publishes  atomic.Uint64 // by the server; clients' are in Counters
 	Duplicates atomic.Uint64 // of them, those that had been applied before
@@ -108,7 +114,10 @@ func NewNode(cfg Config) *Node {
 		cfg.Secret = make([]byte, sha256.Size)
 		rand.Read(cfg.Secret) // never fails (crypto/rand since Go 1.24)
 	}
-	n := &Node{cfg: cfg, roster: roster{stable: make(map[string]*Session)}}
+	n := &Node{cfg: cfg}
+	n.roster = roster{
+		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
+	}
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,
@@ -117,6 +126,8 @@ func NewNode(cfg Config) *Node {
 	}
 	return n
 }
+
+func (n *Node) life() string { return n.cfg.Name }
 
 // Shard returns what the sessions of loop i share.
 func (n *Node) Shard(i int) *Shard { return n.shards[i] }
@@ -161,10 +172,6 @@ func (n *Node) DrainSessions() {
 		sh.loop.Post(sh.drain)
 	}
 }
-
-// presenceKeep is how presence logs are kept: a member stays in the state until it leaves, and the log reaches back far
-// enough to resume.
-var presenceKeep = rule.History{Count: 1000}
 
 func retention(h rule.History) broker.Retention {
 	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age}

@@ -81,6 +81,15 @@ func tags(from map[string]string) map[string]string {
 // append publishes and calls done on the loop: before it returns when the broker answers at once, and not at all when
 // the session has ended meanwhile.
 func (s *Session) append(channel string, e broker.Entry, keep rule.History, done func(broker.Receipt, error)) {
+	s.shard.append(channel, e, keep, func(r broker.Receipt, err error) {
+		if !s.closed {
+			done(r, err)
+		}
+	})
+}
+
+// append publishes and calls done on the loop: before it returns when the broker answers at once.
+func (sh *Shard) append(channel string, e broker.Entry, keep rule.History, done func(broker.Receipt, error)) {
 	const (
 		calling  = iota
 		returned // Publish has returned first: the answer comes through the loop
@@ -89,16 +98,11 @@ func (s *Session) append(channel string, e broker.Entry, keep rule.History, done
 	var state atomic.Int32
 	var receipt broker.Receipt
 	var failure error
-	s.shard.node.cfg.Broker.Publish(channel, e, retention(keep), func(r broker.Receipt, err error) {
+	sh.node.cfg.Broker.Publish(channel, e, retention(keep), func(r broker.Receipt, err error) {
 		receipt, failure = r, err
-		if state.CompareAndSwap(calling, answered) {
-			return
+		if !state.CompareAndSwap(calling, answered) {
+			sh.loop.Post(func() { done(receipt, failure) })
 		}
-		s.shard.loop.Post(func() {
-			if !s.closed {
-				done(receipt, failure)
-			}
-		})
 	})
 	if !state.CompareAndSwap(calling, returned) {
 		done(receipt, failure)

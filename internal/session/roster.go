@@ -33,9 +33,18 @@ func (n *Node) stableName(user, client string) string {
 
 // roster is what the loops of a node have to know of each other's sessions.
 type roster struct {
-	mu     sync.Mutex
-	stable map[string]*Session // by their names, those that have them from a client id
+	node *Node
+
+	mu      sync.Mutex
+	stable  map[string]*Session  // by their names, those that have them from a client id
+	lost    map[seat]*membership // whose sessions may come back
+	waiting waitingList          // those, and what the broker is to be asked again
+	ticking bool                 // a timer runs
+	crowds  map[string]int       // how many members the channels have that have very many, as far as is known here
 }
+
+// seat is a place among the members of a channel.
+type seat struct{ name, channel string }
 
 // claim gives s its name, and answers which session had it before, nil for none.
 func (r *roster) claim(s *Session) (older *Session) {
@@ -89,9 +98,29 @@ func (s *Session) unname() {
 	}
 }
 
-// replaced ends a session whose client has another one.
+// replaced ends a session whose client has another one, which may go on with its memberships.
 func (s *Session) replaced() {
-	if !s.closed {
-		s.close(dialect.CloseReplaced, "")
+	if s.closed {
+		return
 	}
+	for _, sub := range s.subs {
+		sub.depart(true)
+	}
+	s.close(dialect.CloseReplaced, "")
+}
+
+// The close codes by which a client says that it means to go; without any code too.
+const (
+	codeNormal    = 1000
+	codeGoingAway = 1001
+	codeNone      = 1005
+)
+
+// comesBack tells whether the client of a session that ended with a close code is expected back under its name.
+func (s *Session) comesBack(code int) bool {
+	switch {
+	case !s.stable, code == codeNormal, code == codeGoingAway, code == codeNone:
+		return false
+	}
+	return code < 4200 || code >= 4300 || code == int(dialect.CloseReplaced)
 }

@@ -333,12 +333,22 @@ func (s *Session) Heartbeat() {
 	}
 }
 
+// Goodbye says with which code the client has begun to close: when it means to go, it is no member any more. Closed follows,
+// when the connection has ended.
+func (s *Session) Goodbye(code int) {
+	lost := s.comesBack(code)
+	for _, sub := range s.subs {
+		sub.depart(lost)
+	}
+}
+
 // Closed frees everything the session held. code and reason are those of the close, 1006 when there was none.
 func (s *Session) Closed(code int, reason string) {
 	if s.closed {
 		return
 	}
 	s.closed, s.closing = true, true
+	s.Goodbye(code)
 	for _, sub := range s.subs {
 		s.release(sub)
 	}

@@ -91,6 +91,7 @@ func New(cfg Config) (*Server, error) {
 		s.Close(ctx)
 		return nil, err
 	}
+	s.node.Start()
 	return s, nil
 }
 

@@ -28,6 +28,7 @@ type view struct {
 	sink    broker.Sink
 	follows map[string]bool
 	dead    bool                      // nothing of this node gets through any more
+	asleep  bool                      // it does nothing, and does not notice
 	fault   func(*broker.Entry) fault // of a publish; nil for none
 	later   func(fn func())           // runs an answer that comes late
 }
@@ -199,7 +200,7 @@ func (c *cluster) settle() {
 	for ran := true; ran; {
 		ran = false
 		for _, w := range c.nodes {
-			if w.of().dead {
+			if !w.runs() {
 				continue
 			}
 			ran = w.tasks.run() || ran
@@ -213,13 +214,15 @@ func (c *cluster) settle() {
 // of is the node's view of the broker.
 func (w *world) of() *view { return w.node.cfg.Broker.(*view) }
 
+func (w *world) runs() bool { return !w.of().dead && !w.of().asleep }
+
 // pass lets time go by on all nodes.
 func (c *cluster) pass(d time.Duration) {
 	c.settle()
 	for end := c.now.Add(d); c.now.Before(end); {
 		c.now = c.now.Add(100 * time.Millisecond)
 		for _, w := range c.nodes {
-			if !w.of().dead {
+			if w.runs() {
 				w.step(100 * time.Millisecond)
 			}
 		}

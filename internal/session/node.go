@@ -100,6 +100,7 @@ type Node struct {
 	cfg    Config
 	shards []*Shard
 	roster roster
+	lease  *lease
 	marks  atomic.Uint64 // given to memberships
 	alone  atomic.Bool   // no other node writes to the broker, as far as is known
 
@@ -118,6 +119,7 @@ func NewNode(cfg Config) *Node {
 	n.roster = roster{
 		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
 	}
+	n.lease = newLease(n)
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,
@@ -126,8 +128,6 @@ func NewNode(cfg Config) *Node {
 	}
 	return n
 }
-
-func (n *Node) life() string { return n.cfg.Name }
 
 // Shard returns what the sessions of loop i share.
 func (n *Node) Shard(i int) *Shard { return n.shards[i] }

@@ -192,7 +192,7 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 			}
 			break
 		}
-		if !skips(e, name) {
+		if !skips(e, name) || c.inState() {
 			s.buf = enc.AppendEntry(s.buf, l.name, epoch, e)
 		}
 		switch {
@@ -217,6 +217,10 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 func skips(e *broker.Entry, name string) bool {
 	return e.NoEcho && e.From != nil && e.From.Session == name && name != ""
 }
+
+// inState says that c is due entries of the compacted state. They stand for the values of their keys, which are for everybody,
+// whoever wrote last, and whether or not that was to come back.
+func (c *Cursor) inState() bool { return c.behind != nil && c.behind.state }
 
 // pass moves the cursor over the next entry, which has the given offset.
 func (c *Cursor) pass(offset uint64) {

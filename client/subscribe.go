@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 )
 
@@ -224,7 +223,7 @@ func (s *Subscription) refused(err *Error) {
 		s.end(err)
 		return
 	}
-	delay := err.RetryAfter + rand.N(s.c.opts.MinDelay<<min(s.again, 5))
+	delay := err.RetryAfter + s.c.draw(s.c.opts.MinDelay<<min(s.again, 5))
 	s.again++
 	link := s.c.link
 	time.AfterFunc(delay, func() {

@@ -93,7 +93,9 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 // brought takes what a subscription brings.
 func (a *actor) brought(in *incoming) {
 	if in.Channel == presence+crowd { // a gap in who is present: ask again
-		a.places[crowd].roster = nil
+		if p := a.places[crowd]; p.roster != nil {
+			p.roster = &roster{epoch: p.roster.epoch}
+		}
 		return
 	}
 	p := a.places[in.Channel]

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 )
 
@@ -51,6 +50,7 @@ type Subscription struct {
 	live   bool     // subscribed on the connection in use
 	at     Position // of the last message, or where the subscription began without one
 	placed bool     // at holds an offset to go on from; else the start is still from
+	began  Position // of the channel when the start was first agreed on; without an epoch before that
 	again  int      // subscribe requests in a row that failed for now
 	asked  *request // the one under way
 	err    error    // why it has ended
@@ -201,8 +201,19 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 		s.put(Message{Kind: Restarted, Channel: s.channel, Position: where.Position})
 	case s.from.from == nil && !s.placed:
 		s.at, s.placed = where.Position, true
+	case !s.placed:
+		s.startAgain(where.Position)
 	}
 	s.begin()
+}
+
+// startAgain notes where a start was agreed on that is asked for anew as long as nothing has come. What was published in
+// between, and is no part of it any more, would be missing without a word: the newest 5 are others by then.
+func (s *Subscription) startAgain(now Position) {
+	if s.began.Epoch != "" && s.began != now {
+		s.put(Message{Kind: Restarted, Channel: s.channel, Position: now})
+	}
+	s.began = now
 }
 
 // refused acts on an error: what may succeed later is asked for again, else the subscription ends.
@@ -212,7 +223,7 @@ func (s *Subscription) refused(err *Error) {
 		s.end(err)
 		return
 	}
-	delay := err.RetryAfter + rand.N(s.c.opts.MinDelay<<min(s.again, 5))
+	delay := err.RetryAfter + s.c.draw(s.c.opts.MinDelay<<min(s.again, 5))
 	s.again++
 	link := s.c.link
 	time.AfterFunc(delay, func() {

@@ -127,7 +127,7 @@ func NewNode(cfg Config) *Node {
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,
-			sessions: make(map[string]*Session),
+			sessions: make(map[string]*Session), dice: newDice(),
 		})
 	}
 	return n

@@ -49,6 +49,9 @@ func (c *channel) append(e *Entry, r *Retention, now int64, full bool) (Receipt,
 	}
 	c.state.expire(ageCut(r, now), expireStep)
 	c.state.expireKey(e.Key, ageCut(r, now))
+	if at := c.newest(e.Key); e.HasExpect && e.Expect != at {
+		return Receipt{}, &ConflictError{Position{Epoch: c.epoch, Offset: at}}
+	}
 	if err := c.state.check(e); err != nil {
 		return Receipt{}, err
 	}
@@ -67,6 +70,17 @@ func (c *channel) append(e *Entry, r *Retention, now int64, full bool) (Receipt,
 	c.state.apply(e)
 	c.memory.remember(e)
 	return Receipt{Position: Position{Epoch: c.epoch, Offset: e.Offset}}, nil
+}
+
+// newest returns the offset of the newest entry of a key that has a value, or of the channel when key is "".
+func (c *channel) newest(key string) uint64 {
+	if key == "" {
+		return c.log.head
+	}
+	if cell := c.state.cells[key]; cell != nil {
+		return cell.last.Offset
+	}
+	return 0
 }
 
 // clock returns now, or the time of the newest entry if that is later: time does not step back within a channel.

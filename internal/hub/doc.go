@@ -20,6 +20,13 @@
 // by comparing heads. The hub then reads on from its own head; live entries that come meanwhile wait for it. What cannot
 // be read any more becomes a mark in the window, which every cursor tells as a gap in its place.
 //
+// A follower that falls too far behind, because the window has passed it or because of the bounds in its Request, is
+// treated as its overflow rule says: told a gap, disconnected, refilled with pages of the broker, or taken to the latest of
+// each key. Pages are read one at a time for a cursor, when its socket has room, and given up when nobody takes them.
+//
+// What was removed from a log, and what is past its time to live, is forgotten or passed. Frames that have been made live on
+// for the few seconds that frames do, where only time has passed; a removal drops them.
+//
 // What the hub does not know: sessions, permissions, dialects, sockets.
 //
 // A Hub starts no goroutine and reads no clock: what blocks is handed to Config.Task, time comes in through Tick.

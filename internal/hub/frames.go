@@ -17,8 +17,11 @@ const (
 	framesShare = 4
 )
 
-// opGap marks, inside a window, a run of offsets that could not be read: Prev+1 to Offset. It never leaves the hub.
-const opGap broker.Op = 255
+// Ops of entries that never leave the hub.
+const (
+	opGap     broker.Op = 255 // marks, inside a window, offsets that are not to be had, Prev+1 to Offset; Key is the reason
+	opRemoved broker.Op = 254 // stands where an entry was that has been removed
+)
 
 // chunk is a piece of memory that frames are written into, one after another. What has been written is never changed,
 // so readers need no lock for the frames they know of.
@@ -32,7 +35,7 @@ type frame struct {
 	chunk      *chunk // nil for a gap
 	start, end uint32 // equal when the encoding has nothing to say
 	offset     uint64
-	skip       string // the session that does not get it, "" for none
+	skip       string // the session that does not get it, "" for none; of a gap the reason
 	prev       uint64 // of a gap: the offset before it
 	time       int64  // the entry's
 }
@@ -68,7 +71,9 @@ func (v *view) end() uint64 { return v.base + uint64(len(v.frames)) }
 // add encodes e, the entry with index index, which follows the newest one.
 func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 	f := frame{offset: e.Offset, prev: e.Prev, time: e.Time}
-	if e.Op != opGap {
+	if e.Op == opGap {
+		f.skip = e.Key
+	} else {
 		f.chunk, f.start, f.end = s.encode(l, e)
 		if e.NoEcho && e.From != nil {
 			f.skip = e.From.Session

@@ -87,7 +87,7 @@ func (l *log) pause() {
 func (l *log) readOn(ctx context.Context) {
 	for {
 		l.mu.Lock()
-		after, epoch, ahead := l.head, l.epoch, l.live.ahead
+		after, epoch, ahead, removals := l.head, l.epoch, l.live.ahead, l.removals
 		l.live.again = false
 		dead := l.state == logDead
 		l.mu.Unlock()
@@ -104,6 +104,9 @@ func (l *log) readOn(ctx context.Context) {
 		if page.Epoch != epoch || page.Head < after {
 			l.kill(ErrEpochChanged)
 			return
+		}
+		if l.removedSince(removals) {
+			continue
 		}
 		done, groups := l.take(after, ahead, &page)
 		grow(groups)
@@ -126,6 +129,9 @@ func (l *log) take(after, ahead uint64, page *broker.Page) (done bool, groups []
 		gap.Time = l.hub.now.Load()
 		if n := len(l.window); n > 0 {
 			gap.Time = l.window[n-1].Time // times in a window do not step back
+		}
+		if gap.Offset <= l.removed {
+			gap.Key = gapRemoved
 		}
 		l.append(gap)
 	}
@@ -183,7 +189,7 @@ func hole(after uint64, page *broker.Page) *broker.Entry {
 	if to <= after {
 		return nil
 	}
-	return &broker.Entry{Op: opGap, Prev: after, Offset: to}
+	return &broker.Entry{Op: opGap, Prev: after, Offset: to, Key: gapUnavailable}
 }
 
 // before is the offset before e: that of the entry before it, as far as is known.

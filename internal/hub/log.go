@@ -35,7 +35,17 @@ type log struct {
 	window []*broker.Entry // window[i] has index base+i
 	base   uint64
 	bytes  int64
-	holes  int // marks of what could not be read, in the window
+	// dropped is how many bytes have left the window at its end.
+	dropped int64
+	holes   int // marks of what could not be read, in the window
+	thin    int // entries in the window that need not count: removed, or with a time to live
+
+	removed  uint64 // entries up to this offset were removed
+	removals uint64 // how often something was removed
+	keyed    bool   // an entry with a key has been in the window
+	// unkeyed is the newest entry without a key, or mark of what could not be read, wherever it is by now; nil where there
+	// has been none.
+	unkeyed *broker.Entry
 
 	sets   []*frameSet // one per encoding in use
 	groups []*group    // one per loop with followers
@@ -68,14 +78,20 @@ func (l *log) append(e *broker.Entry) {
 	if e.Op == opGap {
 		l.holes++
 	}
-	size := e.Size()
-	l.bytes += size
+	if e.TTL > 0 {
+		l.thin++
+	}
+	if e.Key == "" || e.Op == opGap {
+		l.unkeyed = e
+	} else {
+		l.keyed = true
+	}
 	l.wroteAt = l.hub.now.Load()
 	for _, s := range l.sets {
 		s.add(l, index, e)
 		l.framedAt = max(l.wroteAt, 1)
 	}
-	over := l.hub.bytes.Add(size) > l.hub.cfg.BudgetBytes
+	over := l.grow(e.Size()) > l.hub.cfg.BudgetBytes
 	for len(l.window) > l.hub.cfg.WindowEntries || l.bytes > l.hub.cfg.WindowBytes && len(l.window) > 1 {
 		l.evict(1, len(l.window) > l.keep.Count) // before a hole there is nothing either
 	}
@@ -94,13 +110,16 @@ func (l *log) evict(n int, gone bool) {
 		if e.Op == opGap {
 			l.holes--
 		}
+		if e.TTL > 0 || e.Op == opRemoved {
+			l.thin--
+		}
 		l.window[i] = nil // who reads entries copies them under the lock
 	}
 	l.window = l.window[n:]
 	l.base += uint64(n)
-	l.bytes -= size
+	l.grow(-size)
+	l.dropped += size
 	l.whole = gone
-	l.hub.bytes.Add(-size)
 	if len(l.window) == 0 {
 		l.window = nil
 	}

@@ -1,11 +1,11 @@
 package hub
 
-import "hocket.dev/broker"
-
 // The reasons of a gap, as clients see them.
 const (
 	gapSlowConsumer = "slow_consumer" // the window's tail has passed the cursor
-	gapUnavailable  = "unavailable"   // the broker has lost entries, or removed them before they were read
+	gapUnavailable  = "unavailable"   // the broker has lost entries, or retention has dropped them before they were read
+	gapRemoved      = "removed"       // somebody had them removed
+	gapState        = "state"         // what has changed cannot be told any more: the whole state follows, in place of what the client has
 )
 
 // Slice is what a cursor is due, as told by Take.
@@ -45,9 +45,6 @@ type Scratch struct {
 	cuts []cut
 }
 
-// fewEntries is how many entries of the window are encoded for one cursor in one Take.
-const fewEntries = 32
-
 // Take tells what is due to c, at most about max bytes, and at least one frame. A Slice without Bytes, gap and Overflow
 // means that there is nothing more: the owner will be told by Due when there is. After sending some of the Bytes the
 // owner calls Sent; until then Take tells the same again.
@@ -62,7 +59,7 @@ func (c *Cursor) Take(s *Scratch, max int) Slice {
 		switch {
 		case c.behind != nil:
 			sl = c.takeBacklog(s, max)
-		case c.next >= v.base && c.next < v.end():
+		case c.next >= v.base && c.next < v.end() && c.next >= c.view.lag.floor:
 			sl = c.takeNear(v, max)
 		default:
 			sl = c.takeFar(s, max)
@@ -100,7 +97,8 @@ func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
 			}
 		}
 		if f := &frames[0]; f.chunk == nil {
-			return c.gap(f.prev, f.offset, gapUnavailable, sl.Passed)
+			c.next++
+			return c.gap(f.prev, f.offset, f.skip, sl.Passed)
 		}
 		n = extendFor(name, frames, max)
 	}
@@ -136,100 +134,6 @@ func extendFor(name string, frames []frame, max int) int {
 		n++
 	}
 	return n
-}
-
-// takeFar makes the frames of entries that are in the window, but no longer among the shared frames.
-func (c *Cursor) takeFar(s *Scratch, max int) Slice {
-	l := c.group.log
-	l.mu.Lock()
-	if l.state == logDead {
-		l.mu.Unlock()
-		c.next = c.group.end // Ended is on its way
-		return Slice{}
-	}
-	if c.next < l.base {
-		to, base := l.tail, l.base
-		l.mu.Unlock()
-		switch {
-		case to <= c.offset:
-			c.next = base
-			return Slice{}
-		case c.disconnect:
-			return Slice{Overflow: true}
-		}
-		c.next = base - 1
-		return c.gap(c.offset, to, gapSlowConsumer, false)
-	}
-	var few [fewEntries]*broker.Entry
-	n := copy(few[:], l.window[c.next-l.base:])
-	epoch := l.epoch
-	l.mu.Unlock()
-	return c.encode(s, epoch, few[:n], max)
-}
-
-// gap passes a run of entries that are left out: those after the offset from, up to to.
-func (c *Cursor) gap(from, to uint64, reason string, passed bool) Slice {
-	from = max(from, c.offset)
-	c.pass(to)
-	c.group.log.hub.stats.gaps.Add(1)
-	return Slice{GapFrom: from + 1, GapTo: to, GapReason: reason, Passed: passed}
-}
-
-// encode makes frames of entries until max bytes are reached. What c passes at the beginning it passes now.
-func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max int) Slice {
-	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
-	s.buf, s.cuts = s.buf[:0], s.cuts[:0]
-	passed, at, work := false, int64(0), 0
-	for _, e := range entries {
-		if e.Offset <= c.offset { // a page of the broker held it already
-			c.step()
-			continue
-		}
-		size, first := len(s.buf), len(s.buf) == 0
-		if e.Op == opGap {
-			if first {
-				return c.gap(e.Prev, e.Offset, gapUnavailable, passed)
-			}
-			break
-		}
-		if !skips(e, name) {
-			s.buf = enc.AppendEntry(s.buf, l.name, epoch, e)
-		}
-		switch {
-		case len(s.buf) > size:
-			if first {
-				at = e.Time
-			}
-			s.cuts = append(s.cuts, cut{len(s.buf), e.Offset})
-		case first:
-			c.pass(e.Offset)
-			passed = true
-		}
-		// What was compressed may be little; what had to be compressed is bounded too.
-		if work += len(e.Payload); len(s.buf) >= max || work >= max || len(s.buf) == size && !first {
-			break
-		}
-	}
-	return Slice{Bytes: s.buf, Time: at, Passed: passed, cuts: s.cuts}
-}
-
-// skips says that e is not for the session called name, which published it without echo.
-func skips(e *broker.Entry, name string) bool {
-	return e.NoEcho && e.From != nil && e.From.Session == name && name != ""
-}
-
-// pass moves the cursor over the next entry, which has the given offset.
-func (c *Cursor) pass(offset uint64) {
-	c.offset = offset
-	c.step()
-}
-
-func (c *Cursor) step() {
-	if c.behind != nil {
-		c.behind.sent++
-		return
-	}
-	c.next++
 }
 
 // More tells whether something is due to c after Sent. When nothing is, the owner will be told by Due.

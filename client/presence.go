@@ -38,6 +38,7 @@ type Presence struct {
 	reading  *reading
 	synced   bool
 	complete bool
+	crowd    bool     // joins and leaves are told by their number
 	total    int      // of all members, as of totalAt and what has come since
 	totalAt  Position // of the last page
 	at       Position // the last one told of the log
@@ -62,8 +63,7 @@ type reading struct {
 
 type presenceReply struct {
 	Position
-	Count     int  `json:"count"`
-	Recovered bool `json:"recovered"`
+	Count int `json:"count"`
 }
 
 // User is who is on a channel, over however many sessions.
@@ -258,7 +258,7 @@ func (p *Presence) ask() any {
 
 // subscribed says that the subscription stands, for the first time or again.
 func (p *Presence) subscribed(reply presenceReply) {
-	resumed := reply.Recovered && p.asked.Epoch != "" && p.asked.Epoch == reply.Epoch
+	resumed := p.asked.Epoch != "" && p.asked.Epoch == reply.Epoch // else a gap says so
 	same := p.own == p.s.c.who.Session
 	p.own = p.s.c.who.Session
 	if !resumed {
@@ -270,6 +270,7 @@ func (p *Presence) subscribed(reply presenceReply) {
 	if !p.complete {
 		p.total = reply.Count
 	}
+	p.crowd = false
 	p.read()
 }
 
@@ -337,7 +338,7 @@ func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
 		}
 	}
 	p.reading, p.told = nil, nil
-	p.complete, p.synced = in.Next == "" && len(p.members) <= p.s.opts.MaxMembers, true
+	p.complete, p.synced = in.Next == "" && !p.crowd && len(p.members) <= p.s.opts.MaxMembers, true
 	p.stir()
 }
 
@@ -356,16 +357,16 @@ func (p *Presence) handle(in *incoming) {
 	if at.Epoch != "" {
 		p.at = at
 	}
-	if in.Type == "presence" { // more has changed than the server names
+	if in.Type == "presence" { // a crowd has grown or shrunk
 		var of struct{ Count int }
 		if json.Unmarshal(in.Payload, &of) == nil {
-			p.total, p.totalAt = of.Count, at
-		}
-		if p.complete {
-			p.complete = false
-			p.read()
+			p.total, p.totalAt, p.complete, p.crowd = of.Count, at, false, true
 		}
 		return
+	}
+	if p.crowd && in.Type != "update" { // few enough to be named again
+		p.crowd = false
+		p.read()
 	}
 	if later(at, p.totalAt) {
 		switch in.Type {

@@ -129,7 +129,7 @@ func (c *Client) handle(l *link, in *incoming) {
 	defer c.mu.Unlock()
 	switch in.Type {
 	case "message", "position", "gap", "unsubscribed", "join", "leave", "update", "presence":
-		if s := c.subs[strings.TrimPrefix(in.Channel, dialect.PresencePrefix)]; s != nil && s.live {
+		if s := c.subs[strings.TrimPrefix(in.Channel, dialect.PresencePrefix)]; s != nil && (s.live || in.Channel != s.channel) {
 			s.handle(in)
 		}
 	case "reply", "error":

@@ -54,7 +54,7 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 	case args.Binary:
 		return dialect.Errorf(dialect.NotSupported, "binary payloads are not supported yet")
 	case len(args.Info) > limit:
-		return dialect.Errorf(dialect.TooLarge, "info may have at most %d bytes", limit)
+		return dialect.Errorf(dialect.InfoTooLarge, "info may have at most %d bytes", limit)
 	}
 	who := *s.who
 	if args.User != "" && args.User != who.user {
@@ -94,7 +94,7 @@ func checkUser(user string) *dialect.Error {
 
 var verbs = [...]string{
 	dialect.Connect: "connect", dialect.Subscribe: "subscribe", dialect.Unsubscribe: "unsubscribe",
-	dialect.Publish: "publish", dialect.History: "history", dialect.Presence: "presence", dialect.Call: "call",
+	dialect.Publish: "publish", dialect.History: "history", dialect.State: "state", dialect.Presence: "presence", dialect.Call: "call",
 	dialect.Ping: "ping", dialect.Pong: "pong",
 }
 

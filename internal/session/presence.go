@@ -12,6 +12,9 @@ import (
 
 // Presence is a log that the server writes: key is the session, the payload its info.
 
+// gatherFor is how long arrivals and departures wait for each other to be told in one message.
+const gatherFor = 200 * time.Millisecond
+
 // leaveRetry is how long a leave that the broker did not take waits before it is tried again, and leaveTries how often.
 const (
 	leaveRetry = time.Second
@@ -113,9 +116,9 @@ func (s *Session) watch(sub *subscription, a *subscribing) {
 	sub.members = f
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
 		Channel: dialect.PresencePrefix + sub.channel, Loop: s.shard.index, Owner: f,
-		Encoding: framed{s.codec.Encoding(), s.framing},
+		Encoding: framed{encoding: s.codec.Encoding(), framing: s.framing},
 		Start:    hub.Start{Kind: hub.Position, Position: at},
-		History:  presenceKeep,
+		History:  presenceKeep, Gather: gatherFor,
 	}, &f.Cursor, func(_ hub.Placed, err error) {
 		if err != nil && sub.members == f {
 			f.Ended(nil, err)

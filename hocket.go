@@ -101,7 +101,7 @@ func (s *Server) wire() {
 	sessionLoops := make([]session.Loop, s.loops.Len())
 	for i := range hubLoops {
 		l := s.loops.Loop(i)
-		hubLoops[i], sessionLoops[i] = l, sessionLoop{l}
+		hubLoops[i], sessionLoops[i] = timedLoop{l}, timedLoop{l}
 	}
 	s.hub = hub.New(hub.Config{
 		Broker: s.broker, Loops: hubLoops, Task: s.tasks.run, BudgetBytes: s.cfg.WindowBytes,
@@ -120,11 +120,11 @@ func (s *Server) wire() {
 	s.routes()
 }
 
-// sessionLoop gives a loop's timers the form that sessions use.
-type sessionLoop struct{ *loop.Loop }
+// timedLoop gives a loop's timers the form that the hub and sessions use.
+type timedLoop struct{ *loop.Loop }
 
-// After implements session.Loop.
-func (l sessionLoop) After(d time.Duration, fn func()) (stop func()) {
+// After implements hub.Loop and session.Loop.
+func (l timedLoop) After(d time.Duration, fn func()) (stop func()) {
 	t := l.Loop.After(d, fn)
 	return func() { t.Stop() }
 }

@@ -19,10 +19,9 @@ type Cursor struct {
 	offset uint64
 	behind *backlog // entries older than the window that come first, nil for none
 
-	place      int32 // in group.cursors
-	state      cursorState
-	due        bool // the owner knows that there is something to send
-	disconnect bool // the overflow rule: end the session rather than leave entries out
+	place int32 // in group.cursors
+	state cursorState
+	due   bool // the owner knows that there is something to send
 }
 
 // Offset is the offset of the last entry the cursor has passed.
@@ -51,6 +50,7 @@ func (c *Cursor) Behind() uint64 {
 // Close takes c out of its log. Closing a closed cursor does nothing.
 func (c *Cursor) Close() {
 	if c.state == cursorPlaced {
+		c.behind.drop(c.group.log.hub)
 		c.group.drop(c)
 	}
 	*c = Cursor{}

@@ -3,6 +3,8 @@ package hub
 import (
 	"slices"
 	"sync/atomic"
+
+	"hocket.dev/internal/rule"
 )
 
 const (
@@ -13,15 +15,17 @@ const (
 	closeStep = 512
 )
 
-// group is the followers of one log on one loop. Its fields, but for grown, belong to the loop.
+// group is the followers of one log on one loop. Its fields, but for grown and watch, belong to the loop.
 type group struct {
 	log    *log
 	loop   Loop
 	index  int    // of loop
-	grew   func() // look and step as values: made once
+	grew   func() // look, step and sweep as values: made once
 	onward func()
+	swept  func()
 
 	grown atomic.Bool // grew is posted
+	watch atomic.Bool // some cursors want to be looked at by Tick (see sweep)
 
 	cursors []*Cursor
 	views   []*loopView
@@ -35,6 +39,8 @@ type group struct {
 type loopView struct {
 	view
 	set     *frameSet
+	terms   terms
+	lag     lag // of bounded terms
 	cursors int
 
 	due  Slice  // what cursors at from are due, when it is one piece; made by ready
@@ -48,7 +54,7 @@ const readyBytes = 64 << 10
 // Most cursors stand at the same place, so it is made once for them.
 func (v *loopView) ready(c *Cursor) *Slice {
 	if v.due.Bytes == nil || v.from != c.next {
-		if c.next < v.base || c.next < v.special || c.next >= v.end() {
+		if c.next < v.base || c.next < v.special || c.next >= v.end() || c.next < v.lag.floor {
 			return nil
 		}
 		frames := v.frames[c.next-v.base:]
@@ -63,12 +69,17 @@ func (v *loopView) ready(c *Cursor) *Slice {
 	return &v.due
 }
 
-// refresh copies what the set has by now.
-func (v *loopView) refresh() { v.view, v.due = v.set.view, Slice{} }
+// refresh copies what the set has by now. upTo is the index up to which the loop knew the log. The log's lock is held.
+func (v *loopView) refresh(l *log, upTo uint64) {
+	v.view, v.due = v.set.view, Slice{}
+	if v.terms.bounded() {
+		v.lag.advance(l, &v.terms, upTo)
+	}
+}
 
 func newGroup(l *log, loop int) *group {
 	g := &group{log: l, loop: l.hub.cfg.Loops[loop], index: loop}
-	g.grew, g.onward = g.look, g.step
+	g.grew, g.onward, g.swept = g.look, g.step, g.sweep
 	return g
 }
 
@@ -126,26 +137,30 @@ func (g *group) refresh() {
 }
 
 func (g *group) refreshLocked() {
+	upTo := min(max(g.end, g.log.base), g.log.end())
 	g.end = g.log.end()
 	for _, v := range g.views {
-		v.refresh()
+		v.refresh(g.log, upTo)
 	}
 }
 
 // add places c, whose place is known. The log's lock is held.
-func (g *group) add(c *Cursor, enc Encoding) {
+func (g *group) add(c *Cursor, r *Request) {
 	l := g.log
-	set := l.set(enc)
+	set, terms := l.set(r.Encoding), l.hub.terms(r)
 	for _, v := range g.views {
-		if v.set == set {
+		if v.set == set && v.terms == terms {
 			c.view = v
 		}
 	}
 	if c.view == nil {
-		c.view = &loopView{set: set}
+		c.view = &loopView{set: set, terms: terms}
 		g.views = append(g.views, c.view)
 	}
 	c.view.cursors++
+	if terms.overflow == rule.OverflowDisconnect {
+		g.watch.Store(true)
+	}
 	c.group, c.place, c.state = g, int32(len(g.cursors)), cursorPlaced
 	g.cursors = append(g.cursors, c)
 	g.refreshLocked()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,8 +26,38 @@ var start = time.UnixMilli(1_795_000_000_000)
 
 // queue is a loop, or a place for tasks, that a test turns by hand.
 type queue struct {
-	mu  sync.Mutex
-	fns []func()
+	mu     sync.Mutex
+	fns    []func()
+	clock  *time.Time
+	timers []timer // by their time
+}
+
+// timer is a function that waits for its time.
+type timer struct {
+	due time.Time
+	fn  func()
+}
+
+func (q *queue) After(d time.Duration, fn func()) (stop func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	due := q.clock.Add(d)
+	i := 0
+	for i < len(q.timers) && !q.timers[i].due.After(due) {
+		i++
+	}
+	q.timers = slices.Insert(q.timers, i, timer{due, fn})
+	return func() {}
+}
+
+// expire posts the functions whose time has come.
+func (q *queue) expire() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.timers) > 0 && !q.timers[0].due.After(*q.clock) {
+		q.fns = append(q.fns, q.timers[0].fn)
+		q.timers = q.timers[1:]
+	}
 }
 
 func (q *queue) Post(fn func()) bool {
@@ -65,6 +96,10 @@ type shim struct {
 	reads    []broker.Query
 	page     func(channel string, q broker.Query, p *broker.Page) // nil for as it is
 	position func(channel string, p *broker.Position)
+
+	deletes   map[string][]*broker.Entry
+	forgotten bool // deletes
+	state     func(q broker.StateQuery, p *broker.Page)
 }
 
 func (s *shim) Follow(channels []string) {
@@ -95,6 +130,38 @@ func (s *shim) Read(ctx context.Context, channel string, q broker.Query) (broker
 	s.mu.Unlock()
 	if change != nil && err == nil {
 		change(channel, q, &p)
+	}
+	return p, err
+}
+
+// State remembers deletes, which the broker does not yet.
+func (s *shim) State(ctx context.Context, channel string, q broker.StateQuery) (broker.Page, error) {
+	limit := q.Limit
+	if q.Deletes {
+		q.Limit = 1 << 30
+	}
+	p, err := s.Lossy.State(ctx, channel, q)
+	if q.Deletes && err == nil {
+		all := map[string]*broker.Entry{}
+		for _, e := range s.deletes[channel] {
+			all[e.Key] = e
+		}
+		for _, e := range p.Entries {
+			delete(all, e.Key)
+		}
+		for _, e := range all {
+			if e.Offset > q.After {
+				p.Entries = append(p.Entries, e)
+			}
+		}
+		slices.SortFunc(p.Entries, func(a, b *broker.Entry) int { return int(a.Offset) - int(b.Offset) })
+		if len(p.Entries) > limit {
+			p.Entries, p.More = p.Entries[:limit], true
+		}
+		p.Complete = !s.forgotten
+	}
+	if s.state != nil && err == nil {
+		s.state(q, &p)
 	}
 	return p, err
 }
@@ -160,9 +227,9 @@ func openWorld(t tb, options ...option) *world {
 		o(w, &cfg, &mem)
 	}
 	memory := broker.NewMemory(mem)
-	w.broker = &shim{Lossy: brokertest.LoseLast(memory), follows: map[string]int{}}
+	w.broker = &shim{Lossy: brokertest.LoseLast(memory), follows: map[string]int{}, deletes: map[string][]*broker.Entry{}}
 	for range 2 {
-		q := &queue{}
+		q := &queue{clock: &w.clock}
 		w.loops = append(w.loops, q)
 		cfg.Loops = append(cfg.Loops, q)
 	}
@@ -209,6 +276,9 @@ func (w *world) put(channel string, e broker.Entry) uint64 {
 	if err != nil {
 		w.Fatalf("publish: %v", err)
 	}
+	if e.Offset = at.Offset; e.Op == broker.Delete {
+		w.broker.deletes[channel] = append(w.broker.deletes[channel], &e)
+	}
 	return at.Offset
 }
 
@@ -233,9 +303,30 @@ func (w *world) settle() {
 
 // pass lets time pass, with a Tick at its end.
 func (w *world) pass(d time.Duration) {
-	w.clock = w.clock.Add(d)
+	w.wait(d)
 	w.hub.Tick(w.clock)
 	w.settle()
+}
+
+// wait lets time pass without a Tick: timers run when they are due.
+func (w *world) wait(d time.Duration) {
+	w.settle()
+	end := w.clock.Add(d)
+	for next := end; ; next = end {
+		for _, l := range w.loops {
+			if len(l.timers) > 0 && l.timers[0].due.Before(next) {
+				next = l.timers[0].due
+			}
+		}
+		w.clock = next
+		for _, l := range w.loops {
+			l.expire()
+		}
+		w.settle()
+		if !next.Before(end) {
+			return
+		}
+	}
 }
 
 // lines is an encoding: a line of text for every entry.
@@ -298,6 +389,7 @@ func (c *client) Send(cur *Cursor, sl *Slice) bool {
 	return true
 }
 
+func (c *client) Overflow(*Cursor)           { c.over = true }
 func (c *client) Ended(_ *Cursor, err error) { c.ended = err }
 func (c *client) Name() string               { return c.name }
 

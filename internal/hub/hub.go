@@ -15,6 +15,8 @@ import (
 type Loop interface {
 	// Post runs fn on the loop, after what was posted before. It never blocks and answers false when the loop is gone.
 	Post(fn func()) bool
+	// After runs fn on the loop when d has passed, unless stop is called before. Both are called on the loop.
+	After(d time.Duration, fn func()) (stop func())
 }
 
 // Config says what a Hub works with.
@@ -37,6 +39,7 @@ var (
 	ErrClosed       = errors.New("hub: closed")
 	ErrEpochChanged = errors.New("hub: the channel's log began anew")
 	ErrNoState      = errors.New("hub: the broker keeps no state")
+	ErrEncodings    = errors.New("hub: the channel has too many encodings") // see Encoding
 )
 
 const shardCount = 64
@@ -57,12 +60,16 @@ type Hub struct {
 	framed   atomic.Int64 // in all frames
 	channels atomic.Int64
 	cursors  atomic.Int64
+	refills  atomic.Int64  // pages that are read or held for cursors which the window has left behind
 	hand     atomic.Uint32 // the shard whose windows are looked at next when the budget is reached
 	checking atomic.Bool   // a task asks for heads
 	now      atomic.Int64  // Unix milliseconds at the last Tick
 	desks    sync.Pool     // unused ones
 
 	stats counters
+
+	counting sync.Mutex
+	actions  map[string]*actions // by the pattern of the rule; guarded by counting
 }
 
 type shard struct {
@@ -84,6 +91,9 @@ type Stats struct {
 	Unrecovered       uint64 // those that could not
 	Reads             uint64 // reads asked of the broker
 	Found             uint64 // live entries that had been missed and were read again
+	// Overflows counts how often each overflow rule has acted, by the pattern of the channel rule it stands in, "" for the
+	// fallback.
+	Overflows map[string]Overflows
 }
 
 // New makes a Hub. It is the Sink of cfg.Broker.
@@ -100,7 +110,8 @@ func New(cfg Config) *Hub {
 	if cfg.Linger == 0 {
 		cfg.Linger = 15 * time.Second
 	}
-	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), pageEntries: 1000, cacheBytes: 256 << 10}
+	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), pageEntries: 1000, cacheBytes: 256 << 10, actions: make(map[string]*actions)}
+	h.count("") // the fallback is always there
 	h.desks.New = func() any { return new(desk) }
 	for i := range h.shards {
 		h.shards[i].logs = make(map[string]*log)
@@ -120,6 +131,7 @@ func (h *Hub) Stats() Stats {
 		Unrecovered: h.stats.unrecovered.Load(),
 		Reads:       h.stats.reads.Load(),
 		Found:       h.stats.found.Load(),
+		Overflows:   h.overflows(),
 	}
 }
 
@@ -134,13 +146,6 @@ func (h *Hub) Deliver(channel, epoch string, e *broker.Entry) {
 func (h *Hub) Gap(channel string) {
 	if l := h.find(channel); l != nil {
 		l.catchUp()
-	}
-}
-
-// Removed forgets what was taken out of a log. It implements broker.Sink.
-func (h *Hub) Removed(channel string, r broker.Removal) {
-	if l := h.find(channel); l != nil {
-		l.kill(ErrEpochChanged)
 	}
 }
 
@@ -193,7 +198,7 @@ func (h *Hub) add(p *placing) (l *log, fresh bool) {
 		s.mu.Unlock()
 		return l, false
 	}
-	l = newLog(h, channel)
+	l = newLog(h, &p.req)
 	l.waiting = append(l.waiting, p)
 	s.logs[channel] = l
 	s.mu.Unlock()

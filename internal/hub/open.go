@@ -8,29 +8,32 @@ import (
 )
 
 // open fills the window of a new log from the broker and then places who waits.
-func (l *log) open(keep rule.History) {
-	h := l.hub
-	h.stats.reads.Add(1)
+func (l *log) open(r *Request) {
+	h, keep := l.hub, r.History
 	ok := h.cfg.Task(func(ctx context.Context) {
 		limit := max(1, min(keep.Count, h.cfg.WindowEntries))
-		page, err := h.cfg.Broker.Read(ctx, l.name, broker.Query{Limit: limit})
-		if err != nil {
-			l.kill(err)
-			return
+		for removals, done := uint64(0), false; !done; {
+			h.stats.reads.Add(1)
+			page, err := h.cfg.Broker.Read(ctx, l.name, broker.Query{Limit: limit})
+			if err != nil {
+				l.kill(err)
+				return
+			}
+			removals, done = l.fill(keep, limit, &page, removals)
 		}
-		l.fill(keep, limit, &page)
 	})
 	if !ok {
 		l.kill(ErrBusy)
 	}
 }
 
-// fill opens the log with the newest limit entries that the broker has.
-func (l *log) fill(keep rule.History, limit int, page *broker.Page) {
+// fill opens the log with the newest limit entries that the broker has. It answers false when some of them may have been
+// removed since they were asked for: since there were as many removals as it is told.
+func (l *log) fill(keep rule.History, limit int, page *broker.Page, removals uint64) (now uint64, done bool) {
 	l.mu.Lock()
-	if l.state != logOpening {
-		l.mu.Unlock()
-		return
+	if l.state != logOpening || l.removals != removals {
+		defer l.mu.Unlock()
+		return l.removals, l.state != logOpening
 	}
 	l.state, l.keep = logOpen, keep
 	l.epoch, l.head = page.Epoch, page.Head
@@ -53,6 +56,7 @@ func (l *log) fill(keep rule.History, limit int, page *broker.Page) {
 	for _, p := range waiting {
 		p.post(func() { p.hub.subscribe(p) })
 	}
+	return removals, true
 }
 
 // reach tells how far back a page of the newest limit entries reaches: the offset after which it holds everything, and

@@ -3,9 +3,6 @@ package hub
 import (
 	"context"
 	"sort"
-
-	"hocket.dev/broker"
-	"hocket.dev/internal/rule"
 )
 
 // placing is a cursor on its way into a log.
@@ -39,6 +36,11 @@ func (p *placing) place(l *log) bool {
 		l.mu.Unlock()
 		return false
 	}
+	if !l.admits(p.req.Encoding) {
+		l.mu.Unlock()
+		p.fail(ErrEncodings)
+		return true
+	}
 	index, recovered, ok := l.locate(p.req.Start)
 	if !ok {
 		l.mu.Unlock()
@@ -46,9 +48,13 @@ func (p *placing) place(l *log) bool {
 		return true
 	}
 	p.cursor.next, p.cursor.offset = index, l.offsetBefore(index)
-	if p.req.Start.Kind == Position && recovered {
+	switch kind := p.req.Start.Kind; {
+	case kind == Position && recovered:
 		p.cursor.offset = p.req.Start.Position.Offset
+	case kind == Live || kind == Last && index == l.end():
+		p.cursor.offset = l.head
 	}
+	l.enter(p.cursor.offset)
 	placed := p.attach(l, recovered)
 	l.mu.Unlock()
 	p.finish(placed)
@@ -57,7 +63,7 @@ func (p *placing) place(l *log) bool {
 
 // locate finds where a cursor begins. ok is false when the window does not tell. l.mu is held.
 func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
-	kept := min(len(l.window), l.keep.Count) // the window may hold more than the rule retains
+	oldest, kept := l.back(l.keep.Count) // the window may hold more than the rule retains
 	all := l.holes == 0 && (l.whole || kept == l.keep.Count)
 	switch s.Kind {
 	case Live:
@@ -65,11 +71,11 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 	case Last:
 		n := min(max(s.Last, 0), l.keep.Count)
 		if all || n <= kept && l.holes == 0 || n == 0 {
-			return l.end() - uint64(min(n, kept)), true, true
+			i, _ := l.back(n)
+			return l.base + uint64(i), true, true
 		}
 	case Since:
-		oldest := len(l.window) - kept
-		i := oldest + sort.Search(kept, func(i int) bool { return l.window[oldest+i].Time >= s.Since })
+		i := oldest + sort.Search(len(l.window)-oldest, func(i int) bool { return l.window[oldest+i].Time >= s.Since })
 		if all || i > oldest && l.holes == 0 {
 			return l.base + uint64(i), true, true
 		}
@@ -79,12 +85,29 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 		case here && at.Offset > l.head: // perhaps this node has not got it yet
 		case here && at.Offset >= l.tail:
 			i := l.index(at.Offset)
-			return i, true, !l.holed(i)
+			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && pieces(l.window[i-l.base:]))
+		case s.WantsState: // the whole state, if not what has changed in it
 		case all && (l.whole || !here):
-			return l.end() - uint64(kept), false, true
+			return l.base + uint64(oldest), false, true
 		}
 	}
 	return 0, false, false
+}
+
+// back finds where the newest n entries of the window begin, and counts them: there may be less. l.mu is held.
+func (l *log) back(n int) (i, count int) {
+	i = len(l.window)
+	if l.thin == 0 {
+		count = min(n, i)
+		return i - count, count
+	}
+	for i > 0 && count < n {
+		i--
+		if !l.over(l.window[i]) {
+			count++
+		}
+	}
+	return i, count
 }
 
 // holed says that the window has a hole at index or after it. l.mu is held.
@@ -102,8 +125,7 @@ func (l *log) holed(index uint64) bool {
 
 // attach puts the cursor, whose place is set, into its group. l.mu is held.
 func (p *placing) attach(l *log, recovered bool) Placed {
-	p.cursor.disconnect = p.req.Overflow == rule.OverflowDisconnect
-	l.group(p.req.Loop).add(p.cursor, p.req.Encoding)
+	l.group(p.req.Loop).add(p.cursor, &p.req)
 	return Placed{Epoch: l.epoch, Offset: l.head, Recovered: recovered}
 }
 
@@ -123,15 +145,21 @@ func (p *placing) finish(placed Placed) {
 // read asks the broker for what the window does not hold, and places the cursor with it.
 func (p *placing) read(l *log) {
 	h := p.hub
+	l.mu.Lock()
+	removals := l.removals
+	l.mu.Unlock()
 	h.stats.reads.Add(1)
 	ok := h.cfg.Task(func(ctx context.Context) {
-		page, recovered, err := p.firstPage(ctx)
+		first, err := p.first(ctx)
 		p.post(func() {
-			if err != nil {
+			switch {
+			case err != nil:
 				p.fail(err)
-				return
+			case l.removedSince(removals):
+				p.hub.subscribe(p)
+			default:
+				p.placeBehind(l, &first)
 			}
-			p.placeBehind(l, &page, recovered)
 		})
 	})
 	if !ok {
@@ -139,38 +167,9 @@ func (p *placing) read(l *log) {
 	}
 }
 
-// firstPage reads the beginning of what is asked for.
-func (p *placing) firstPage(ctx context.Context) (page broker.Page, recovered bool, err error) {
-	b, start := p.hub.cfg.Broker, p.req.Start
-	q := broker.Query{Limit: p.hub.pageEntries}
-	switch start.Kind {
-	case State:
-		st, ok := b.(broker.State)
-		if !ok {
-			return page, false, ErrNoState
-		}
-		page, err = st.State(ctx, p.req.Channel, broker.StateQuery{Limit: p.hub.pageEntries})
-		return page, true, err
-	case Last:
-		q.Limit = max(min(start.Last, p.req.History.Count), 1)
-	case Since:
-		q.Since = max(start.Since, 1)
-	case Position:
-		q.HasAfter, q.After, q.Epoch = true, start.Position.Offset, start.Position.Epoch
-	}
-	page, err = b.Read(ctx, p.req.Channel, q)
-	// A position without an epoch is none of this log, though a broker takes "" for the current one.
-	if start.Kind != Position || err != nil || page.Complete && page.Epoch == start.Position.Epoch {
-		return page, true, err
-	}
-	// What is kept. It may be complete by itself, if everything there ever was is kept.
-	page, err = b.Read(ctx, p.req.Channel, broker.Query{HasAfter: true, Limit: p.hub.pageEntries})
-	return page, false, err
-}
-
-// placeBehind places the cursor before the entries of page.
-func (p *placing) placeBehind(l *log, page *broker.Page, recovered bool) {
-	c, kind := p.cursor, p.req.Start.Kind
+// placeBehind places the cursor before the entries of its first page.
+func (p *placing) placeBehind(l *log, first *firstPage) {
+	c, page := p.cursor, &first.page
 	if c.state != cursorWaiting {
 		return
 	}
@@ -180,13 +179,15 @@ func (p *placing) placeBehind(l *log, page *broker.Page, recovered bool) {
 		p.again(l)
 		return
 	}
-	c.behind = &backlog{
-		epoch: page.Epoch, entries: page.Entries, upTo: page.Head,
-		state: kind == State, more: page.More,
+	if !l.admits(p.req.Encoding) {
+		l.mu.Unlock()
+		p.fail(ErrEncodings)
+		return
 	}
+	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, kind: first.kind, more: page.More}
 	switch {
-	case kind == State:
-	case kind == Position && recovered:
+	case first.kind == wholeState:
+	case p.req.Start.Kind == Position && first.recovered:
 		c.offset = p.req.Start.Position.Offset
 	case len(page.Entries) > 0:
 		c.offset = before(page.Entries[0])
@@ -196,11 +197,12 @@ func (p *placing) placeBehind(l *log, page *broker.Page, recovered bool) {
 	if page.Head > l.head { // on its way here, or lost
 		l.live.ahead, l.live.suspect = max(l.live.ahead, page.Head), true
 	}
-	placed := p.attach(l, recovered)
+	placed := p.attach(l, first.recovered)
 	placed.Offset = max(placed.Offset, page.Head)
-	if kind == State {
+	if first.kind != entriesOfLog {
 		placed.Offset = page.Head
 	}
+	c.group.watch.Store(true)
 	l.mu.Unlock()
 	p.finish(placed)
 }

@@ -312,7 +312,7 @@ func TestStateThenTheLog(t *testing.T) {
 	set("e", "new")
 	w.put("a", broker.Entry{Key: "d", Op: broker.Delete})
 	w.settle()
-	c.want("2 b1\n3 c2\n5 a4\n7 newer\n8 newest\n9 new\n10 \n") // d and e are no more what they were; the log brings what they are
+	c.want("2 b1\n3 c2\n5 a4\n8 newest\n9 new\n10 \n") // d and e are no more what they were
 	set("f", "x")
 	c.want("11 x\n")
 }
@@ -413,11 +413,33 @@ func TestTooManyTasksIsBusy(t *testing.T) {
 	w.refuse = false
 	paging := w.place("a", after(w.epoch("a"), 1))
 	w.refuse = true
-	paging.read()
-	w.settle()
-	if paging.ended != ErrBusy {
-		t.Errorf("ended with %v when a page cannot be read", paging.ended)
+	got := paging.read()
+	w.wait(time.Second)
+	w.refuse = false
+	w.wait(time.Second)
+	if got += paging.read(); len(offsets(got)) != 9 {
+		t.Errorf("got\n%s\nafter a page could not be read at once", got)
 	}
+}
+
+func TestAChannelHasOnlySoManyEncodings(t *testing.T) {
+	w := newWorld(t, window(2))
+	w.many("a", 5)
+	var clients []*client
+	for i := range mostEncodings {
+		clients = append(clients, w.place("a", tagged(fmt.Sprint(i))))
+	}
+	for _, start := range []asking{last(0), last(5)} { // from the window, and from a page
+		c := w.subscribe("a", tagged("another"), start)
+		w.settle()
+		if c.err != ErrEncodings || c.Placed() {
+			t.Errorf("error %v", c.err)
+		}
+		w.place("a", tagged("7"), start)
+	}
+	w.place("b", tagged("another"))
+	clients[0].Close()
+	w.place("a", tagged("another"))
 }
 
 func TestAPageOfANewEpochStartsTheLogAnew(t *testing.T) {

@@ -32,6 +32,11 @@ func (r *running) Post(fn func()) bool {
 	return true
 }
 
+func (r *running) After(d time.Duration, fn func()) (stop func()) {
+	t := time.AfterFunc(d, func() { r.Post(fn) })
+	return func() { t.Stop() }
+}
+
 func (r *running) run(done <-chan struct{}) {
 	for {
 		select {
@@ -97,6 +102,7 @@ func trimmed(b []byte) string {
 	return c.text()
 }
 
+func (e *eager) Overflow(*Cursor)     {}
 func (e *eager) Ended(*Cursor, error) { e.ended.Store(true) }
 func (e *eager) Name() string         { return "" }
 

@@ -1,11 +1,11 @@
 package hub
 
-import "hocket.dev/broker"
-
 // The reasons of a gap, as clients see them.
 const (
 	gapSlowConsumer = "slow_consumer" // the window's tail has passed the cursor
-	gapUnavailable  = "unavailable"   // the broker has lost entries, or removed them before they were read
+	gapUnavailable  = "unavailable"   // the broker has lost entries, or retention has dropped them before they were read
+	gapRemoved      = "removed"       // somebody had them removed
+	gapState        = "state"         // what has changed cannot be told any more: the whole state follows, in place of what the client has
 )
 
 // Slice is what a cursor is due, as told by Take.
@@ -32,8 +32,9 @@ type Slice struct {
 
 // cut is where the frame of an entry ends.
 type cut struct {
-	end    int
-	offset uint64
+	end     int
+	offset  uint64
+	entries int // that it tells
 }
 
 // nothing says that there is nothing for the owner to do before the next Due, but for what was passed.
@@ -44,9 +45,6 @@ type Scratch struct {
 	buf  []byte
 	cuts []cut
 }
-
-// fewEntries is how many entries of the window are encoded for one cursor in one Take.
-const fewEntries = 32
 
 // Take tells what is due to c, at most about max bytes, and at least one frame. A Slice without Bytes, gap and Overflow
 // means that there is nothing more: the owner will be told by Due when there is. After sending some of the Bytes the
@@ -62,8 +60,8 @@ func (c *Cursor) Take(s *Scratch, max int) Slice {
 		switch {
 		case c.behind != nil:
 			sl = c.takeBacklog(s, max)
-		case c.next >= v.base && c.next < v.end():
-			sl = c.takeNear(v, max)
+		case c.next >= v.base && c.next < v.end() && c.next >= c.view.lag.floor:
+			sl = c.takeNear(s, v, max)
 		default:
 			sl = c.takeFar(s, max)
 		}
@@ -78,7 +76,7 @@ func (c *Cursor) Take(s *Scratch, max int) Slice {
 }
 
 // takeNear takes shared frames, as many as lie in one chunk.
-func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
+func (c *Cursor) takeNear(s *Scratch, v *view, max int) (sl Slice) {
 	frames := v.frames[c.next-v.base:]
 	for frames[0].offset <= c.offset { // a page of the broker held it already
 		c.next++
@@ -86,28 +84,72 @@ func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
 			return sl
 		}
 	}
-	n := 0
-	if c.next >= v.special {
-		n = extend(frames, max)
-	} else {
-		name := c.owner.Name()
-		for frames[0].skips(name) {
+	if c.next < v.special {
+		return c.takeSpecial(s, frames, max)
+	}
+	n := extend(frames, max)
+	return share(frames[:n:n])
+}
+
+// takeSpecial is takeNear where some frames are not for everybody.
+func (c *Cursor) takeSpecial(s *Scratch, frames []frame, max int) (sl Slice) {
+	name := c.owner.Name()
+	for len(frames) > 0 {
+		n, how := look(frames, name)
+		switch how {
+		case nothingForIt:
 			sl.Passed = true
+			c.next += uint64(n)
+			c.offset = frames[n-1].offset
+			frames = frames[n:]
+			continue
+		case notToBeHad:
 			c.next++
-			c.offset = frames[0].offset
-			if frames = frames[1:]; len(frames) == 0 {
-				return sl
-			}
-		}
-		if f := &frames[0]; f.chunk == nil {
-			return c.gap(f.prev, f.offset, gapUnavailable, sl.Passed)
+			return c.gap(frames[0].prev, frames[0].offset, frames[0].skip, sl.Passed)
+		case toBeMadeApart:
+			apart := c.takeWindow(s, max, n)
+			apart.Passed = apart.Passed || sl.Passed
+			return apart
 		}
 		n = extendFor(name, frames, max)
+		passed := sl.Passed
+		sl = share(frames[:n:n])
+		sl.Passed = passed
+		return sl
 	}
-	passed := sl.Passed
-	sl = share(frames[:n:n])
-	sl.Passed = passed
 	return sl
+}
+
+// how says how a session gets frames.
+type how uint8
+
+const (
+	asTheyAre     how = iota
+	nothingForIt      // passed
+	notToBeHad        // told as a gap
+	toBeMadeApart     // they are told together with others that the session does not get
+)
+
+// look tells how the session called name gets the first n frames, which go together.
+func look(frames []frame, name string) (n int, h how) {
+	n = 1 + int(frames[0].after)
+	last := &frames[n-1]
+	switch {
+	case last.chunk == nil:
+		return n, notToBeHad
+	case last.before > 0:
+		for i := range frames[:n] {
+			if frames[0].before > 0 || frames[i].skip != "" && frames[i].skip == name {
+				return n, toBeMadeApart
+			}
+		}
+	case last.skip != "" && last.skip == name:
+		return n, nothingForIt
+	}
+	if last.start == last.end {
+		return n, nothingForIt
+	}
+	return n, asTheyAre
 }
 
 // share tells frames that lie in one chunk.
@@ -131,105 +173,15 @@ func extend(frames []frame, max int) int {
 
 // extendFor is extend where some frames are not for everybody.
 func extendFor(name string, frames []frame, max int) int {
-	first, n := &frames[0], 1
-	for n < len(frames) && frames[n].chunk == first.chunk && int(frames[n].end-first.start) <= max && !frames[n].skips(name) {
-		n++
+	first, n := &frames[0], 1+int(frames[0].after)
+	for n < len(frames) {
+		m, how := look(frames[n:], name)
+		if last := &frames[n+m-1]; how != asTheyAre || last.chunk != first.chunk || int(last.end-first.start) > max {
+			break
+		}
+		n += m
 	}
 	return n
-}
-
-// takeFar makes the frames of entries that are in the window, but no longer among the shared frames.
-func (c *Cursor) takeFar(s *Scratch, max int) Slice {
-	l := c.group.log
-	l.mu.Lock()
-	if l.state == logDead {
-		l.mu.Unlock()
-		c.next = c.group.end // Ended is on its way
-		return Slice{}
-	}
-	if c.next < l.base {
-		to, base := l.tail, l.base
-		l.mu.Unlock()
-		switch {
-		case to <= c.offset:
-			c.next = base
-			return Slice{}
-		case c.disconnect:
-			return Slice{Overflow: true}
-		}
-		c.next = base - 1
-		return c.gap(c.offset, to, gapSlowConsumer, false)
-	}
-	var few [fewEntries]*broker.Entry
-	n := copy(few[:], l.window[c.next-l.base:])
-	epoch := l.epoch
-	l.mu.Unlock()
-	return c.encode(s, epoch, few[:n], max)
-}
-
-// gap passes a run of entries that are left out: those after the offset from, up to to.
-func (c *Cursor) gap(from, to uint64, reason string, passed bool) Slice {
-	from = max(from, c.offset)
-	c.pass(to)
-	c.group.log.hub.stats.gaps.Add(1)
-	return Slice{GapFrom: from + 1, GapTo: to, GapReason: reason, Passed: passed}
-}
-
-// encode makes frames of entries until max bytes are reached. What c passes at the beginning it passes now.
-func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max int) Slice {
-	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
-	s.buf, s.cuts = s.buf[:0], s.cuts[:0]
-	passed, at, work := false, int64(0), 0
-	for _, e := range entries {
-		if e.Offset <= c.offset { // a page of the broker held it already
-			c.step()
-			continue
-		}
-		size, first := len(s.buf), len(s.buf) == 0
-		if e.Op == opGap {
-			if first {
-				return c.gap(e.Prev, e.Offset, gapUnavailable, passed)
-			}
-			break
-		}
-		if !skips(e, name) {
-			s.buf = enc.AppendEntry(s.buf, l.name, epoch, e)
-		}
-		switch {
-		case len(s.buf) > size:
-			if first {
-				at = e.Time
-			}
-			s.cuts = append(s.cuts, cut{len(s.buf), e.Offset})
-		case first:
-			c.pass(e.Offset)
-			passed = true
-		}
-		// What was compressed may be little; what had to be compressed is bounded too.
-		if work += len(e.Payload); len(s.buf) >= max || work >= max || len(s.buf) == size && !first {
-			break
-		}
-	}
-	return Slice{Bytes: s.buf, Time: at, Passed: passed, cuts: s.cuts}
-}
-
-// skips says that e is not for the session called name, which published it without echo.
-func skips(e *broker.Entry, name string) bool {
-	return e.NoEcho && e.From != nil && e.From.Session == name && name != ""
-}
-
-// pass moves the cursor over the next entry, which has the given offset.
-func (c *Cursor) pass(offset uint64) {
-	c.offset = offset
-	c.step()
-}
-
-func (c *Cursor) step() {
-	if c.behind != nil {
-		c.behind.sent++
-		return
-	}
-	c.next++
 }
 
 // More tells whether something is due to c after Sent. When nothing is, the owner will be told by Due.
@@ -250,8 +202,8 @@ func (c *Cursor) Sent(sl *Slice, n int) (entries int, rest []byte) {
 		if n <= start {
 			break
 		}
-		c.pass(cut.offset)
-		entries++
+		c.passAll(cut.offset, cut.entries)
+		entries += cut.entries
 		if n < cut.end {
 			return entries, sl.Bytes[n:cut.end]
 		}

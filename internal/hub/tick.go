@@ -58,8 +58,14 @@ func (l *log) tick(now int64) (check bool) {
 	}
 	suspect := l.live.suspect
 	check = !suspect && now-l.checkedAt >= every
+	groups := l.groups
 	l.mu.Unlock()
 	grow(quiet)
+	for _, g := range groups {
+		if g.watch.Load() {
+			g.loop.Post(g.swept)
+		}
+	}
 	if suspect {
 		l.catchUp()
 	}

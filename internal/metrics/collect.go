@@ -109,11 +109,18 @@ func (c *Collector) hub(e emitter) {
 	e.gauge("hocket_window_bytes", "Bytes of entries held in windows.", float64(s.WindowBytes))
 	e.gauge("hocket_frame_bytes", "Bytes of frames held for subscribers.", float64(s.FrameBytes))
 	e.counter("hocket_gaps_total", "Gaps told to subscribers.", s.Gaps)
+	for pattern, n := range s.Overflows {
+		for action, count := range map[string]uint64{"gap": n.Gap, "disconnect": n.Disconnect, "refill": n.Refill, "latest": n.Latest} {
+			e.counter("hocket_overflows_total", overflowsHelp, count, "rule", pattern, "action", action)
+		}
+	}
 	e.counter("hocket_recovered_total", recoveredHelp, s.Recovered, "result", "complete")
 	e.counter("hocket_recovered_total", recoveredHelp, s.Unrecovered, "result", "incomplete")
 	e.counter("hocket_broker_reads_total", "Reads of the broker for windows and subscribers.", s.Reads)
 	e.counter("hocket_entries_found_total", "Live entries that the broker had not delivered and that were read instead.", s.Found)
 }
+
+const overflowsHelp = "What was done with subscribers that had been left behind, by the pattern of the channel's rule (empty for the fallback) and action."
 
 const recoveredHelp = "Subscriptions that resumed at a position: complete when no entry was missing, else incomplete."
 

@@ -81,6 +81,9 @@ func (f *follower) Send(_ *hub.Cursor, slice *hub.Slice) bool {
 	return true
 }
 
+// Overflow implements hub.Owner.
+func (f *follower) Overflow(*hub.Cursor) { f.session.close(dialect.CloseSlowConsumer, "") }
+
 // Name implements hub.Owner.
 func (f *follower) Name() string { return f.session.name }
 

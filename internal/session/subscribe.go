@@ -86,7 +86,7 @@ func (s *Session) follow(sub *subscription) {
 		start.Position = broker.Position{Epoch: args.Epoch, Offset: args.Offset}
 	}
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
-		Channel: sub.channel, Loop: s.shard.index, Owner: &sub.main,
+		Channel: sub.channel, Rule: sub.rule.Pattern, Loop: s.shard.index, Owner: &sub.main,
 		Encoding: framed{s.codec.Encoding(), s.framing}, Start: start,
 		Overflow: sub.rule.Overflow, History: sub.rule.History,
 	}, &sub.main.Cursor, func(p hub.Placed, err error) { s.followed(sub, p, err) })

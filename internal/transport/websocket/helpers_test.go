@@ -82,7 +82,7 @@ func start(t *testing.T, portable bool, change func(*settings)) *server {
 	}
 	var hubLoops []hub.Loop
 	for i := range s.loops.Len() {
-		hubLoops = append(hubLoops, s.loops.Loop(i))
+		hubLoops = append(hubLoops, timed{s.loops.Loop(i)})
 		set.session.Loops = append(set.session.Loops, timed{s.loops.Loop(i)})
 	}
 	s.hub = hub.New(hub.Config{Broker: s.broker, Loops: hubLoops, Task: task})

@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"context"
+
+	"hocket.dev/broker"
+)
+
+// firstPage is what a cursor begins with that the window does not hold.
+type firstPage struct {
+	page      broker.Page
+	kind      backlogKind
+	recovered bool
+}
+
+// first reads the beginning of what is asked for.
+func (p *placing) first(ctx context.Context) (firstPage, error) {
+	switch start := &p.req.Start; {
+	case start.Kind == State:
+		return p.whole(ctx, true)
+	case start.Kind != Position:
+		return p.entries(ctx)
+	case start.WantsState:
+		return p.changes(ctx)
+	}
+	f, err := p.after(ctx)
+	if err != nil || f.recovered {
+		return f, err
+	}
+	// What is kept. It may be complete by itself, if everything there ever was is kept.
+	f.page, err = p.hub.cfg.Broker.Read(ctx, p.req.Channel, broker.Query{HasAfter: true, Limit: p.hub.pageEntries})
+	return f, err
+}
+
+// entries reads the newest ones, or those since a time.
+func (p *placing) entries(ctx context.Context) (f firstPage, err error) {
+	q := broker.Query{Limit: p.hub.pageEntries}
+	if start := &p.req.Start; start.Kind == Last {
+		q.Limit = max(min(start.Last, p.req.History.Count), 1)
+	} else {
+		q.Since = max(start.Since, 1)
+	}
+	f.recovered = true
+	f.page, err = p.hub.cfg.Broker.Read(ctx, p.req.Channel, q)
+	return f, err
+}
+
+// after reads what comes after the position asked for.
+func (p *placing) after(ctx context.Context) (f firstPage, err error) {
+	at := p.req.Start.Position
+	f.page, err = p.hub.cfg.Broker.Read(ctx, p.req.Channel,
+		broker.Query{HasAfter: true, After: at.Offset, Epoch: at.Epoch, Limit: p.hub.pageEntries})
+	// A position without an epoch is none of this log, though a broker takes "" for the current one.
+	f.recovered = f.page.Complete && f.page.Epoch == at.Epoch
+	return f, err
+}
+
+// whole reads the state from its beginning.
+func (p *placing) whole(ctx context.Context, recovered bool) (firstPage, error) {
+	page, err := p.hub.read(ctx, p.req.Channel, page{kind: wholeState, limit: p.hub.pageEntries})
+	return firstPage{page, wholeState, recovered}, err
+}
+
+// changes reads what has changed in the state since the position asked for. Where it is no longer known what was deleted,
+// the log may have all of it; else the whole state has to do.
+func (p *placing) changes(ctx context.Context) (firstPage, error) {
+	at := p.req.Start.Position
+	page, err := p.hub.read(ctx, p.req.Channel, page{kind: changesOfState, after: at.Offset, limit: p.hub.pageEntries})
+	if err != nil {
+		return firstPage{}, err
+	}
+	if page.Complete && page.Epoch == at.Epoch && page.Head >= at.Offset {
+		return firstPage{page, changesOfState, true}, nil
+	}
+	f, err := p.after(ctx)
+	if err != nil || f.recovered && !f.page.More && !pieces(f.page.Entries) {
+		return f, err
+	}
+	return p.whole(ctx, false)
+}
+
+// pieces says that some of the entries append to values that are not among them. A position in a state may be one up to
+// which a client has got only a part of the state: to what it has not got, nothing can be appended.
+func pieces(entries []*broker.Entry) bool {
+	first := 0
+	for first < len(entries) && entries[first].Op != broker.Append {
+		first++
+	}
+	if first == len(entries) {
+		return false
+	}
+	set := make(map[string]bool)
+	for _, e := range entries {
+		switch e.Op {
+		case broker.Set, broker.Delete:
+			set[e.Key] = true
+		case broker.Append:
+			if !set[e.Key] {
+				return true
+			}
+		}
+	}
+	return false
+}

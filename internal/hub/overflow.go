@@ -1,0 +1,86 @@
+package hub
+
+import (
+	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
+)
+
+// left is what there is for a cursor that was left behind.
+type left struct {
+	epoch   string
+	removed uint64 // entries up to this offset were removed
+	to      uint64 // offset of the newest entry it cannot have
+	next    uint64 // index of the entry after it
+
+	keyed  bool   // some entries of the log have keys
+	newest uint64 // index of the newest entry
+	before uint64 // and the offset before it
+}
+
+// leftBehind looks at a cursor that stands before the window, or beyond the bounds of its terms. l.mu is held.
+func (c *Cursor) leftBehind(l *log) left {
+	w := left{epoch: l.epoch, removed: l.removed, to: l.tail, next: l.base, keyed: l.keyed, newest: l.newest()}
+	if c.next >= l.base {
+		w.next = max(l.resumeAt(&c.view.terms), c.next+1)
+		w.to = l.offsetBefore(w.next)
+	}
+	w.before = l.offsetBefore(w.newest)
+	return w
+}
+
+// newest finds the index of the newest entry that is still there: end when none is. l.mu is held.
+func (l *log) newest() uint64 {
+	for i := len(l.window) - 1; i >= 0; i-- {
+		if !l.over(l.window[i]) {
+			return l.base + uint64(i)
+		}
+	}
+	return l.end()
+}
+
+// overflow does what the rule says with a cursor that was left behind. What was removed is told whatever the rule says.
+func (c *Cursor) overflow(w *left) Slice {
+	t := &c.view.terms
+	switch {
+	case w.to <= c.offset:
+		c.next = w.next
+		return Slice{}
+	case w.removed > c.offset:
+		if w.removed >= w.to {
+			c.next = w.next
+		}
+		return c.gap(c.offset, min(w.removed, w.to), gapRemoved, false)
+	}
+	action := t.overflow
+	sl, ok := Slice{}, true
+	switch action {
+	case rule.OverflowDisconnect:
+		sl.Overflow = true
+	case rule.OverflowRefill:
+		c.readBehind(&backlog{epoch: w.epoch, more: true, bounded: true})
+	case rule.OverflowLatest:
+		sl, ok = c.latest(w)
+	default:
+		ok = false
+	}
+	if !ok {
+		action, c.next = rule.OverflowGap, w.next
+		sl = c.gap(c.offset, w.to, gapSlowConsumer, false)
+	}
+	t.counts[action].Add(1)
+	return sl
+}
+
+// latest jumps to the head. Where nothing has a key the newest entry is all there is to tell; else what has changed in the
+// state is read. It answers false when there is no state to be had.
+func (c *Cursor) latest(w *left) (Slice, bool) {
+	if !w.keyed {
+		c.next, c.offset = w.newest, max(c.offset, w.before)
+		return Slice{Passed: true}, true
+	}
+	if _, ok := c.group.log.hub.cfg.Broker.(broker.State); !ok {
+		return Slice{}, false
+	}
+	c.readBehind(&backlog{epoch: w.epoch, kind: changesOfState, more: true, bounded: true, latest: true})
+	return Slice{}, true
+}

@@ -1,0 +1,129 @@
+package hub
+
+import "hocket.dev/broker"
+
+// Removed forgets what was taken out of a log: nobody who has not been sent it yet will be, but for what a loop is about
+// to send. Entries that were removed one by one or by key are passed; where all up to an offset were, cursors that stand
+// before it are told so as a gap. It implements broker.Sink.
+func (h *Hub) Removed(channel string, r broker.Removal) {
+	if l := h.find(channel); l != nil {
+		l.remove(&r)
+	}
+}
+
+// remove forgets what r says. Reads under way may bring it once more: they are repeated.
+func (l *log) remove(r *broker.Removal) {
+	l.mu.Lock()
+	l.removals++
+	if l.state != logOpen {
+		l.mu.Unlock()
+		return
+	}
+	l.flush()
+	if r.UpTo != 0 {
+		l.removeUpTo(r.UpTo)
+	} else {
+		l.removeSome(r)
+	}
+	for _, s := range l.sets {
+		s.clear(l, l.end())
+	}
+	missing := r.UpTo > l.head || len(l.live.held) > 0
+	l.live.held = nil
+	groups := l.groups
+	l.mu.Unlock()
+	grow(groups) // so that no loop holds on to the frames
+	for _, g := range groups {
+		if g.watch.Load() {
+			g.loop.Post(g.readAgain)
+		}
+	}
+	if missing {
+		l.catchUp()
+	}
+}
+
+// removeUpTo moves the window's tail. l.mu is held.
+func (l *log) removeUpTo(offset uint64) {
+	n := 0
+	for n < len(l.window) && l.window[n].Offset <= offset {
+		n++
+	}
+	if n > 0 {
+		l.evict(n, true)
+	}
+	l.removed = max(l.removed, offset)
+	if offset >= l.tail {
+		l.tail, l.whole = min(offset, l.head), true
+	}
+	if l.unkeyed != nil && l.unkeyed.Offset <= offset {
+		l.unkeyed = nil
+	}
+}
+
+// removeSome takes out entries one by one. A Delete stays: there is nothing in it to forget, and who has the value has to
+// learn of it. l.mu is held.
+func (l *log) removeSome(r *broker.Removal) {
+	gone := func(e *broker.Entry) bool {
+		if r.Key != "" {
+			return e.Key == r.Key && e.Op != broker.Delete && e.Op != opGap
+		}
+		first, parts := l.pace.joined[e.Offset]
+		return e.Op != opGap && (e.Offset == r.Offset || parts && first <= r.Offset && r.Offset < e.Offset)
+	}
+	for i, e := range l.window {
+		if !gone(e) || e.Op == opRemoved {
+			continue
+		}
+		mark := &broker.Entry{Op: opRemoved, Offset: e.Offset, Prev: e.Prev, Time: e.Time}
+		l.window[i] = mark
+		if e.TTL == 0 {
+			l.thin++
+		}
+		l.grow(mark.Size() - e.Size())
+	}
+	if l.unkeyed != nil && gone(l.unkeyed) {
+		l.unkeyed = l.newestUnkeyed()
+	}
+}
+
+func (l *log) newestUnkeyed() *broker.Entry {
+	for i := len(l.window) - 1; i >= 0; i-- {
+		if e := l.window[i]; e.Op == opGap || e.Key == "" && e.Op != opRemoved {
+			return e
+		}
+	}
+	return nil
+}
+
+// grow counts bytes of the window. l.mu is held.
+func (l *log) grow(bytes int64) {
+	l.bytes += bytes
+	l.hub.bytes.Add(bytes)
+}
+
+// removedSince says that something was removed after l.removals was asked.
+func (l *log) removedSince(asked uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.removals != asked
+}
+
+// readAgain gives up the pages that cursors have not been sent yet, since what is on them may have been removed.
+func (g *group) readAgain() {
+	for _, c := range g.cursors {
+		if b := c.behind; b != nil && b.giveUp(g.log.hub) {
+			c.wake()
+		}
+	}
+}
+
+// giveUp drops what is left of a page, to be read again when the owner asks for it. It answers false where there is none.
+func (b *backlog) giveUp(h *Hub) bool {
+	if b.reading || b.sent == len(b.entries) || b.entries[b.sent].Key == gapState && b.entries[b.sent].Op == opGap {
+		return false
+	}
+	b.release(h)
+	b.more = true
+	return true
+}

@@ -1,0 +1,203 @@
+package hub
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
+)
+
+// lag lets time pass after which no frames are left, or not.
+func aged(t *testing.T, fn func(t *testing.T, w *world, age func())) {
+	for name, d := range map[string]time.Duration{"near": 0, "far": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			fn(t, w, func() {
+				if d > 0 {
+					w.pass(d)
+				}
+			})
+		})
+	}
+}
+
+func TestARemovedEntryIsPassed(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.many("a", 5)
+		w.settle()
+		age()
+		w.hub.Removed("a", broker.Removal{Offset: 3})
+		w.hub.Removed("a", broker.Removal{Offset: 5})
+		w.hub.Removed("b", broker.Removal{Offset: 5}) // nobody follows
+		c.want("1 0\n2 1\n4 3\n")
+		if c.Offset() != 5 || c.passed == 0 {
+			t.Errorf("at %d, passed told %d times", c.Offset(), c.passed)
+		}
+		w.place("a", last(2)).want("2 1\n4 3\n")
+		w.place("a", last(1)).want("4 3\n")
+		w.place("a", after(w.epoch("a"), 2)).want("4 3\n")
+		if n := w.hub.Stats().Reads; n != 1 {
+			t.Errorf("%d reads", n)
+		}
+		c.wantOffsets(w.many("a", 2))
+	})
+}
+
+func TestARemovedKeyIsPassedButForItsDelete(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.keyed("a", "k=1", "other=1", "k+2", "k-")
+		w.settle()
+		age()
+		w.hub.Removed("a", broker.Removal{Key: "k"})
+		c.want("2 1\n4 \n")
+	})
+}
+
+func TestRemovedHistoryIsAGap(t *testing.T) {
+	for _, o := range []rule.Overflow{rule.OverflowGap, rule.OverflowDisconnect, rule.OverflowRefill, rule.OverflowLatest} {
+		aged(t, func(t *testing.T, w *world, age func()) {
+			c := w.place("a", ruled(o))
+			w.many("a", 5)
+			w.settle()
+			c.pull(1, 100)
+			age()
+			w.hub.Removed("a", broker.Removal{UpTo: 3})
+			c.want("1 0\ngap 2-3 removed\n4 3\n5 4\n")
+			w.wantActions(Overflows{})
+			w.place("a", last(10)).want("4 3\n5 4\n")
+			if d := w.place("a", after(w.epoch("a"), 2)); d.placed.Recovered {
+				t.Error("recovered over what was removed")
+			}
+			w.hub.Removed("a", broker.Removal{UpTo: 5})
+			if d := w.place("a", after(w.epoch("a"), 5)); !d.placed.Recovered {
+				t.Error("not recovered from the head")
+			}
+			if n := w.hub.Stats().WindowBytes; n != 0 {
+				t.Errorf("%d bytes held", n)
+			}
+			c.wantOffsets(w.many("a", 2))
+		})
+	}
+}
+
+// removing is what the broker does: it takes entries out of what is read.
+func (w *world) removing(upTo uint64) {
+	w.broker.page = func(_ string, q broker.Query, p *broker.Page) {
+		for len(p.Entries) > 0 && p.Entries[0].Offset <= upTo {
+			p.Entries = p.Entries[1:]
+		}
+		p.Complete = p.Complete && (!q.HasAfter || q.After >= upTo)
+	}
+}
+
+func TestWhatIsRemovedBeforeItHasComeIsAGap(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.broker.Lose("a", 3)
+	w.many("a", 3)
+	w.removing(2)
+	w.hub.Removed("a", broker.Removal{UpTo: 2})
+	c.want("gap 1-2 removed\n3 2\n")
+}
+
+func TestPagesAreReadAgainAfterARemoval(t *testing.T) {
+	w := newWorld(t, window(2))
+	w.hub.pageEntries = 4
+	w.many("a", 10)
+	c, d := w.place("a", after(w.epoch("a"), 2)), w.place("a", after(w.epoch("a"), 0))
+	c.pull(1, 100)
+	w.hub.pageEntries = 20
+	w.removing(6)
+	w.hub.Removed("a", broker.Removal{UpTo: 6})
+	want := "7 6\n8 7\n9 8\n10 9\n"
+	c.want("3 2\ngap 4-6 removed\n" + want)
+	d.want("gap 1-6 removed\n" + want)
+}
+
+func TestReadsUnderWayDoNotBringBackWhatIsRemoved(t *testing.T) {
+	for name, read := range map[string]func(w *world) *client{
+		"the first": func(w *world) *client { return w.subscribe("a", last(10)) },
+		"for one": func(w *world) *client {
+			w.place("a")
+			return w.subscribe("a", last(10))
+		},
+		"the next": func(w *world) *client {
+			c := w.place("a", after(w.epoch("a"), 0))
+			c.read()
+			return c
+		},
+		"what was missed": func(w *world) *client {
+			c := w.place("a")
+			w.broker.Lose("a", 1)
+			w.publish("a", "secret")
+			w.hub.Gap("a")
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, window(2), tasksByHand)
+			w.hub.pageEntries = 2
+			w.many("a", 4)
+			w.broker.page = func(_ string, q broker.Query, p *broker.Page) {
+				p.Entries = append([]*broker.Entry(nil), p.Entries...)
+				for i, e := range p.Entries {
+					if string(e.Payload) == "secret" || e.Offset == 3 {
+						p.Entries[i] = &broker.Entry{Offset: e.Offset, Prev: e.Prev, Payload: []byte("secret"), Format: broker.Text}
+					}
+				}
+			}
+			c := read(w)
+			w.tasks.one()
+			w.broker.page = func(_ string, q broker.Query, p *broker.Page) {
+				entries := p.Entries
+				p.Entries = nil
+				for _, e := range entries {
+					if string(e.Payload) != "secret" && e.Offset != 3 {
+						p.Entries = append(p.Entries, e)
+					}
+				}
+			}
+			w.hub.Removed("a", broker.Removal{Offset: 3})
+			w.hub.Removed("a", broker.Removal{Offset: 5})
+			w.settle()
+			w.publish("a", "x")
+			w.settle()
+			if got := c.read(); strings.Contains(got, "secret") || !strings.HasSuffix(got, "x\n") {
+				t.Errorf("got\n%s", got)
+			}
+		})
+	}
+}
+
+func TestEntriesPastTheirTimeArePassed(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	for i, ttl := range []time.Duration{0, 5 * time.Second, 20 * time.Second, 5 * time.Second} {
+		w.put("a", broker.Entry{TTL: ttl, Payload: []byte{byte('0' + i)}, Format: broker.Text})
+	}
+	w.settle()
+	w.pass(10 * time.Second) // the frames are gone
+	c.want("1 0\n3 2\n")
+	if c.Offset() != 4 || c.passed == 0 {
+		t.Errorf("at %d, passed told %d times", c.Offset(), c.passed)
+	}
+	d := w.place("a", after(w.epoch("a"), 1))
+	if d.want("3 2\n"); !d.placed.Recovered {
+		t.Error("not recovered")
+	}
+	w.place("a", last(2)).want("1 0\n3 2\n")
+	w.place("a", from(Start{Kind: Since, Since: 1})).want("1 0\n3 2\n")
+}
+
+func TestEntriesOfAPagePastTheirTimeArePassed(t *testing.T) {
+	w := newWorld(t, window(2))
+	w.put("a", broker.Entry{TTL: 5 * time.Second, Format: broker.Text})
+	w.many("a", 5)
+	c := w.place("a", after(w.epoch("a"), 0))
+	w.pass(6 * time.Second)
+	c.wantOffsets([]uint64{2, 3, 4, 5, 6})
+}

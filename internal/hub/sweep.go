@@ -1,0 +1,51 @@
+package hub
+
+import "hocket.dev/internal/rule"
+
+// sweepStep is how many cursors are looked at before a loop goes on with other work.
+const sweepStep = 1024
+
+// sweep is what Tick has a loop do with the cursors of a group: a page of the broker that nobody takes is given up, so
+// that a client that has stopped reading costs no more than its cursor; and who is to be disconnected when it is left
+// behind is, though it asks for nothing.
+func (g *group) sweep() { g.sweepFrom(0, false) }
+
+func (g *group) sweepFrom(at int, watch bool) {
+	if at == 0 {
+		g.refresh() // the bounds of age move on by themselves
+	}
+	l := g.log
+	l.mu.Lock()
+	base := l.base
+	l.mu.Unlock()
+	end := min(at+sweepStep, len(g.cursors))
+	for ; at < end && at < len(g.cursors); at++ { // owners may close cursors here
+		c := g.cursors[at]
+		watch = c.sweep(base) || watch
+	}
+	if at < len(g.cursors) {
+		g.loop.Post(func() { g.sweepFrom(at, watch) })
+		return
+	}
+	g.watch.Store(watch)
+}
+
+// sweep answers whether the next Tick is to look at c again. base is the index at which the window begins.
+func (c *Cursor) sweep(base uint64) bool {
+	b, v := c.behind, c.view
+	switch {
+	case b == nil:
+	case !b.idle:
+		b.idle = true
+	default:
+		b.giveUp(c.group.log.hub)
+	}
+	if v.terms.overflow != rule.OverflowDisconnect {
+		return b != nil
+	}
+	if gone := c.next < base && c.next < v.base; b == nil && c.lags() && (gone || c.next < v.lag.floor) {
+		v.terms.counts[rule.OverflowDisconnect].Add(1)
+		c.owner.Overflow(c)
+	}
+	return true
+}

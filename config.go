@@ -31,6 +31,8 @@ const (
 const (
 	OverflowGap        = rule.OverflowGap        // it is told which offsets it missed and goes on
 	OverflowDisconnect = rule.OverflowDisconnect // its connection is closed with 4001
+	OverflowRefill     = rule.OverflowRefill     // it gets them from history when it takes messages again
+	OverflowLatest     = rule.OverflowLatest     // it gets the latest entry of each key, and the newest of those without one
 )
 
 // Limits bound what one session may hold and ask; zero values mean the defaults.

@@ -51,6 +51,9 @@ func appendEntryFields(dst []byte, e *broker.Entry) []byte {
 	case broker.Delete:
 		dst = append(dst, `,"op":"delete"`...)
 	}
+	if e.Score != 0 {
+		dst = jsonval.AppendFloat(append(dst, `,"score":`...), e.Score)
+	}
 	return appendTags(dst, e.Headers)
 }
 

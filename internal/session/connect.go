@@ -97,7 +97,7 @@ func checkUser(user string) *dialect.Error {
 
 var verbs = [...]string{
 	dialect.Connect: "connect", dialect.Subscribe: "subscribe", dialect.Unsubscribe: "unsubscribe",
-	dialect.Publish: "publish", dialect.History: "history", dialect.Presence: "presence", dialect.Call: "call",
+	dialect.Publish: "publish", dialect.History: "history", dialect.State: "state", dialect.Presence: "presence", dialect.Call: "call",
 	dialect.Ping: "ping", dialect.Pong: "pong",
 }
 

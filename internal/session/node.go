@@ -24,6 +24,9 @@ type Limits struct {
 	HistoryEntries int           // of one page; 1000
 	HistoryBytes   int64         // of the entries of one page; 1 MiB
 	InfoBytes      int           // of what a member tells about itself; 4 KiB
+	EphemeralKeys  int           // that end with one session; 100
+	LagBytes       int64         // of the entries that one subscription may be behind before the channel's overflow rule decides, beside the window; 0: no bound
+	LagAge         time.Duration // the same for the age of the oldest of them; 0: no bound
 	LostMembers    int           // of the node, whose sessions may come back within the grace time; 100,000. Beyond it members leave at once
 	NamedMembers   int           // of a channel; 1000. Beyond it joins and leaves are told by their number, not by name
 	CallTimeout    time.Duration // 10 s
@@ -38,6 +41,7 @@ func (l *Limits) setDefaults() {
 	set(&l.HistoryEntries, 1000)
 	set(&l.HistoryBytes, 1<<20)
 	set(&l.InfoBytes, 4<<10)
+	set(&l.EphemeralKeys, 100)
 	set(&l.LostMembers, 100_000)
 	set(&l.NamedMembers, 1000)
 	set(&l.CallTimeout, 10*time.Second)
@@ -123,7 +127,7 @@ func NewNode(cfg Config) *Node {
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,
-			sessions: make(map[string]*Session),
+			sessions: make(map[string]*Session), dice: newDice(),
 		})
 	}
 	return n
@@ -140,7 +144,8 @@ func (n *Node) Limits() Limits { return n.cfg.Limits }
 
 // Features names what this server can do, as clients are told.
 func (n *Node) Features() []string {
-	return []string{"recover", "history", "presence", "state", "call", "idempotency", "echo", "heartbeat"}
+	return []string{"recover", "history", "presence", "state", "call", "idempotency", "echo", "heartbeat",
+		"expect", "ttl", "score", "ephemeral", "filter", "resume_state"}
 }
 
 // Send brings an event to a session, or to all sessions of a user, whichever is not "". It waits until every loop has
@@ -174,7 +179,7 @@ func (n *Node) DrainSessions() {
 }
 
 func retention(h rule.History) broker.Retention {
-	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age}
+	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age, Deletes: h.Deletes}
 }
 
 // refused says that a publish that failed with err has certainly changed nothing.
@@ -199,13 +204,21 @@ func asError(err error, channel string) *dialect.Error {
 	case errors.Is(err, hub.ErrEpochChanged):
 		return dialect.EpochChanged.Err()
 	case errors.As(err, &conflict):
-		e := dialect.Errorf(dialect.Conflict, "the newest entry is at %d, not where expect says", conflict.Offset)
-		e.Position = &conflict.Position
-		return e
+		return conflictError(conflict)
 	case errors.Is(err, broker.ErrConflict):
 		return dialect.Errorf(dialect.Conflict, "the payload cannot be appended to the value of this key")
 	}
 	e := dialect.Errorf(dialect.Unavailable, "the log of %s cannot be reached: try again later", channel)
 	e.RetryAfter = time.Second
+	return e
+}
+
+// conflictError says that an expect does not hold, and what is there.
+func conflictError(c *broker.ConflictError) *dialect.Error {
+	e := dialect.Errorf(dialect.Conflict, "the newest entry is at %d, not where expect says", c.Offset)
+	if c.Offset == 0 {
+		e = dialect.Errorf(dialect.Conflict, "there is no entry where expect says")
+	}
+	e.Position = &c.Position
 	return e
 }

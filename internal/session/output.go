@@ -87,14 +87,18 @@ func (f *follower) Overflow(*hub.Cursor) { f.session.close(dialect.CloseSlowCons
 // Name implements hub.Owner.
 func (f *follower) Name() string { return f.session.name }
 
-// framed is an encoding in a transport's frames. It is compared by its parts.
+// framed is an encoding in a transport's frames, of what a filter lets pass. It is compared by its parts.
 type framed struct {
 	encoding hub.Encoding
 	framing  Framing
+	filter   filter
 }
 
-// AppendEntry implements hub.Encoding.
+// AppendEntry implements hub.Encoding. It appends nothing for what does not pass.
 func (e framed) AppendEntry(dst []byte, channel, epoch string, entry *broker.Entry) []byte {
+	if !e.filter.passes(entry) {
+		return dst
+	}
 	start := len(dst)
 	dst = e.framing.Begin(dst)
 	begun := len(dst)

@@ -102,6 +102,7 @@ type Session struct {
 
 	// What an idle session does not need is made when it is needed, and given up afterwards.
 	subs []*subscription
+	owns map[place]*owned // ephemeral keys
 	due  followers
 	open *requests // nil when every request has been answered
 	out  *outgoing // nil when nothing waits to be sent
@@ -278,6 +279,8 @@ func (s *Session) doChannel(c *dialect.Command) {
 		s.publish(c)
 	case dialect.History:
 		s.history(c)
+	case dialect.State:
+		s.state(c)
 	case dialect.Presence:
 		s.presence(c)
 	}
@@ -358,6 +361,7 @@ func (s *Session) Closed(code int, reason string) {
 		}
 	}
 	s.subs, s.open, s.due = nil, nil, followers{}
+	s.disownAll()
 	if s.out != nil {
 		s.shard.giveBack(s.out)
 		s.out = nil

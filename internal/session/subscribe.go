@@ -84,11 +84,14 @@ func (s *Session) follow(sub *subscription) {
 	case dialect.StartPosition:
 		start.Kind = hub.Position
 		start.Position = broker.Position{Epoch: args.Epoch, Offset: args.Offset}
+		start.WantsState = args.WantsState
 	}
+	limits := &s.shard.node.cfg.Limits
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
 		Channel: sub.channel, Rule: sub.rule.Pattern, Loop: s.shard.index, Owner: &sub.main,
-		Encoding: framed{s.codec.Encoding(), s.framing}, Start: start,
-		Overflow: sub.rule.Overflow, History: sub.rule.History,
+		Encoding: framed{s.codec.Encoding(), s.framing, newFilter(args.Filter)}, Start: start,
+		Overflow: sub.rule.Overflow, History: sub.rule.History, Sample: sub.rule.Sample,
+		LagBytes: limits.LagBytes, LagAge: limits.LagAge,
 	}, &sub.main.Cursor, func(p hub.Placed, err error) { s.followed(sub, p, err) })
 }
 

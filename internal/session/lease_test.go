@@ -121,7 +121,7 @@ func TestANodeThatWasAwayWritesItsMembersAgain(t *testing.T) {
 	c.pass(time.Minute)
 	w.wantLeave(a.Name(), b.Name())
 	c.nodes[0].of().asleep = false
-	c.nodes[0].now = c.now
+	c.nodes[0].set(c.now)
 	c.pass(time.Minute)
 	w.read()
 	if len(w.here) != 2 || w.here[a.Name()] != "1" || c.nodes[1].members("room") != 2 {

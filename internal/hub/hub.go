@@ -197,7 +197,7 @@ func (h *Hub) add(p *placing) (l *log, fresh bool) {
 		s.mu.Unlock()
 		return l, false
 	}
-	l = newLog(h, channel)
+	l = newLog(h, &p.req)
 	l.waiting = append(l.waiting, p)
 	s.logs[channel] = l
 	s.mu.Unlock()

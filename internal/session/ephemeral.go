@@ -4,11 +4,18 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/rule"
+)
+
+// deleteRetry is how long a delete that the broker did not take waits before it is tried again, and deleteTries how often.
+const (
+	deleteRetry = time.Second
+	deleteTries = 60
 )
 
 // place names a key of a channel.
@@ -130,13 +137,13 @@ func (sh *Shard) deleteOwned(o *owned, owner *broker.Member, try int) {
 	})
 }
 
-// retryOwned tries again later, as often as a leave is tried.
+// retryOwned tries again later.
 func (sh *Shard) retryOwned(o *owned, owner *broker.Member, try int, err error) {
-	if try == leaveTries {
+	if try == deleteTries {
 		sh.node.cfg.Log.Error("an ephemeral key could not be deleted", slog.String("channel", o.channel), slog.Any("error", err))
 		return
 	}
-	sh.loop.After(leaveRetry, func() { sh.deleteOwned(o, owner, try+1) })
+	sh.loop.After(deleteRetry, func() { sh.deleteOwned(o, owner, try+1) })
 }
 
 // lookAtOwned deletes a key whose newest entry, at offset, may be the owner's: of a publish that failed and was applied

@@ -195,6 +195,19 @@ func (l *log) set(enc Encoding) *frameSet {
 	return s
 }
 
+// admits says that a cursor of this encoding can come in. l.mu is held.
+func (l *log) admits(enc Encoding) bool {
+	if len(l.sets) < mostEncodings {
+		return true
+	}
+	for _, s := range l.sets {
+		if s.enc == enc {
+			return true
+		}
+	}
+	return false
+}
+
 // unset counts a cursor out. l.mu is held.
 func (l *log) unset(s *frameSet) {
 	s.cursors--

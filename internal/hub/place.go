@@ -36,6 +36,11 @@ func (p *placing) place(l *log) bool {
 		l.mu.Unlock()
 		return false
 	}
+	if !l.admits(p.req.Encoding) {
+		l.mu.Unlock()
+		p.fail(ErrEncodings)
+		return true
+	}
 	index, recovered, ok := l.locate(p.req.Start)
 	if !ok {
 		l.mu.Unlock()
@@ -172,6 +177,11 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 	if l.state != logOpen || l.epoch != page.Epoch {
 		l.mu.Unlock()
 		p.again(l)
+		return
+	}
+	if !l.admits(p.req.Encoding) {
+		l.mu.Unlock()
+		p.fail(ErrEncodings)
 		return
 	}
 	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, kind: first.kind, more: page.More}

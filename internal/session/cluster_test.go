@@ -185,6 +185,7 @@ func newCluster(t testing.TB, nodes int, change func(*Config)) *cluster {
 			addLoop(cfg)
 			change(cfg)
 		})
+		w.cluster = c
 		v.later = func(fn func()) { w.tasks.Post(fn) }
 		c.nodes = append(c.nodes, w)
 	}

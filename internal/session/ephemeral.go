@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
@@ -12,11 +11,8 @@ import (
 	"hocket.dev/internal/rule"
 )
 
-// deleteRetry is how long a delete that the broker did not take waits before it is tried again, and deleteTries how often.
-const (
-	deleteRetry = time.Second
-	deleteTries = 60
-)
+// deleteTries is how often the delete of an ephemeral key is tried, leaveRetry apart.
+const deleteTries = 60
 
 // place names a key of a channel.
 type place struct{ channel, key string }
@@ -143,7 +139,7 @@ func (sh *Shard) retryOwned(o *owned, owner *broker.Member, try int, err error) 
 		sh.node.cfg.Log.Error("an ephemeral key could not be deleted", slog.String("channel", o.channel), slog.Any("error", err))
 		return
 	}
-	sh.loop.After(deleteRetry, func() { sh.deleteOwned(o, owner, try+1) })
+	sh.loop.After(leaveRetry, func() { sh.deleteOwned(o, owner, try+1) })
 }
 
 // lookAtOwned deletes a key whose newest entry, at offset, may be the owner's: of a publish that failed and was applied

@@ -98,7 +98,7 @@ func TestEphemeralKeysAreDeletedOnceTheBrokerAnswersAgain(t *testing.T) {
 	w.pass(30 * time.Second)
 	w.broker.Fail(nil)
 	w.wantKeys("board", "a=1")
-	w.pass(2 * deleteRetry)
+	w.pass(2 * leaveRetry)
 	w.wantKeys("board", "")
 	if len(w.loop.timers) != 0 {
 		t.Errorf("%d timers are left", len(w.loop.timers))

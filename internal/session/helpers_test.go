@@ -83,6 +83,7 @@ type world struct {
 	refuse  bool // no more tasks
 	broker  *brokertest.Lossy
 	keys    broker.State // of the broker in use
+	cluster *cluster     // nil for a node on its own
 	hub     *hub.Hub
 	node    *Node
 	methods map[string]Method

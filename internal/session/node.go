@@ -127,7 +127,7 @@ func NewNode(cfg Config) *Node {
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,
-			sessions: make(map[string]*Session),
+			sessions: make(map[string]*Session), dice: newDice(),
 		})
 	}
 	return n
@@ -199,6 +199,8 @@ func asError(err error, channel string) *dialect.Error {
 		return e
 	case errors.Is(err, hub.ErrNoState):
 		return dialect.Errorf(dialect.NotSupported, "this server keeps no state of %s", channel)
+	case errors.Is(err, hub.ErrEncodings):
+		return dialect.Errorf(dialect.LimitReached, "%s has too many different filters at once: use one that others use too", channel)
 	case errors.Is(err, hub.ErrEpochChanged):
 		return dialect.EpochChanged.Err()
 	case errors.As(err, &conflict):

@@ -11,6 +11,9 @@ import (
 	"hocket.dev/internal/rule"
 )
 
+// deleteTries is how often the delete of an ephemeral key is tried, leaveRetry apart.
+const deleteTries = 60
+
 // place names a key of a channel.
 type place struct{ channel, key string }
 
@@ -129,9 +132,6 @@ func (sh *Shard) deleteOwned(o *owned, owner *broker.Member, try int) {
 		}
 	})
 }
-
-// deleteTries is how often the delete of an ephemeral key is tried, leaveRetry apart.
-const deleteTries = 60
 
 // retryOwned tries again later.
 func (sh *Shard) retryOwned(o *owned, owner *broker.Member, try int, err error) {

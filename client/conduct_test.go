@@ -271,7 +271,7 @@ func TestSilenceIsNoticed(t *testing.T) {
 
 // Delays are drawn from a bound that doubles, whatever the settings.
 func TestDelays(t *testing.T) {
-	c := &Client{opts: Options{MinDelay: time.Second, MaxDelay: 10 * time.Second}}
+	c := &Client{dice: newDice(), opts: Options{MinDelay: time.Second, MaxDelay: 10 * time.Second}}
 	for attempt, bound := range []time.Duration{1, 2, 4, 8, 10, 10} {
 		var longest time.Duration
 		for range 1000 {

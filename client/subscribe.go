@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 )
 
@@ -62,6 +61,7 @@ type Subscription struct {
 	live   bool     // subscribed on the connection in use
 	at     Position // of the last message, or where the subscription began without one
 	placed bool     // at holds an offset to go on from; else the start is still that of opts
+	began  Position // of the channel when the start was first agreed on; without an epoch before that
 	read   Position // of the last message that Next has returned
 	again  int      // subscribe requests in a row that failed for now
 	asked  *request // the one under way
@@ -263,8 +263,12 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 		s.put(Message{Kind: Reset, Channel: s.channel, Position: where.Position})
 	}
 	s.at.Epoch = where.Epoch
-	if s.opts.From.from == nil && !s.placed {
+	switch {
+	case s.placed:
+	case s.opts.From.from == nil:
 		s.at, s.placed = where.Position, true
+	case !s.state:
+		s.startAgain(where.Position)
 	}
 	if s.members != nil {
 		s.members.subscribed(where.Presence)
@@ -273,6 +277,15 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 		s.transfer(resumed, where.Offset)
 	}
 	s.begin()
+}
+
+// startAgain notes where a start was agreed on that is asked for anew as long as nothing has come. What was published in
+// between, and is no part of it any more, would be missing without a word: the newest 5 are others by then.
+func (s *Subscription) startAgain(now Position) {
+	if s.began.Epoch != "" && s.began != now {
+		s.put(Message{Kind: Reset, Channel: s.channel, Position: now})
+	}
+	s.began = now
 }
 
 // transfer begins to take in a state, or what has changed in it. After a cut in the middle it is whole no sooner than it
@@ -362,7 +375,7 @@ func (s *Subscription) refused(err *Error) {
 		s.end(err)
 		return
 	}
-	delay := err.RetryAfter + rand.N(s.c.opts.MinDelay<<min(s.again, 5))
+	delay := err.RetryAfter + s.c.draw(s.c.opts.MinDelay<<min(s.again, 5))
 	s.again++
 	link := s.c.link
 	time.AfterFunc(delay, func() {

@@ -317,6 +317,21 @@ func TestStateThenTheLog(t *testing.T) {
 	c.want("11 x\n")
 }
 
+// A value of a key is for everybody, whoever wrote last to it: a client that comes back to the state would else miss the keys
+// that it wrote without echo.
+func TestStateHoldsOnesOwn(t *testing.T) {
+	w := newWorld(t)
+	own := broker.Entry{Key: "k", Payload: []byte("own"), Format: broker.Text, From: &broker.Member{Session: "me"}, NoEcho: true}
+	w.put("a", own)
+	c := &client{w: w, name: "me"}
+	w.join(c, "a", from(Start{Kind: State}))
+	w.settle()
+	c.want("1 own\n")
+	w.put("a", own)
+	w.settle()
+	c.want("")
+}
+
 func TestStateOfNothing(t *testing.T) {
 	w := newWorld(t)
 	c := w.place("a", from(Start{Kind: State}))
@@ -420,6 +435,26 @@ func TestTooManyTasksIsBusy(t *testing.T) {
 	if got += paging.read(); len(offsets(got)) != 9 {
 		t.Errorf("got\n%s\nafter a page could not be read at once", got)
 	}
+}
+
+func TestAChannelHasOnlySoManyEncodings(t *testing.T) {
+	w := newWorld(t, window(2))
+	w.many("a", 5)
+	var clients []*client
+	for i := range mostEncodings {
+		clients = append(clients, w.place("a", tagged(fmt.Sprint(i))))
+	}
+	for _, start := range []asking{last(0), last(5)} { // from the window, and from a page
+		c := w.subscribe("a", tagged("another"), start)
+		w.settle()
+		if c.err != ErrEncodings || c.Placed() {
+			t.Errorf("error %v", c.err)
+		}
+		w.place("a", tagged("7"), start)
+	}
+	w.place("b", tagged("another"))
+	clients[0].Close()
+	w.place("a", tagged("another"))
 }
 
 func TestAPageOfANewEpochStartsTheLogAnew(t *testing.T) {

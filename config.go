@@ -93,6 +93,10 @@ type Config struct {
 	// requests are answered with "busy".
 	Tasks int
 
+	// Secret makes the public names of sessions out of the ids of their clients, so that a client that comes back is known
+	// by the same name and tells nobody its id. nil means a random one: names are then others after a restart. Nodes
+	// that share a broker have the same one.
+	Secret []byte
 	// Broker keeps the logs. nil means a broker.Memory.
 	Broker broker.Broker
 	// Log is told of connects, disconnects and failures. nil means slog.Default.

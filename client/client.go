@@ -79,6 +79,7 @@ type Client struct {
 	queue  []*request // to be sent, in order
 	open   map[uint64]*request
 	subs   map[string]*Subscription
+	who    Member // what the server calls this session
 }
 
 // Dial connects to a server, such as "ws://127.0.0.1:8000/v1/ws", and returns when the server has admitted the session.
@@ -106,10 +107,26 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.who = first.who
 	running, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	go c.run(running, first)
 	return c, nil
+}
+
+// Session returns the public name of the session, as it stands in a Message's From and in presence. A server keeps it
+// when the connection is a new one.
+func (c *Client) Session() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.who.Session
+}
+
+// User returns who the server says we are, "" when that is nobody in particular.
+func (c *Client) User() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.who.User
 }
 
 func setDefault[T comparable](field *T, value T) {

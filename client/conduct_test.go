@@ -147,7 +147,7 @@ func TestSubscriptionsAsTheServerWills(t *testing.T) {
 	if m := next(t, sub); m.Kind != Gap || m.GapFrom != 5 || m.GapTo != 8 || m.Reason != "slow_consumer" {
 		t.Errorf("%+v", m)
 	}
-	if m := next(t, sub); m.Kind != Restarted || m.Position != (Position{"f", 2}) {
+	if m := next(t, sub); m.Kind != Reset || m.Position != (Position{"f", 2}) {
 		t.Errorf("%+v", m)
 	}
 	if m := wantPayload(t, sub, "1"); m.Position != (Position{"f", 1}) {

@@ -8,8 +8,8 @@ import (
 	"hocket.dev/broker"
 )
 
-// Lossy is a broker that, when told to, loses what it should deliver, or fails. It passes everything else on, State and
-// Lister included. Its methods may be called from any goroutine.
+// Lossy is a broker that, when told to, loses what it should deliver, or fails. It passes everything else on, State,
+// Remover and Lister included. Its methods may be called from any goroutine.
 type Lossy struct {
 	inner broker.Broker
 
@@ -19,9 +19,10 @@ type Lossy struct {
 }
 
 var (
-	_ broker.Broker = (*Lossy)(nil)
-	_ broker.State  = (*Lossy)(nil)
-	_ broker.Lister = (*Lossy)(nil)
+	_ broker.Broker  = (*Lossy)(nil)
+	_ broker.State   = (*Lossy)(nil)
+	_ broker.Remover = (*Lossy)(nil)
+	_ broker.Lister  = (*Lossy)(nil)
 )
 
 // LoseLast returns b with faults, of which none has been asked for yet.
@@ -110,6 +111,15 @@ func (l *Lossy) Channels(ctx context.Context, after string, limit int) ([]string
 		return nil, err
 	}
 	return s.Channels(ctx, after, limit)
+}
+
+// Remove takes entries out, unless told to fail. It answers errors.ErrUnsupported when the broker cannot.
+func (l *Lossy) Remove(ctx context.Context, channel string, r broker.Removal) (int, error) {
+	s, ok := l.inner.(broker.Remover)
+	if err := l.check(ok); err != nil {
+		return 0, err
+	}
+	return s.Remove(ctx, channel, r)
 }
 
 func (l *Lossy) check(supported bool) error {

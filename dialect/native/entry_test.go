@@ -156,5 +156,6 @@ func fullEntries() []*broker.Entry {
 		{Payload: []byte("1"), Format: broker.Binary},
 		{Op: broker.Delete, From: from},
 		{Headers: map[string]string{dialect.UpdateHeader: "1"}, From: from},
+		{Headers: map[string]string{dialect.CrowdHeader: "1001"}, From: from},
 	}
 }

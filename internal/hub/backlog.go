@@ -64,9 +64,11 @@ func (c *Cursor) rejoin() (sl Slice) {
 	}
 	if b.kind == entriesOfLog || !b.more {
 		l.mu.Lock()
-		inside := c.offset >= l.tail
+		index := l.index(c.offset) // if that is the end, entries that the pages held may still come: Take knows
+		inside := c.offset >= l.tail && !l.within(c.offset, index)
 		if inside {
-			c.next = l.index(c.offset) // if that is the end, entries that the pages held may still come: Take knows
+			c.next = index
+			l.enter(c.offset)
 		}
 		l.mu.Unlock()
 		if inside {

@@ -24,12 +24,17 @@
 // treated as its overflow rule says: told a gap, disconnected, refilled with pages of the broker, or taken to the latest of
 // each key. Pages are read one at a time for a cursor, when its socket has room, and given up when nobody takes them.
 //
+// A log that is sampled or gathered (see Request) is paced: what comes too soon waits for the end of an interval, for which
+// the hub asks a loop. Offsets are told in order all the same. Catching up from the window brings what the interval left,
+// catching up from the broker everything.
+//
 // What was removed from a log, and what is past its time to live, is forgotten or passed. Frames that have been made live on
 // for the few seconds that frames do, where only time has passed; a removal drops them.
 //
 // What the hub does not know: sessions, permissions, dialects, sockets.
 //
-// A Hub starts no goroutine and reads no clock: what blocks is handed to Config.Task, time comes in through Tick.
+// A Hub starts no goroutine and reads no clock: what blocks is handed to Config.Task, time comes in through Tick and
+// Loop.After.
 // Subscribe and all methods of a Cursor belong to the loop its owner lives on; Deliver, Gap, Tick, Close and Stats may
 // be called from any goroutine. The lock of a log is never held while the broker, an owner or a loop is called.
 package hub

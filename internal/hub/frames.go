@@ -33,19 +33,20 @@ type chunk struct {
 // frame is the encoded form of one entry.
 type frame struct {
 	chunk      *chunk // nil for a gap
-	start, end uint32 // equal when the encoding has nothing to say
+	start, end uint32 // equal when the encoding has nothing to say of it alone
 	offset     uint64
 	skip       string // the session that does not get it, "" for none; of a gap the reason
 	prev       uint64 // of a gap: the offset before it
 	time       int64  // the entry's
+	// before and after count the entries that are told together with this one, in the frame of the last of them. The frames
+	// of the others are empty and lie where that one begins.
+	before, after uint16
 }
 
 func (f *frame) size() int { return int(f.end - f.start) }
 
-// skips says that there is nothing in it for the session called name.
-func (f *frame) skips(name string) bool {
-	return f.chunk != nil && (f.start == f.end || f.skip != "" && f.skip == name)
-}
+// mostFrames is how many frames are kept per log and encoding, however small they are.
+const mostFrames = 8192
 
 // frameSet holds the newest frames of one log in one encoding. It is guarded by the log's lock.
 type frameSet struct {
@@ -74,21 +75,56 @@ func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 	if e.Op == opGap {
 		f.skip = e.Key
 	} else {
-		f.chunk, f.start, f.end = s.encode(l, e)
-		if e.NoEcho && e.From != nil {
-			f.skip = e.From.Session
-		}
+		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte { return s.enc.AppendEntry(dst, l.name, l.epoch, e) })
+		f.skip = echo(e)
 	}
-	s.frames = append(s.frames, f)
+	s.push(l, index, &f)
+	s.bound(l)
+}
+
+// addAll encodes entries, of which the first has the given index, in as few frames as the encoding can make of them.
+func (s *frameSet) addAll(l *log, index uint64, entries []*broker.Entry) {
+	g, ok := s.enc.(Gatherer)
+	for len(entries) > 0 {
+		if !ok {
+			s.add(l, index, entries[0])
+			index, entries = index+1, entries[1:]
+			continue
+		}
+		n := 0
+		chunk, start, end := s.encode(l, func(dst []byte) (b []byte) {
+			b, n = g.AppendEntries(dst, l.name, l.epoch, entries)
+			return b
+		})
+		n = min(max(n, 1), len(entries), 1<<15)
+		for i, e := range entries[:n] {
+			f := frame{chunk: chunk, start: start, end: start, offset: e.Offset, time: e.Time, skip: echo(e)}
+			f.before, f.after = uint16(i), uint16(n-1-i)
+			if i == n-1 {
+				f.end = end
+			}
+			s.push(l, index+uint64(i), &f)
+		}
+		index, entries = index+uint64(n), entries[n:]
+	}
+	s.bound(l)
+}
+
+func (s *frameSet) push(l *log, index uint64, f *frame) {
+	s.frames = append(s.frames, *f)
 	s.count(l, f.size())
-	if f.size() == 0 || f.skip != "" {
+	if f.size() == 0 || f.skip != "" || f.before > 0 {
 		s.special = index + 1
 	}
+}
+
+// bound gives up the oldest frames beyond what may be kept.
+func (s *frameSet) bound(l *log) {
 	limit := l.hub.cacheBytes
 	if l.hub.framed.Load() > l.hub.cfg.BudgetBytes/framesShare {
 		limit = 0
 	}
-	for s.bytes > limit && len(s.frames) > 1 {
+	for (s.bytes > limit || len(s.frames) > mostFrames) && len(s.frames) > 1 {
 		s.count(l, -s.frames[0].size())
 		s.frames = s.frames[1:]
 		s.base++
@@ -100,13 +136,13 @@ func (s *frameSet) count(l *log, bytes int) {
 	l.hub.framed.Add(int64(bytes))
 }
 
-// encode writes e's frame into the newest chunk, or into a new one when it does not fit. Frames of one chunk follow on
+// encode writes the frame that fn appends into the newest chunk, or into a new one when it does not fit. Frames of one chunk follow on
 // each other without one of another chunk in between: a cursor takes them as one piece. The frame is made elsewhere,
 // because making it may take more room than it has in the end.
-func (s *frameSet) encode(l *log, e *broker.Entry) (c *chunk, start, end uint32) {
+func (s *frameSet) encode(l *log, fn func(dst []byte) []byte) (c *chunk, start, end uint32) {
 	d := l.hub.desks.Get().(*desk)
 	defer d.leave(&l.hub.desks)
-	d.b = s.enc.AppendEntry(d.b[:0], l.name, l.epoch, e)
+	d.b = fn(d.b[:0])
 	if c = s.last; c == nil || len(c.buf)-c.used < len(d.b) {
 		c = &chunk{buf: make([]byte, max(s.room, len(d.b)))}
 		s.last, s.room = c, min(2*s.room, chunkBytes)

@@ -310,6 +310,7 @@ func (w *world) pass(d time.Duration) {
 
 // wait lets time pass without a Tick: timers run when they are due.
 func (w *world) wait(d time.Duration) {
+	w.settle()
 	end := w.clock.Add(d)
 	for next := end; ; next = end {
 		for _, l := range w.loops {

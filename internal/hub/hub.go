@@ -39,6 +39,7 @@ var (
 	ErrClosed       = errors.New("hub: closed")
 	ErrEpochChanged = errors.New("hub: the channel's log began anew")
 	ErrNoState      = errors.New("hub: the broker keeps no state")
+	ErrEncodings    = errors.New("hub: the channel has too many encodings") // see Encoding
 )
 
 const shardCount = 64
@@ -197,7 +198,7 @@ func (h *Hub) add(p *placing) (l *log, fresh bool) {
 		s.mu.Unlock()
 		return l, false
 	}
-	l = newLog(h, channel)
+	l = newLog(h, &p.req)
 	l.waiting = append(l.waiting, p)
 	s.logs[channel] = l
 	s.mu.Unlock()

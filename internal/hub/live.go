@@ -27,10 +27,8 @@ func (l *log) deliver(epoch string, e *broker.Entry) {
 		l.live.again = true
 	case epoch == l.epoch && e.Offset <= l.head: // read already
 	case !l.live.reading && epoch == l.epoch && l.follows(e):
-		l.append(e)
-		groups := l.groups
-		l.mu.Unlock()
-		grow(groups)
+		l.accept(e)
+		l.release(l.groups)
 		return
 	default:
 		l.hold(epoch, e)
@@ -108,23 +106,21 @@ func (l *log) readOn(ctx context.Context) {
 		if l.removedSince(removals) {
 			continue
 		}
-		done, groups := l.take(after, ahead, &page)
-		grow(groups)
-		if done {
+		if l.take(after, ahead, &page) {
 			return
 		}
 	}
 }
 
 // take appends a page that follows on the offset after, and what is held behind it. ahead is the newest offset that had
-// been heard of before the page was asked for. It answers whether the catch-up is done, and who is to be told.
-func (l *log) take(after, ahead uint64, page *broker.Page) (done bool, groups []*group) {
+// been heard of before the page was asked for. It answers whether the catch-up is done.
+func (l *log) take(after, ahead uint64, page *broker.Page) (done bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.state != logOpen {
-		return true, nil
+		l.mu.Unlock()
+		return true
 	}
-	end := l.end()
+	end, groups := l.end(), []*group(nil)
 	if gap := hole(after, page); gap != nil {
 		gap.Time = l.hub.now.Load()
 		if n := len(l.window); n > 0 {
@@ -133,41 +129,57 @@ func (l *log) take(after, ahead uint64, page *broker.Page) (done bool, groups []
 		if gap.Offset <= l.removed {
 			gap.Key = gapRemoved
 		}
-		l.append(gap)
+		l.accept(gap)
 	}
 	for _, e := range page.Entries {
 		if e.Offset > l.head {
-			l.append(e)
+			l.accept(e)
 			l.hub.stats.found.Add(1)
 		}
 	}
 	if !page.More {
 		l.head = max(l.head, page.Head) // up to here nothing else is retained
 	}
-	l.release()
+	l.takeHeld()
 	if l.end() > end {
 		groups = l.groups
 	}
 	v := &l.live
 	switch {
 	case page.More || v.again:
-		return false, groups
 	case l.head >= v.ahead:
-		*v = liveness{}
-	case l.head > after || v.ahead > ahead:
-		return false, groups // what is missing may have come to the broker since
+		*v, done = liveness{}, true
+	case l.head > after || v.ahead > ahead: // what is missing may have come to the broker since
 	default:
-		*v = liveness{suspect: true} // heard of, and not to be had yet
+		*v, done = liveness{suspect: true}, true // heard of, and not to be had yet
 	}
-	return true, groups
+	l.release(groups)
+	return done
 }
 
-// release appends what is held and follows on the head. l.mu is held.
-func (l *log) release() {
+// release releases l.mu, has groups look at what has been appended, and begins the interval that goes with it.
+func (l *log) release(groups []*group) {
+	every, loop := l.pace.every, Loop(nil)
+	if l.pace.wanted {
+		l.pace.wanted = false
+		loop = l.hub.cfg.Loops[0]
+		if len(l.groups) > 0 {
+			loop = l.groups[0].loop
+		}
+	}
+	l.mu.Unlock()
+	grow(groups)
+	if loop != nil {
+		l.beginInterval(every, loop)
+	}
+}
+
+// takeHeld appends what is held and follows on the head. l.mu is held.
+func (l *log) takeHeld() {
 	held := l.live.held
 	for len(held) > 0 && (held[0].Offset <= l.head || l.follows(held[0])) {
 		if held[0].Offset > l.head {
-			l.append(held[0])
+			l.accept(held[0])
 		}
 		held = held[1:]
 	}

@@ -18,8 +18,9 @@ const (
 
 // log is this node's window on one channel: its newest entries, and who follows it here.
 type log struct {
-	hub  *Hub
-	name string
+	hub     *Hub
+	name    string
+	gathers bool // entries that have waited for each other are told together
 
 	// mu guards all below. It is never held while the broker, an owner or a loop is called.
 	mu      sync.Mutex
@@ -28,7 +29,7 @@ type log struct {
 	waiting []*placing   // until the log is open
 
 	epoch string
-	head  uint64 // offset of the newest entry known here
+	head  uint64 // offset of the newest entry known here; of a paced log it may be waiting to come into the window
 	tail  uint64 // the window holds every entry with an offset greater than this one
 	whole bool   // entries up to tail are surely gone from the broker too, or there never were any
 
@@ -50,6 +51,7 @@ type log struct {
 	sets   []*frameSet // one per encoding in use
 	groups []*group    // one per loop with followers
 	live   liveness
+	pace   pace
 
 	followers int
 	leftAt    int64     // when the last follower went, Unix milliseconds; 0 when the next Tick is to say
@@ -63,8 +65,10 @@ type log struct {
 // firstIndex leaves room on both sides; indexes are of this node only.
 const firstIndex = 1 << 32
 
-func newLog(h *Hub, name string) *log {
-	return &log{hub: h, name: name, base: firstIndex}
+func newLog(h *Hub, r *Request) *log {
+	l := &log{hub: h, name: r.Channel, base: firstIndex, pace: newPace(r)}
+	l.gathers = l.pace.every > 0 && !l.pace.sample
+	return l
 }
 
 // end is the index of the entry that comes next.
@@ -73,8 +77,30 @@ func (l *log) end() uint64 { return l.base + uint64(len(l.window)) }
 // append puts e at the head of the window and makes its frames. l.mu is held.
 func (l *log) append(e *broker.Entry) {
 	index := l.end()
+	l.put(e)
+	for _, s := range l.sets {
+		s.add(l, index, e)
+	}
+	l.bound()
+}
+
+// appendTogether puts entries that have waited for each other at the head, and makes frames in which they are told
+// together. l.mu is held.
+func (l *log) appendTogether(entries []*broker.Entry) {
+	index := l.end()
+	for _, e := range entries {
+		l.put(e)
+	}
+	for _, s := range l.sets {
+		s.addAll(l, index, entries)
+	}
+	l.bound()
+}
+
+// put puts e at the head of the window. l.mu is held.
+func (l *log) put(e *broker.Entry) {
 	l.window = append(l.window, e)
-	l.head = e.Offset
+	l.head = max(l.head, e.Offset)
 	if e.Op == opGap {
 		l.holes++
 	}
@@ -87,15 +113,18 @@ func (l *log) append(e *broker.Entry) {
 		l.keyed = true
 	}
 	l.wroteAt = l.hub.now.Load()
-	for _, s := range l.sets {
-		s.add(l, index, e)
+	l.grow(e.Size())
+}
+
+// bound evicts what is beyond the bounds of the window and of the node. l.mu is held.
+func (l *log) bound() {
+	if len(l.sets) > 0 {
 		l.framedAt = max(l.wroteAt, 1)
 	}
-	over := l.grow(e.Size()) > l.hub.cfg.BudgetBytes
 	for len(l.window) > l.hub.cfg.WindowEntries || l.bytes > l.hub.cfg.WindowBytes && len(l.window) > 1 {
 		l.evict(1, len(l.window) > l.keep.Count) // before a hole there is nothing either
 	}
-	if over {
+	if l.hub.bytes.Load() > l.hub.cfg.BudgetBytes {
 		l.hub.relieve(l)
 	}
 }
@@ -113,6 +142,9 @@ func (l *log) evict(n int, gone bool) {
 		if e.TTL > 0 || e.Op == opRemoved {
 			l.thin--
 		}
+		if l.pace.joined != nil {
+			delete(l.pace.joined, e.Offset)
+		}
 		l.window[i] = nil // who reads entries copies them under the lock
 	}
 	l.window = l.window[n:]
@@ -128,8 +160,8 @@ func (l *log) evict(n int, gone bool) {
 // discard gives up everything the log holds. l.mu is held.
 func (l *log) discard() {
 	l.state = logDead
-	l.hub.bytes.Add(-l.bytes)
-	l.window, l.bytes, l.live = nil, 0, liveness{}
+	l.hub.bytes.Add(-l.bytes - l.pace.bytes)
+	l.window, l.bytes, l.live, l.pace = nil, 0, liveness{}, pace{}
 	for _, s := range l.sets {
 		s.clear(l, l.base)
 	}
@@ -161,6 +193,19 @@ func (l *log) set(enc Encoding) *frameSet {
 	s.clear(l, l.end())
 	l.sets = append(l.sets, s)
 	return s
+}
+
+// admits says that a cursor of this encoding can come in. l.mu is held.
+func (l *log) admits(enc Encoding) bool {
+	if len(l.sets) < mostEncodings {
+		return true
+	}
+	for _, s := range l.sets {
+		if s.enc == enc {
+			return true
+		}
+	}
+	return false
 }
 
 // unset counts a cursor out. l.mu is held.

@@ -8,8 +8,8 @@ import (
 )
 
 // open fills the window of a new log from the broker and then places who waits.
-func (l *log) open(keep rule.History) {
-	h := l.hub
+func (l *log) open(r *Request) {
+	h, keep := l.hub, r.History
 	ok := h.cfg.Task(func(ctx context.Context) {
 		limit := max(1, min(keep.Count, h.cfg.WindowEntries))
 		for removals, done := uint64(0), false; !done; {

@@ -36,6 +36,11 @@ func (p *placing) place(l *log) bool {
 		l.mu.Unlock()
 		return false
 	}
+	if !l.admits(p.req.Encoding) {
+		l.mu.Unlock()
+		p.fail(ErrEncodings)
+		return true
+	}
 	index, recovered, ok := l.locate(p.req.Start)
 	if !ok {
 		l.mu.Unlock()
@@ -43,9 +48,13 @@ func (p *placing) place(l *log) bool {
 		return true
 	}
 	p.cursor.next, p.cursor.offset = index, l.offsetBefore(index)
-	if p.req.Start.Kind == Position && recovered {
+	switch kind := p.req.Start.Kind; {
+	case kind == Position && recovered:
 		p.cursor.offset = p.req.Start.Position.Offset
+	case kind == Live || kind == Last && index == l.end():
+		p.cursor.offset = l.head
 	}
+	l.enter(p.cursor.offset)
 	placed := p.attach(l, recovered)
 	l.mu.Unlock()
 	p.finish(placed)
@@ -76,7 +85,7 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 		case here && at.Offset > l.head: // perhaps this node has not got it yet
 		case here && at.Offset >= l.tail:
 			i := l.index(at.Offset)
-			return i, true, !l.holed(i) && !(s.WantsState && pieces(l.window[i-l.base:]))
+			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && pieces(l.window[i-l.base:]))
 		case s.WantsState: // the whole state, if not what has changed in it
 		case all && (l.whole || !here):
 			return l.base + uint64(oldest), false, true
@@ -168,6 +177,11 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 	if l.state != logOpen || l.epoch != page.Epoch {
 		l.mu.Unlock()
 		p.again(l)
+		return
+	}
+	if !l.admits(p.req.Encoding) {
+		l.mu.Unlock()
+		p.fail(ErrEncodings)
 		return
 	}
 	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, kind: first.kind, more: page.More}

@@ -19,6 +19,7 @@ func (l *log) remove(r *broker.Removal) {
 		l.mu.Unlock()
 		return
 	}
+	l.flush()
 	if r.UpTo != 0 {
 		l.removeUpTo(r.UpTo)
 	} else {
@@ -67,7 +68,8 @@ func (l *log) removeSome(r *broker.Removal) {
 		if r.Key != "" {
 			return e.Key == r.Key && e.Op != broker.Delete && e.Op != opGap
 		}
-		return e.Offset == r.Offset && e.Op != opGap
+		first, parts := l.pace.joined[e.Offset]
+		return e.Op != opGap && (e.Offset == r.Offset || parts && first <= r.Offset && r.Offset < e.Offset)
 	}
 	for i, e := range l.window {
 		if !gone(e) || e.Op == opRemoved {
@@ -95,9 +97,9 @@ func (l *log) newestUnkeyed() *broker.Entry {
 }
 
 // grow counts bytes of the window. l.mu is held.
-func (l *log) grow(bytes int64) (node int64) {
+func (l *log) grow(bytes int64) {
 	l.bytes += bytes
-	return l.hub.bytes.Add(bytes)
+	l.hub.bytes.Add(bytes)
 }
 
 // removedSince says that something was removed after l.removals was asked.

@@ -56,11 +56,17 @@ func (c *Cursor) startOver(page *broker.Page) {
 func (c *Cursor) addUnkeyed(page *broker.Page) {
 	b, l := c.behind, c.group.log
 	l.mu.Lock()
-	e, behind := l.unkeyed, page.Head > l.head
+	end := l.end()
+	l.flush() // it may be waiting
+	e, behind, groups := l.unkeyed, page.Head > l.head, l.groups
 	if behind {
 		l.live.ahead, l.live.suspect = max(l.live.ahead, page.Head), true
 	}
+	grown := l.end() != end
 	l.mu.Unlock()
+	if grown {
+		grow(groups)
+	}
 	if behind {
 		b.entries, b.more = nil, true
 		return

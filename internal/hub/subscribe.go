@@ -59,10 +59,13 @@ type Request struct {
 	// History is what the channel's rule retains: a new window is filled with it, so that whoever comes back finds it
 	// on this node.
 	History rule.History
-	// Sample is the rule's: of the entries of one key that come within this time a follower gets the latest. 0 for all.
+	// Sample is the rule's: of the entries of one key that come within this time the followers get the latest; 0 for all.
+	// Entries without a key count as one key. Of appends all are told, joined where they follow on each other. What the
+	// window holds is sampled too, what comes from the broker is not. The request that opens a log decides for all who
+	// follow it, as with History.
 	Sample time.Duration
 	// Gather is how long entries wait for each other, at most, to be told in one message, where the Encoding is a
-	// Gatherer. What comes after a silence of this time does not wait. 0 tells each by itself.
+	// Gatherer. What comes after a silence of this time does not wait. 0 tells each by itself. It goes without Sample.
 	Gather time.Duration
 	// LagBytes and LagAge bound how far the follower may be behind before Overflow decides, besides the window; 0 for none.
 	// A follower that is refilled gets everything however far behind it is, so they do not concern it. What has come since
@@ -99,7 +102,7 @@ func (h *Hub) subscribe(p *placing) {
 				return
 			}
 			if fresh {
-				l.open(p.req.History)
+				l.open(&p.req)
 				return
 			}
 		}

@@ -32,8 +32,9 @@ type Slice struct {
 
 // cut is where the frame of an entry ends.
 type cut struct {
-	end    int
-	offset uint64
+	end     int
+	offset  uint64
+	entries int // that it tells
 }
 
 // nothing says that there is nothing for the owner to do before the next Due, but for what was passed.
@@ -60,7 +61,7 @@ func (c *Cursor) Take(s *Scratch, max int) Slice {
 		case c.behind != nil:
 			sl = c.takeBacklog(s, max)
 		case c.next >= v.base && c.next < v.end() && c.next >= c.view.lag.floor:
-			sl = c.takeNear(v, max)
+			sl = c.takeNear(s, v, max)
 		default:
 			sl = c.takeFar(s, max)
 		}
@@ -75,7 +76,7 @@ func (c *Cursor) Take(s *Scratch, max int) Slice {
 }
 
 // takeNear takes shared frames, as many as lie in one chunk.
-func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
+func (c *Cursor) takeNear(s *Scratch, v *view, max int) (sl Slice) {
 	frames := v.frames[c.next-v.base:]
 	for frames[0].offset <= c.offset { // a page of the broker held it already
 		c.next++
@@ -83,29 +84,72 @@ func (c *Cursor) takeNear(v *view, max int) (sl Slice) {
 			return sl
 		}
 	}
-	n := 0
-	if c.next >= v.special {
-		n = extend(frames, max)
-	} else {
-		name := c.owner.Name()
-		for frames[0].skips(name) {
+	if c.next < v.special {
+		return c.takeSpecial(s, frames, max)
+	}
+	n := extend(frames, max)
+	return share(frames[:n:n])
+}
+
+// takeSpecial is takeNear where some frames are not for everybody.
+func (c *Cursor) takeSpecial(s *Scratch, frames []frame, max int) (sl Slice) {
+	name := c.owner.Name()
+	for len(frames) > 0 {
+		n, how := look(frames, name)
+		switch how {
+		case nothingForIt:
 			sl.Passed = true
+			c.next += uint64(n)
+			c.offset = frames[n-1].offset
+			frames = frames[n:]
+			continue
+		case notToBeHad:
 			c.next++
-			c.offset = frames[0].offset
-			if frames = frames[1:]; len(frames) == 0 {
-				return sl
-			}
-		}
-		if f := &frames[0]; f.chunk == nil {
-			c.next++
-			return c.gap(f.prev, f.offset, f.skip, sl.Passed)
+			return c.gap(frames[0].prev, frames[0].offset, frames[0].skip, sl.Passed)
+		case toBeMadeApart:
+			apart := c.takeWindow(s, max, n)
+			apart.Passed = apart.Passed || sl.Passed
+			return apart
 		}
 		n = extendFor(name, frames, max)
+		passed := sl.Passed
+		sl = share(frames[:n:n])
+		sl.Passed = passed
+		return sl
 	}
-	passed := sl.Passed
-	sl = share(frames[:n:n])
-	sl.Passed = passed
 	return sl
+}
+
+// how says how a session gets frames.
+type how uint8
+
+const (
+	asTheyAre     how = iota
+	nothingForIt      // passed
+	notToBeHad        // told as a gap
+	toBeMadeApart     // they are told together with others that the session does not get
+)
+
+// look tells how the session called name gets the first n frames, which go together.
+func look(frames []frame, name string) (n int, h how) {
+	n = 1 + int(frames[0].after)
+	last := &frames[n-1]
+	switch {
+	case last.chunk == nil:
+		return n, notToBeHad
+	case last.before > 0:
+		for i := range frames[:n] {
+			if frames[0].before > 0 || frames[i].skip != "" && frames[i].skip == name {
+				return n, toBeMadeApart
+			}
+		}
+	case last.skip != "" && last.skip == name:
+		return n, nothingForIt
+	}
+	if last.start == last.end {
+		return n, nothingForIt
+	}
+	return n, asTheyAre
 }
 
 // share tells frames that lie in one chunk.
@@ -129,9 +173,13 @@ func extend(frames []frame, max int) int {
 
 // extendFor is extend where some frames are not for everybody.
 func extendFor(name string, frames []frame, max int) int {
-	first, n := &frames[0], 1
-	for n < len(frames) && frames[n].chunk == first.chunk && int(frames[n].end-first.start) <= max && !frames[n].skips(name) {
-		n++
+	first, n := &frames[0], 1+int(frames[0].after)
+	for n < len(frames) {
+		m, how := look(frames[n:], name)
+		if last := &frames[n+m-1]; how != asTheyAre || last.chunk != first.chunk || int(last.end-first.start) > max {
+			break
+		}
+		n += m
 	}
 	return n
 }
@@ -154,8 +202,8 @@ func (c *Cursor) Sent(sl *Slice, n int) (entries int, rest []byte) {
 		if n <= start {
 			break
 		}
-		c.pass(cut.offset)
-		entries++
+		c.passAll(cut.offset, cut.entries)
+		entries += cut.entries
 		if n < cut.end {
 			return entries, sl.Bytes[n:cut.end]
 		}

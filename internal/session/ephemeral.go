@@ -130,9 +130,12 @@ func (sh *Shard) deleteOwned(o *owned, owner *broker.Member, try int) {
 	})
 }
 
-// retryOwned tries again later, as often as a leave is tried.
+// deleteTries is how often the delete of an ephemeral key is tried, leaveRetry apart.
+const deleteTries = 60
+
+// retryOwned tries again later.
 func (sh *Shard) retryOwned(o *owned, owner *broker.Member, try int, err error) {
-	if try == leaveTries {
+	if try == deleteTries {
 		sh.node.cfg.Log.Error("an ephemeral key could not be deleted", slog.String("channel", o.channel), slog.Any("error", err))
 		return
 	}

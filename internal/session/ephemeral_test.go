@@ -11,8 +11,8 @@ import (
 	"hocket.dev/broker/brokertest"
 )
 
-// keys are those of a channel's state, with their values.
-func (w *world) keys(channel string) string {
+// values are those of a channel's state, by key.
+func (w *world) values(channel string) string {
 	w.t.Helper()
 	page, err := w.broker.State(context.Background(), channel, broker.StateQuery{})
 	if err != nil {
@@ -28,7 +28,7 @@ func (w *world) keys(channel string) string {
 func (w *world) wantKeys(channel, want string) {
 	w.t.Helper()
 	w.settle()
-	if got := w.keys(channel); got != want {
+	if got := w.values(channel); got != want {
 		w.t.Errorf("%s holds %q, want %q", channel, got, want)
 	}
 }
@@ -84,8 +84,8 @@ func TestEphemeralKeysHaveABound(t *testing.T) {
 	}
 	c.Closed(1006, "")
 	w.settle()
-	if strings.Contains(w.keys("board"), "d=") || strings.Contains(w.keys("board"), "e=") || c.owns != nil {
-		t.Errorf("left are %s", w.keys("board"))
+	if strings.Contains(w.values("board"), "d=") || strings.Contains(w.values("board"), "e=") || c.owns != nil {
+		t.Errorf("left are %s", w.values("board"))
 	}
 }
 

@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -25,6 +27,8 @@ type Limits struct {
 	EphemeralKeys  int           // that end with one session; 100
 	LagBytes       int64         // of the entries that one subscription may be behind before the channel's overflow rule decides, beside the window; 0: no bound
 	LagAge         time.Duration // the same for the age of the oldest of them; 0: no bound
+	LostMembers    int           // of the node, whose sessions may come back within the grace time; 100,000. Beyond it members leave at once
+	NamedMembers   int           // of a channel; 1000. Beyond it joins and leaves are told by their number, not by name
 	CallTimeout    time.Duration // 10 s
 	ProofTimeout   time.Duration // until a session has to prove who it is; 10 s
 }
@@ -38,6 +42,8 @@ func (l *Limits) setDefaults() {
 	set(&l.HistoryBytes, 1<<20)
 	set(&l.InfoBytes, 4<<10)
 	set(&l.EphemeralKeys, 100)
+	set(&l.LostMembers, 100_000)
+	set(&l.NamedMembers, 1000)
 	set(&l.CallTimeout, 10*time.Second)
 	set(&l.ProofTimeout, 10*time.Second)
 }
@@ -73,7 +79,10 @@ type Loop interface {
 
 // Config says what the sessions of a node work with.
 type Config struct {
-	Name   string // of the node
+	Name string // of the node
+	// Secret makes the public names of sessions out of client ids. Nodes of one system have the same one, so that a client
+	// keeps its name from node to node; nil is a random one.
+	Secret []byte
 	Broker broker.Broker
 	Hub    *hub.Hub
 	Rules  *rule.Set
@@ -94,6 +103,10 @@ type Config struct {
 type Node struct {
 	cfg    Config
 	shards []*Shard
+	roster roster
+	lease  *lease
+	marks  atomic.Uint64 // given to memberships
+	alone  atomic.Bool   // no other node writes to the broker, as far as is known
 
 	Publishes  atomic.Uint64 // by the server; clients' are in Counters
 	Duplicates atomic.Uint64 // of them, those that had been applied before
@@ -102,7 +115,15 @@ type Node struct {
 // NewNode makes a Node.
 func NewNode(cfg Config) *Node {
 	cfg.Limits.setDefaults()
+	if cfg.Secret == nil {
+		cfg.Secret = make([]byte, sha256.Size)
+		rand.Read(cfg.Secret) // never fails (crypto/rand since Go 1.24)
+	}
 	n := &Node{cfg: cfg}
+	n.roster = roster{
+		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
+	}
+	n.lease = newLease(n)
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,
@@ -157,10 +178,6 @@ func (n *Node) DrainSessions() {
 	}
 }
 
-// presenceKeep is how presence logs are kept: a member stays in the state until it leaves, and the log reaches back far
-// enough to resume.
-var presenceKeep = rule.History{Count: 1000}
-
 func retention(h rule.History) broker.Retention {
 	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age, Deletes: h.Deletes}
 }
@@ -182,6 +199,8 @@ func asError(err error, channel string) *dialect.Error {
 		return e
 	case errors.Is(err, hub.ErrNoState):
 		return dialect.Errorf(dialect.NotSupported, "this server keeps no state of %s", channel)
+	case errors.Is(err, hub.ErrEncodings):
+		return dialect.Errorf(dialect.LimitReached, "%s has too many different filters at once: use one that others use too", channel)
 	case errors.Is(err, hub.ErrEpochChanged):
 		return dialect.EpochChanged.Err()
 	case errors.As(err, &conflict):

@@ -101,8 +101,27 @@ func (e framed) AppendEntry(dst []byte, channel, epoch string, entry *broker.Ent
 	}
 	start := len(dst)
 	dst = e.framing.Begin(dst)
+	begun := len(dst)
 	dst = e.encoding.AppendEntry(dst, channel, epoch, entry)
+	if len(dst) == begun { // nothing is said of it
+		return dst[:start]
+	}
 	return e.framing.End(dst, start)
+}
+
+// AppendEntries implements hub.Gatherer, for encodings that are none too.
+func (e framed) AppendEntries(dst []byte, channel, epoch string, entries []*broker.Entry) (b []byte, n int) {
+	g, ok := e.encoding.(hub.Gatherer)
+	if !ok {
+		return e.AppendEntry(dst, channel, epoch, entries[0]), 1
+	}
+	start := len(dst)
+	dst = e.framing.Begin(dst)
+	begun := len(dst)
+	if dst, n = g.AppendEntries(dst, channel, epoch, entries); len(dst) == begun {
+		return dst[:start], n
+	}
+	return e.framing.End(dst, start), n
 }
 
 // say puts a message into the outbox.

@@ -115,10 +115,9 @@ func (sh *Shard) append(channel string, e broker.Entry, keep rule.History, done 
 	var failure error
 	sh.node.cfg.Broker.Publish(channel, e, retention(keep), func(r broker.Receipt, err error) {
 		receipt, failure = r, err
-		if state.CompareAndSwap(calling, answered) {
-			return
+		if !state.CompareAndSwap(calling, answered) {
+			sh.loop.Post(func() { done(receipt, failure) })
 		}
-		sh.loop.Post(func() { done(receipt, failure) })
 	})
 	if !state.CompareAndSwap(calling, returned) {
 		done(receipt, failure)

@@ -17,7 +17,7 @@ type subscription struct {
 	main    follower
 	members *follower    // on the presence log, nil for none
 	asked   *subscribing // nil once the subscribe request has been answered
-	member  bool         // a join has been written, a leave is owed
+	member  *membership  // nil for none
 }
 
 // subscribing is a subscribe request that has not been answered.
@@ -174,10 +174,7 @@ func (s *Session) release(sub *subscription) {
 		sub.members.Close()
 		sub.members = nil
 	}
-	if sub.member {
-		sub.member = false
-		s.leave(sub.channel)
-	}
+	sub.depart(false)
 }
 
 // task runs work elsewhere and done on the loop afterwards, unless the session has ended. It answers false when too

@@ -183,6 +183,9 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
 			}
 			return
 		}
+		if m.Kind == client.Sync {
+			continue // a state is whole: no entry
+		}
 		it := fromKit(m, k.w.now())
 		k.w.note(k.name, r.channel+" brings "+it.String())
 		k.w.count(func(c *Counts) { c.Messages++ })
@@ -195,7 +198,7 @@ func fromKit(m client.Message, at time.Duration) item {
 	switch m.Kind {
 	case client.Gap:
 		it.kind, it.from = gotGap, m.GapFrom
-	case client.Restarted:
+	case client.Reset:
 		it.kind = gotRestart
 	default:
 		it.time, it.key, it.op, it.payload = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload)

@@ -48,7 +48,7 @@ const (
 	gotMessage = iota
 	gotPosition
 	gotGap
-	gotRestart // the SDK's Restarted
+	gotRestart // the SDK's Reset
 )
 
 // An item is something that a subscription brought.

@@ -548,6 +548,7 @@ var Presence = class extends Emitter {
 	#reading = 0;
 	#max = 1e3;
 	#complete = false;
+	#crowd = false;
 	#own = "";
 	#total = 0;
 	#totalAt;
@@ -593,6 +594,7 @@ var Presence = class extends Emitter {
 			return;
 		}
 		if (!this.#complete) this.#total = reply?.count ?? this.#total;
+		this.#crowd = false;
 		this.synchronize();
 	}
 	/** @internal Reads the whole list. The one known so far stays until then. */
@@ -608,6 +610,10 @@ var Presence = class extends Emitter {
 	/** @internal Takes what the server says about members. */
 	changed(kind, members, position) {
 		if (kind !== "update" && later(position, this.#totalAt)) this.#total += kind === "join" ? members.length : -members.length;
+		if (this.#crowd && kind !== "update") {
+			this.#crowd = false;
+			this.synchronize();
+		}
 		for (const m of members) {
 			this.#changes?.set(m.session, {
 				position,
@@ -618,13 +624,13 @@ var Presence = class extends Emitter {
 		}
 		this.#tellCount();
 	}
-	/** @internal More has changed than the server names, or than it could send. */
+	/** @internal A crowd has grown or shrunk, or some of what was to be told is missing. */
 	changedUnseen(count) {
-		if (count !== void 0) this.#total = count;
-		if (this.#complete || count === void 0) {
-			this.#complete = false;
-			this.synchronize();
-		}
+		this.#complete = false;
+		if (count === void 0) return this.synchronize();
+		this.#crowd = true;
+		this.#total = count;
+		this.#totalAt = void 0;
 		this.#tellCount();
 	}
 	/** @internal We tell something else about ourselves: nobody tells us. */
@@ -639,7 +645,7 @@ var Presence = class extends Emitter {
 	clear() {
 		this.#reading++;
 		this.#changes = void 0;
-		this.#complete = false;
+		this.#complete = this.#crowd = false;
 		this.#total = this.#told = 0;
 		this.#totalAt = void 0;
 		this.#members.clear();
@@ -667,7 +673,7 @@ var Presence = class extends Emitter {
 		} while (next && listed.size < this.#max);
 		this.#dropUnlisted(listed, first);
 		this.#changes = void 0;
-		this.#complete = !next && this.#members.size <= this.#max;
+		this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;
 		this.#tellCount();
 		this.emit("sync", this.members);
 	}
@@ -931,7 +937,7 @@ var Subscription = class {
 	#confirmPresence(reply) {
 		const p = reply.presence;
 		if (p === void 0) return void 0;
-		const resumed = this.#presentFrom !== void 0 && p.recovered === true && p.epoch === this.#presentFrom.epoch;
+		const resumed = this.#presentFrom !== void 0 && p.epoch === this.#presentFrom.epoch;
 		if (!resumed) this.#present = position(p);
 		return {
 			count: p.count,

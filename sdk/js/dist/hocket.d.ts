@@ -35,7 +35,6 @@ declare interface SubscribeReply extends Position {
     recovered: boolean;
     presence?: {
         count: number;
-        recovered?: boolean;
     } & Partial<Position>;
 }
 /** One message of the server. Every field but `type` depends on the type. */

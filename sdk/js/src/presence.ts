@@ -47,6 +47,7 @@ export class Presence extends Emitter<PresenceEvents> {
   #reading = 0; // the number of the present reading: an older one gives up
   #max = 1_000;
   #complete = false;
+  #crowd = false; // joins and leaves are told by their number
   #own = ''; // our session's name when the list was begun
   #total = 0; // of all members, as of #totalAt and what has come since; right also when the list is not complete
   #totalAt: Position | undefined;
@@ -100,6 +101,7 @@ export class Presence extends Emitter<PresenceEvents> {
       return;
     }
     if (!this.#complete) this.#total = reply?.count ?? this.#total;
+    this.#crowd = false;
     this.synchronize();
   }
 
@@ -117,6 +119,10 @@ export class Presence extends Emitter<PresenceEvents> {
   /** @internal Takes what the server says about members. */
   changed(kind: 'join' | 'leave' | 'update', members: WireMember[], position: Position | undefined): void {
     if (kind !== 'update' && later(position, this.#totalAt)) this.#total += kind === 'join' ? members.length : -members.length;
+    if (this.#crowd && kind !== 'update') { // few enough to be named again
+      this.#crowd = false;
+      this.synchronize();
+    }
     for (const m of members) {
       this.#changes?.set(m.session, { position, here: kind !== 'leave' });
       if (kind === 'leave') this.#remove(m.session);
@@ -125,13 +131,13 @@ export class Presence extends Emitter<PresenceEvents> {
     this.#tellCount();
   }
 
-  /** @internal More has changed than the server names, or than it could send. */
+  /** @internal A crowd has grown or shrunk, or some of what was to be told is missing. */
   changedUnseen(count: number | undefined): void {
-    if (count !== undefined) this.#total = count;
-    if (this.#complete || count === undefined) {
-      this.#complete = false;
-      this.synchronize();
-    }
+    this.#complete = false;
+    if (count === undefined) return this.synchronize();
+    this.#crowd = true;
+    this.#total = count;
+    this.#totalAt = undefined;
     this.#tellCount();
   }
 
@@ -145,7 +151,7 @@ export class Presence extends Emitter<PresenceEvents> {
   clear(): void {
     this.#reading++;
     this.#changes = undefined;
-    this.#complete = false;
+    this.#complete = this.#crowd = false;
     this.#total = this.#told = 0;
     this.#totalAt = undefined;
     this.#members.clear();
@@ -171,7 +177,7 @@ export class Presence extends Emitter<PresenceEvents> {
     } while (next && listed.size < this.#max);
     this.#dropUnlisted(listed, first);
     this.#changes = undefined;
-    this.#complete = !next && this.#members.size <= this.#max;
+    this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;
     this.#tellCount();
     this.emit('sync', this.members);
   }

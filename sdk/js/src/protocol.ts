@@ -30,7 +30,7 @@ export interface Connected {
 /** The payload of a subscribe's reply. */
 export interface SubscribeReply extends Position {
   recovered: boolean;
-  presence?: { count: number; recovered?: boolean } & Partial<Position>;
+  presence?: { count: number } & Partial<Position>;
 }
 
 /** One message of the server. Every field but `type` depends on the type. */

@@ -155,7 +155,7 @@ export class Subscription {
   #confirmPresence(reply: SubscribeReply): PresenceReply | undefined {
     const p = reply.presence;
     if (p === undefined) return undefined;
-    const resumed = this.#presentFrom !== undefined && p.recovered === true && p.epoch === this.#presentFrom.epoch;
+    const resumed = this.#presentFrom !== undefined && p.epoch === this.#presentFrom.epoch; // else a gap says so
     if (!resumed) this.#present = position(p);
     return { count: p.count, resumed };
   }

@@ -143,13 +143,26 @@ test('of a crowd the first are listed and all are counted', async () => {
   expect(asked).toHaveLength(1);
 });
 
-test('a list that was complete is read again when the server names nobody', async () => {
+test('a list that was complete is read again after a crowd, in which the server names nobody', async () => {
   const { p, asked } = presence();
   p.subscribed({ count: 1, resumed: false });
   await asked[0]?.answer({ members: [member('a')], ...at(5) });
   expect([p.complete, p.count]).toEqual([true, 1]);
   p.changedUnseen(1_500);
-  expect([p.complete, p.count, asked.length]).toEqual([false, 1_500, 2]);
+  p.changedUnseen(1_400);
+  p.changed('update', [member('a', 1)], at(2_000));
+  expect([p.complete, p.count, asked.length]).toEqual([false, 1_400, 1]);
+  p.changed('leave', [member('a', 1)], at(2_001));
+  await asked[1]?.answer({ members: [member('b')], count: 1, ...at(2_001) });
+  expect([p.complete, p.count, asked.length]).toEqual([true, 1, 2]);
+});
+
+test('a list of which some was missed is read again', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 1, resumed: false });
+  await asked[0]?.answer({ members: [member('a')], ...at(5) });
+  p.changedUnseen(undefined);
+  expect([p.complete, asked.length]).toEqual([false, 2]);
 });
 
 test('our own session is known, and what it tells about itself', async () => {

@@ -295,7 +295,7 @@ export class Server {
     s.cursors.set(m.channel, { offset, busyUntil: 0 });
     const presence = m.payload.presence && this.#enter(s, m);
     reply({ epoch: log.epoch, offset: log.head, recovered, ...(presence && { presence }) });
-    if (presence?.recovered) this.#missedMembers(s, m.channel, m.payload.presence.offset);
+    if (presence && m.payload.presence.epoch === presence.epoch) this.#missedMembers(s, m.channel, m.payload.presence.offset);
     for (const e of state ?? []) this.#say(s, m.channel, this.#message(m.channel, { ...e, op: e.op === 'delete' ? 'delete' : undefined } as Entry), this.stateGapMs);
     this.#feed(s, m.channel);
   }
@@ -345,7 +345,7 @@ export class Server {
     return p;
   }
 
-  #enter(s: ServerSession, m: any): { count: number; epoch: string; offset: number; recovered?: boolean } {
+  #enter(s: ServerSession, m: any): { count: number; epoch: string; offset: number } {
     const p = this.#present(m.channel);
     const asked = m.payload.presence;
     if (asked !== 'watch') {
@@ -357,8 +357,7 @@ export class Server {
       if (changed) this.#tell(m.channel, kind, member);
     }
     s.watching.add(m.channel);
-    const recovered = asked.epoch === undefined ? undefined : asked.epoch === p.epoch && asked.offset <= p.head;
-    return { count: p.members.size, epoch: p.epoch, offset: p.head, ...(recovered !== undefined && { recovered }) };
+    return { count: p.members.size, epoch: p.epoch, offset: p.head };
   }
 
   #missedMembers(s: ServerSession, channel: string, after: number): void {

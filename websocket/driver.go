@@ -66,7 +66,7 @@ func (s *Socket) data(ev wire.Event) {
 	}
 	if ev.Compressed {
 		var err error
-		if msg, err = s.shard().inflate(ev.Op, msg); err != nil {
+		if msg, err = s.shard().inflate(ev.Op, msg, s.takeover().received); err != nil {
 			s.fail(err)
 			return
 		}
@@ -75,11 +75,11 @@ func (s *Socket) data(ev wire.Event) {
 }
 
 // inflate returns what a whole message was before compression, valid until the next.
-func (sh *shard) inflate(op wire.Opcode, compressed []byte) ([]byte, error) {
+func (sh *shard) inflate(op wire.Opcode, compressed []byte, earlier *wire.Window) ([]byte, error) {
 	if sh.inflater == nil {
 		sh.inflater = wire.NewInflater()
 	}
-	msg, err := sh.inflater.Append(reuse(sh.inflated), compressed, wire.Inflation{Op: op, MaxBytes: sh.server.limits.MessageBytes})
+	msg, err := sh.inflater.Append(reuse(sh.inflated), compressed, wire.Inflation{Op: op, MaxBytes: sh.server.limits.MessageBytes, Window: earlier})
 	sh.inflated = msg
 	return msg, err
 }
@@ -107,10 +107,15 @@ func (s *Socket) fail(err error) {
 	s.finish(broken, readError(err), rule.Code, rule.Rule)
 }
 
-// settle gives the transit back when nothing is half way any more.
+// settle gives the transit back when nothing is half way any more, or of one that has to
+// be kept the buffers.
 func (s *Socket) settle() {
 	t := s.transit
-	if t != nil && s.state == talking && len(t.out) == 0 && t.decoder.Idle() {
+	switch {
+	case t == nil || s.state != talking || len(t.out) > 0 || !t.decoder.Idle():
+	case t.takeover != nil:
+		t.msg, t.out = nil, nil
+	default:
 		s.shard().putBack(t)
 		s.transit = nil
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // do runs fn on the loop of a server that has one, and returns when it has run.
-func (s *Server) do(t *testing.T, fn func()) {
+func (s *Server) do(t testing.TB, fn func()) {
 	t.Helper()
 	done := make(chan struct{})
 	if !s.Post(0, func() { defer close(done); fn() }) {

@@ -176,11 +176,21 @@ func (c *Conn) inflation(op wire.Opcode) wire.Inflation {
 // collector frees them.
 var inflaters = sync.Pool{New: func() any { return wire.NewInflater() }}
 
-// inflate returns what a whole message was before compression.
-func (c *Conn) inflate(op wire.Opcode, compressed []byte) ([]byte, error) {
+// inflate takes a piece of a compressed message, and with the last one returns what the whole,
+// which is compressed then, was before compression.
+func (c *Conn) inflate(ev wire.Event, compressed []byte) ([]byte, error) {
+	m := c.inflation(ev.Op)
+	if !ev.First || !ev.Last {
+		if err := c.ahead.add(ev, m); err != nil || !ev.Last {
+			return nil, err
+		}
+		if msg, whole, err := c.ahead.end(); whole || err != nil {
+			return msg, err
+		}
+	}
 	f := inflaters.Get().(*wire.Inflater)
 	defer inflaters.Put(f)
-	return f.Append(nil, compressed, c.inflation(op))
+	return f.Append(nil, compressed, m)
 }
 
 // scratch is a buffer for one compressed message; most fit.

@@ -66,6 +66,7 @@ type transit struct {
 	sent     int
 	err      error     // with which the socket ends
 	takeover *takeover // nil without context takeover
+	ahead    lookahead // into what msg has of a compressed text
 }
 
 // A takeover is what context takeover has a socket remember of earlier messages (RFC 7692
@@ -178,6 +179,7 @@ func (sh *shard) giveTransit(s *Socket) {
 
 // putBack takes a transit that is no longer used.
 func (sh *shard) putBack(t *transit) {
+	t.ahead.drop()
 	if len(sh.idle) == spareTransits {
 		return
 	}

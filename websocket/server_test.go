@@ -127,7 +127,7 @@ func (s *Server) attachPipe(t *testing.T) net.Conn {
 	t.Helper()
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
-	s.attach(a, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
+	s.attach(a, &accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	return b
 }
 
@@ -227,7 +227,7 @@ func TestServerGathersWrites(t *testing.T) {
 	var peer net.Conn
 	nc.Conn, peer = net.Pipe()
 	s := newServer(t, echoing(), ServerOptions{})
-	s.attach(nc, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
+	s.attach(nc, &accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	t.Cleanup(func() { _ = peer.Close() })
 
 	var in []byte

@@ -159,20 +159,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server shuts down", http.StatusServiceUnavailable)
 		return
 	}
-	response, refusal := s.opts.judge(r)
-	if refusal != nil {
+	a := &accepted{request: r}
+	if refusal := s.opts.judge(r, &a.response); refusal != nil {
 		refuse(w, refusal)
 		return
 	}
-	nc, early, err := take(w, r, response)
+	nc, early, err := take(w, r, &a.response)
 	if err != nil {
 		return // it was answered, or the client has gone
 	}
+	a.early = early
 	stream, answered := nc.(*connect.Conn)
 	if answered {
+		a.answered = true
 		stream.ReadDirectly()
 	}
-	s.attach(nc, accepted{r, response, answered, early})
+	s.attach(nc, a)
 	if answered {
 		stream.Wait()
 	}
@@ -188,7 +190,7 @@ type accepted struct {
 
 // attach gives the connection of a handshake to the loop with the fewest. If a response is
 // owed, the loop sends it, where that costs no deadline.
-func (s *Server) attach(nc net.Conn, a accepted) {
+func (s *Server) attach(nc net.Conn, a *accepted) {
 	s.arriving.Add(1)
 	sh := s.shards[s.loops.Next().Index()]
 	posted := sh.loop.Post(func() {

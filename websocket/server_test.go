@@ -133,7 +133,7 @@ func (s *Server) attachAgreed(t testing.TB, response wire.Response) net.Conn {
 	t.Helper()
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
-	s.attach(a, accepted{request: httptest.NewRequest("GET", "/", nil), response: response, answered: true})
+	s.attach(a, &accepted{request: httptest.NewRequest("GET", "/", nil), response: response, answered: true})
 	return b
 }
 
@@ -233,7 +233,7 @@ func TestServerGathersWrites(t *testing.T) {
 	var peer net.Conn
 	nc.Conn, peer = net.Pipe()
 	s := newServer(t, echoing(), ServerOptions{})
-	s.attach(nc, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
+	s.attach(nc, &accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	t.Cleanup(func() { _ = peer.Close() })
 
 	var in []byte

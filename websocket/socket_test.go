@@ -41,7 +41,7 @@ func (s *Server) attachCounting(t *testing.T) (*countingConn, net.Conn) {
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
 	nc := &countingConn{Conn: a}
-	s.attach(nc, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
+	s.attach(nc, &accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	return nc, b
 }
 

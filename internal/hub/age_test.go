@@ -12,7 +12,7 @@ func TestASliceTellsItsAge(t *testing.T) {
 		w.hub.cacheBytes = cache
 		c := w.place("a")
 		for range 5 {
-			w.clock = w.clock.Add(time.Second)
+			w.setClock(w.clock.Add(time.Second))
 			w.publish("a", "x")
 		}
 		w.settle()

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"hocket.dev/broker"
@@ -83,3 +84,62 @@ func BenchmarkCursorMemory(b *testing.B) {
 		runtime.KeepAlive(cursors)
 	}
 }
+
+// BenchmarkFanOutBeside is BenchmarkFanOut while others on the channel use what costs something: filters that leave out
+// every entry or none, entries without echo, keys, presence that is gathered on the log beside it, bounds for lag. What
+// a plain follower costs must not rise by it. Variants take turns, so that they meet the same machine; plain is the first.
+func BenchmarkFanOutBeside(b *testing.B) {
+	for _, beside := range []struct {
+		name  string
+		key   string
+		setUp func(w *world)
+	}{
+		{"plain", "", func(*world) {}},
+		{"filters", "", func(w *world) {
+			for i := range 16 {
+				w.place("a", func(r *Request) { r.Encoding = none{i} })
+				w.place("a", tagged(string(rune('a'+i))))
+			}
+		}},
+		{"keys", "k", func(w *world) { w.place("a", from(Start{Kind: State})) }},
+		{"presence", "", func(w *world) { w.place("presence", gathered(presenceEvery)) }},
+		{"lag", "", func(w *world) { w.place("a", tagged("n"), bound(1<<20, presenceEvery)) }},
+	} {
+		b.Run(beside.name, func(b *testing.B) {
+			w := newWorld(b)
+			clients := make([]*client, benchFollowers)
+			for i := range clients {
+				clients[i] = w.place("a")
+			}
+			beside.setUp(w)
+			entry := broker.Entry{Key: beside.key, Payload: []byte(strings.Repeat("x", 128))}
+			b.ReportAllocs()
+			spent := time.Duration(0)
+			for b.Loop() {
+				w.put("a", entry)
+				if beside.name == "presence" {
+					w.put("presence", entry)
+				}
+				began := time.Now()
+				w.loops[0].run()
+				for _, c := range clients {
+					sl := c.Take(&c.scratch, 64<<10)
+					c.Sent(&sl, len(sl.Bytes))
+					c.Take(&c.scratch, 64<<10)
+				}
+				spent += time.Since(began)
+			}
+			b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N)/benchFollowers, "ns/delivery")
+		})
+	}
+}
+
+const (
+	benchFollowers = 5000
+	presenceEvery  = 200 * time.Millisecond
+)
+
+// none is an encoding that tells nothing.
+type none struct{ i int }
+
+func (none) AppendEntry(dst []byte, _, _ string, _ *broker.Entry) []byte { return dst }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -97,9 +98,7 @@ type shim struct {
 	page     func(channel string, q broker.Query, p *broker.Page) // nil for as it is
 	position func(channel string, p *broker.Position)
 
-	deletes   map[string][]*broker.Entry
 	forgotten bool // deletes
-	state     func(q broker.StateQuery, p *broker.Page)
 }
 
 func (s *shim) Follow(channels []string) {
@@ -134,34 +133,11 @@ func (s *shim) Read(ctx context.Context, channel string, q broker.Query) (broker
 	return p, err
 }
 
-// State remembers deletes, which the broker does not yet.
+// State may have forgotten deletes.
 func (s *shim) State(ctx context.Context, channel string, q broker.StateQuery) (broker.Page, error) {
-	limit := q.Limit
-	if q.Deletes {
-		q.Limit = 1 << 30
-	}
 	p, err := s.Lossy.State(ctx, channel, q)
-	if q.Deletes && err == nil {
-		all := map[string]*broker.Entry{}
-		for _, e := range s.deletes[channel] {
-			all[e.Key] = e
-		}
-		for _, e := range p.Entries {
-			delete(all, e.Key)
-		}
-		for _, e := range all {
-			if e.Offset > q.After {
-				p.Entries = append(p.Entries, e)
-			}
-		}
-		slices.SortFunc(p.Entries, func(a, b *broker.Entry) int { return int(a.Offset) - int(b.Offset) })
-		if len(p.Entries) > limit {
-			p.Entries, p.More = p.Entries[:limit], true
-		}
-		p.Complete = !s.forgotten
-	}
-	if s.state != nil && err == nil {
-		s.state(q, &p)
+	if q.Deletes && s.forgotten {
+		p.Complete = false
 	}
 	return p, err
 }
@@ -193,7 +169,13 @@ type world struct {
 	refuse bool   // tasks
 	keep   rule.History
 	clock  time.Time
+	now    atomic.Int64 // the same in Unix milliseconds, for the broker's goroutine
 	stop   func()
+}
+
+func (w *world) setClock(t time.Time) {
+	w.clock = t
+	w.now.Store(t.UnixMilli())
 }
 
 type option func(w *world, c *Config, m *broker.MemoryConfig)
@@ -220,14 +202,15 @@ func newWorld(t testing.TB, options ...option) *world {
 
 func openWorld(t tb, options ...option) *world {
 	t.Helper()
-	w := &world{tb: t, clock: start, keep: rule.History{Count: 100}}
+	w := &world{tb: t, keep: rule.History{Count: 100}}
+	w.setClock(start)
 	var cfg Config
-	mem := broker.MemoryConfig{Now: func() time.Time { return w.clock }, Seed: 7}
+	mem := broker.MemoryConfig{Now: func() time.Time { return time.UnixMilli(w.now.Load()) }, Seed: 7}
 	for _, o := range options {
 		o(w, &cfg, &mem)
 	}
 	memory := broker.NewMemory(mem)
-	w.broker = &shim{Lossy: brokertest.LoseLast(memory), follows: map[string]int{}, deletes: map[string][]*broker.Entry{}}
+	w.broker = &shim{Lossy: brokertest.LoseLast(memory), follows: map[string]int{}}
 	for range 2 {
 		q := &queue{clock: &w.clock}
 		w.loops = append(w.loops, q)
@@ -276,9 +259,6 @@ func (w *world) put(channel string, e broker.Entry) uint64 {
 	if err != nil {
 		w.Fatalf("publish: %v", err)
 	}
-	if e.Offset = at.Offset; e.Op == broker.Delete {
-		w.broker.deletes[channel] = append(w.broker.deletes[channel], &e)
-	}
 	return at.Offset
 }
 
@@ -318,7 +298,7 @@ func (w *world) wait(d time.Duration) {
 				next = l.timers[0].due
 			}
 		}
-		w.clock = next
+		w.setClock(next)
 		for _, l := range w.loops {
 			l.expire()
 		}

@@ -275,7 +275,7 @@ func (m *model) tick(t *rapid.T) {
 }
 
 func (m *model) pass(d time.Duration) {
-	m.w.clock = m.w.clock.Add(d)
+	m.w.setClock(m.w.clock.Add(d))
 	for _, l := range m.w.loops {
 		l.expire()
 	}

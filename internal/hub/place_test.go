@@ -87,7 +87,7 @@ func TestSinceBeginsAtATime(t *testing.T) {
 			w.hub.pageEntries = 2
 			for range 8 {
 				w.publish("a", "x")
-				w.clock = w.clock.Add(time.Second)
+				w.setClock(w.clock.Add(time.Second))
 			}
 			since := func(d time.Duration) asking { return from(Start{Kind: Since, Since: start.Add(d).UnixMilli()}) }
 			w.place("a", since(-time.Hour)).wantOffsets([]uint64{1, 2, 3, 4, 5, 6, 7, 8})

@@ -172,6 +172,70 @@ func TestStateHasTheLatestOfEachKey(t *testing.T) {
 	}
 }
 
+func TestStateByScore(t *testing.T) {
+	s := start(t, nil)
+	for i, score := range []string{"1", "3", "2", "3"} {
+		s.want(t, "publish", fmt.Sprintf(`{"channel":"m","key":"%d","payload":%d,"score":%s}`, i, i, score), new(receipt))
+	}
+	var first, rest page
+	s.want(t, "state", `{"channel":"m","order":"score","limit":3}`, &first)
+	s.want(t, "state", fmt.Sprintf(`{"channel":"m","order":"score","next":%q}`, first.Next), &rest)
+	if first.payloads() != "1 3 2" || first.Count != 4 || rest.payloads() != "0" || rest.Next != "" {
+		t.Errorf("got %+v, %+v", first, rest)
+	}
+}
+
+func TestConflictsTellWhatIsThere(t *testing.T) {
+	s := start(t, nil)
+	var r receipt
+	s.want(t, "publish", `{"channel":"m","key":"a","payload":1,"expect":0}`, &r)
+	a := s.call(t, "publish", `{"channel":"m","key":"a","payload":2,"expect":0}`)
+	want := fmt.Sprintf(`"code":1409,"name":"conflict","message":"the newest entry is at %d, not where expect says","epoch":%q,"offset":%d}}`, r.Offset, r.Epoch, r.Offset)
+	if a.status != 409 || !strings.Contains(a.body, want) {
+		t.Errorf("answered %d %s, want %s", a.status, a.body, want)
+	}
+}
+
+func TestRemoveTakesOutEntriesKeysAndAll(t *testing.T) {
+	s := start(t, nil)
+	var offsets []uint64
+	for _, e := range []string{`"payload":1`, `"payload":2`, `"payload":3`, `"key":"a","payload":4`, `"key":"a","payload":5`, `"key":"b","payload":6`} {
+		var r receipt
+		s.want(t, "publish", `{"channel":"c",`+e+`}`, &r)
+		offsets = append(offsets, r.Offset)
+	}
+	for _, test := range []struct {
+		args           string
+		removed        int
+		history, state string
+	}{
+		{fmt.Sprintf(`"offset":%d`, offsets[1]), 1, "1 3 4 5 6", "5 6"},
+		{fmt.Sprintf(`"offset":%d`, offsets[1]), 0, "1 3 4 5 6", "5 6"},
+		{`"key":"a"`, 2, "1 3 6 ", "6"}, // the delete has no payload
+		{`"history":true,"offset":null,"key":null`, 4, "", "6"},
+		{`"history":true`, 0, "", "6"},
+	} {
+		var removed struct{ Removed int }
+		s.want(t, "remove", `{"channel":"c",`+test.args+`}`, &removed)
+		var history, state page
+		s.want(t, "history", `{"channel":"c"}`, &history)
+		s.want(t, "state", `{"channel":"c"}`, &state)
+		if removed.Removed != test.removed || history.payloads() != test.history || state.payloads() != test.state {
+			t.Errorf("%s removed %d, left %q and %q; want %+v", test.args, removed.Removed, history.payloads(), state.payloads(), test)
+		}
+	}
+	if a := s.call(t, "remove", `{"channel":"none","history":true}`); a.body != `{"result":{"removed":0}}` {
+		t.Errorf("of a channel that is not there: %s", a.body)
+	}
+	// What is part of the value of a key goes with the key.
+	s.want(t, "publish", `{"channel":"c","key":"b","payload":7}`, new(receipt))
+	var last page
+	s.want(t, "state", `{"channel":"c"}`, &last)
+	if a := s.call(t, "remove", fmt.Sprintf(`{"channel":"c","offset":%d}`, last.Messages[0].Offset)); a.status != 409 {
+		t.Errorf("the value of a key was removed alone: %d %s", a.status, a.body)
+	}
+}
+
 func TestPresenceTellsWhoIsThere(t *testing.T) {
 	s := start(t, nil)
 	ada, name := s.connect(t, "?user=ada")

@@ -78,6 +78,8 @@ type Limits struct {
 	HistoryEntries int           `name:"history_entries" default:"1000" min:"1" doc:"Entries in one page of history."`
 	HistoryBytes   Bytes         `name:"history_bytes" default:"1MiB" min:"1KiB" doc:"The entries of one page of history."`
 	InfoBytes      Bytes         `name:"info_bytes" default:"4KiB" min:"1" doc:"What a member tells about itself."`
+	LostMembers    int           `name:"lost_members" default:"100000" min:"1" doc:"Members of all sessions of the node whose connections were lost and that are waited for; who is lost beyond it leaves at once."`
+	NamedMembers   int           `name:"named_members" default:"1000" min:"1" doc:"Members of a channel beyond which joins and leaves are told by their number, not by name."`
 	EphemeralKeys  int           `name:"ephemeral_keys" default:"100" min:"1" doc:"Keys that end with the session."`
 	LagBytes       Bytes         `name:"lag_bytes" default:"0" doc:"What the entries that one subscription has not taken yet may hold before the overflow rule of the channel decides; 0 leaves it to window_bytes alone."`
 	LagAge         time.Duration `name:"lag_age" default:"0s" doc:"How old the oldest of them may be before it does; 0s is no bound."`
@@ -107,6 +109,7 @@ func (f *File) Hocket() hocket.Config {
 			MessageBytes: int64(f.Limits.MessageBytes), Subscriptions: f.Limits.Subscriptions,
 			OpenRequests: f.Limits.OpenRequests, OutboxBytes: int(f.Limits.OutboxBytes),
 			HistoryEntries: f.Limits.HistoryEntries, HistoryBytes: int64(f.Limits.HistoryBytes),
+			LostMembers: f.Limits.LostMembers, NamedMembers: f.Limits.NamedMembers,
 			EphemeralKeys: f.Limits.EphemeralKeys, LagBytes: int64(f.Limits.LagBytes), LagAge: f.Limits.LagAge,
 			InfoBytes: int(f.Limits.InfoBytes), CallTimeout: f.Limits.CallTimeout, ProofTimeout: f.Limits.ProofTimeout,
 		},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/rule"
 )
 
 func TestComingsAndGoingsLeaveNothing(t *testing.T) {
@@ -31,18 +32,21 @@ func newStation(t *testing.T) *station {
 		addLoop(c)
 		c.Log = slog.New(slog.DiscardHandler)
 		c.Limits.LostMembers = 200
+		c.Rules, _ = rule.Compile(nil, rule.Rule{History: rule.History{Count: 100}, Presence: true})
 	})
 	s.methods["echo"] = func(_ context.Context, c Call) ([]byte, error) { return c.Payload, nil }
 	s.methods["panic"] = func(context.Context, Call) ([]byte, error) { panic("a mistake") }
 	return s
 }
 
-// rooms have from a few members to all that are here.
+const rooms = 5
+
+// room names one: they have from a few members to all that are here.
 func (s *station) room() string {
 	if s.r.IntN(3) == 0 {
 		return "hall"
 	}
-	return fmt.Sprint("room:", s.r.IntN(50))
+	return fmt.Sprint("room:", s.r.IntN(rooms))
 }
 
 // comeAndGo has n sessions live their lives.
@@ -146,7 +150,7 @@ func (s *station) wantEmpty() {
 		s.t.Errorf("the hub holds %+v", stats)
 	}
 	members := s.members("hall")
-	for i := range 50 {
+	for i := range rooms {
 		members += s.members(fmt.Sprint("room:", i))
 	}
 	if members != 0 {

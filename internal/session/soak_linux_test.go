@@ -12,7 +12,7 @@ import (
 // channel, cursor, member or timer, and the memory there was before.
 func TestSoakComingsAndGoings(t *testing.T) {
 	s := newStation(t)
-	s.comeAndGo(5000)
+	s.comeAndGo(20_000) // until the logs are as long as they get
 	s.wantEmpty()
 	before := soak.Measure(t)
 	s.comeAndGo(100_000)

@@ -35,7 +35,7 @@ const (
 	renewStep = 256
 )
 
-var nodesKeep = rule.History{Count: 1000}
+var nodesKeep = rule.History{Count: 1000, Deletes: time.Second}
 
 // lease is this node's sign of life, and what it has seen of the others'. But for life it belongs to the first loop.
 type lease struct {

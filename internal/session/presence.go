@@ -19,8 +19,8 @@ import (
 const presenceGather = 200 * time.Millisecond
 
 // presenceKeep is how presence logs are kept: a member stays in the state until it leaves, and the log reaches back far
-// enough to resume.
-var presenceKeep = rule.History{Count: 1000}
+// enough to resume. Nobody asks its state who has left.
+var presenceKeep = rule.History{Count: 1000, Deletes: time.Second}
 
 // enter makes the session a member, where it wants to be one, and counts the members.
 func (s *Session) enter(sub *subscription) {

@@ -2,13 +2,15 @@ package sim
 
 import (
 	"time"
+
+	"hocket.dev/broker"
 )
 
 // first checks the first entry of a run whose beginning is not known to the entry: it must not come later than it has to.
 // What is kept may have been trimmed by what was appended until it came.
 func (c *checker) first(offset uint64, at time.Duration) {
 	r := c.r
-	began, replied := c.epoch.appendedBy(r.askedAt), c.epoch.appendedBy(r.repliedAt)
+	began := c.epoch.appendedBy(r.askedAt)
 	if c.r.kit {
 		c.firstOfKit(offset, at)
 		return
@@ -35,7 +37,6 @@ func (c *checker) first(offset uint64, at time.Duration) {
 			from = head // the future
 		}
 	}
-	_ = replied
 	c.missing(from, offset, at)
 }
 
@@ -45,7 +46,7 @@ func (c *checker) missing(from int, offset uint64, at time.Duration) {
 		if f.Offset >= offset {
 			return
 		}
-		if !c.perhapsMine(f) {
+		if !c.leavable(f, at) {
 			c.fault(at, "%d is the first that came, and %d should have come before", offset, f.Offset)
 			return
 		}
@@ -71,60 +72,27 @@ func (c *checker) firstOfKit(offset uint64, at time.Duration) {
 	}
 }
 
-// beginState finds the state that a run has to begin with, and checks that all of it came.
+// A run that begins with the state walks through the log from 0 as it is compacted: what a later entry of the same key stands for
+// may be left out, and so may what the state does not hold.
+
+// beginState says up to where a run may leave out what is not part of the state.
 func (c *checker) beginState() {
-	r := c.r
-	want := c.epoch.fold(c.epoch.after(r.Offset))
-	got := make(map[string]bool)
-	for i := range r.items {
-		if it := &r.items[i]; it.kind == gotMessage && it.offset <= r.Offset {
-			got[it.key] = true
-		} else if it.offset > r.Offset || it.kind == gotGap {
-			break
-		}
-	}
-	done := r.ended == ""
-	for i := range r.items {
-		done = done || r.items[i].kind == gotMessage && r.items[i].offset > r.Offset
-	}
-	for key := range want {
-		if !got[key] && done {
-			c.fault(r.repliedAt, "the state at %d began without %s@%d", r.Offset, key, want[key].offset)
-			return
-		}
+	c.state, c.stateTo = true, c.r.Offset
+	if n := c.epoch.appendedBy(c.r.repliedAt); c.r.kit && n > 0 {
+		c.stateTo = c.epoch.entries[n-1].Offset // the SDK does not tell
 	}
 }
 
-// folded checks an entry of a state: the whole value of its key. It answers false when the state is over.
-func (c *checker) folded(it *item) bool {
-	r := c.r
-	if r.kit {
-		// The SDK does not tell where the state ends: as long as entries could be of the state when it was asked for, they are.
-		return c.foldedForKit(it)
+// standsFor says that an entry may be left out of a state that is told at a moment.
+func (c *checker) standsFor(f *fact, at time.Duration) bool {
+	if f.Key == "" || f.Op == broker.Delete && f.Offset <= c.stateTo {
+		return f.Offset <= c.stateTo
 	}
-	if it.offset > r.Offset {
-		return false
-	}
-	to := c.epoch.after(r.Offset)
-	want, ok := c.epoch.fold(to)[it.key]
-	text := `"` + want.text + `"`
-	if !ok || want.offset != it.offset || text != it.payload || it.op != "set" {
-		c.fault(it.at, "%v is in the state at %d, which has %.60s@%d", it, r.Offset, text, want.offset)
-	}
-	return true
+	return f.replaced() <= at
 }
 
-// foldedForKit answers whether an entry is the whole value of its key at some moment since the state was asked for.
-func (c *checker) foldedForKit(it *item) bool {
-	i := c.epoch.after(it.offset)
-	value, ok := c.epoch.fold(i)[it.key]
+// isValue says that an item is the whole value of its key as of its offset.
+func (c *checker) isValue(it *item) bool {
+	value, ok := c.epoch.fold(c.epoch.after(it.offset))[it.key]
 	return ok && it.op == "set" && value.offset == it.offset && `"`+value.text+`"` == it.payload
-}
-
-// endState goes on behind the state: all that it stands for is dealt with.
-func (c *checker) endState() {
-	if c.state && !c.r.kit {
-		c.at = max(c.at, c.r.Offset)
-	}
-	c.state = false
 }

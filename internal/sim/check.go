@@ -47,13 +47,14 @@ func (w *world) checkRun(r *run) {
 
 // A checker is at a place in a run.
 type checker struct {
-	w      *world
-	r      *run
-	epoch  *epoch
-	at     uint64 // everything up to here is dealt with
-	free   bool   // the next entry may be any: where the run begins is not known to the checker
-	state  bool   // entries up to stateTo are those of a state
-	failed bool
+	w       *world
+	r       *run
+	epoch   *epoch
+	at      uint64 // everything up to here is dealt with
+	free    bool   // the next entry may be any: where the run begins is not known to the checker
+	state   bool   // it began with the state
+	stateTo uint64
+	failed  bool
 }
 
 func (c *checker) fault(at time.Duration, format string, args ...any) {
@@ -72,7 +73,6 @@ func (c *checker) begin() {
 	case fromLive:
 		c.at = r.Offset
 	case fromState:
-		c.state = true
 		c.beginState()
 	case fromPosition:
 		if r.recovered {
@@ -116,7 +116,10 @@ func (c *checker) take(it *item) {
 			c.fault(it.at, "%v is of an epoch that never was: %q", it, it.epoch)
 			return
 		}
-		c.state = c.r.kind == fromState
+		if c.r.kind == fromState {
+			c.beginState()
+			c.free = false
+		}
 	}
 	switch it.kind {
 	case gotMessage:
@@ -138,24 +141,27 @@ func (c *checker) message(it *item) {
 		c.fault(it.at, "%v came after %d: twice, or out of order", it, c.at)
 		return
 	}
-	if c.state {
-		if (!c.r.kit || f.at <= c.r.repliedAt) && c.folded(it) {
-			c.at = it.offset
-			return
-		}
-		c.endState()
+	if c.state && c.isValue(it) {
+		c.between(it)
+		c.at, c.free = it.offset, false
+		return
 	}
 	if c.mine(f) {
 		c.fault(it.at, "%v is its own, published without echo", it)
 		return
 	}
+	c.between(it)
+	c.same(it, f)
+	c.at, c.free = it.offset, false
+}
+
+// between checks what lies before a message.
+func (c *checker) between(it *item) {
 	if c.free {
 		c.first(it.offset, it.at)
 	} else {
 		c.nothingBetween(it.offset-1, it)
 	}
-	c.same(it, f)
-	c.at, c.free = it.offset, false
 }
 
 // same compares an entry with what the log has.
@@ -179,10 +185,15 @@ func (c *checker) perhapsMine(f *fact) bool {
 	return c.mine(f) || c.r.kit && f.NoEcho && strings.HasPrefix(f.Client, "c:"+c.r.client+"\x00")
 }
 
+// leavable says that nothing needs to be told of an entry to this client, at a moment.
+func (c *checker) leavable(f *fact, at time.Duration) bool {
+	return c.perhapsMine(f) || c.state && c.standsFor(f, at)
+}
+
 // nothingBetween checks that no entry has been left out, untold, up to an offset.
 func (c *checker) nothingBetween(to uint64, it *item) {
 	for _, f := range c.epoch.between(c.at, to) {
-		if !c.perhapsMine(f) {
+		if !c.leavable(f, it.at) {
 			c.fault(it.at, "%v came after %d: %d was left out, untold", it, c.at, f.Offset)
 			return
 		}
@@ -190,7 +201,6 @@ func (c *checker) nothingBetween(to uint64, it *item) {
 }
 
 func (c *checker) position(it *item) {
-	c.endState()
 	if it.offset < c.at || c.epoch.at(it.offset) == nil {
 		c.fault(it.at, "%v came after %d, and is nonsense", it, c.at)
 		return
@@ -211,7 +221,7 @@ func (c *checker) gap(it *item) {
 	case len(c.epoch.between(it.from-1, it.offset)) == 0:
 		c.fault(it.at, "%v holds nothing", it)
 	}
-	if !c.free && !c.failed && !c.state {
+	if !c.free && !c.failed {
 		c.nothingBetween(it.from-1, it)
 	}
 	c.at, c.free, c.state = it.offset, false, false
@@ -243,11 +253,11 @@ func (c *checker) end() {
 		at = c.at
 	}
 	for _, f := range newest.between(at, newest.head()) {
-		if !c.perhapsMine(f) {
+		switch {
+		case !c.leavable(f, now):
 			c.fault(now, "it stands at %d, and %d never came", c.at, f.Offset)
 			return
-		}
-		if !r.kit {
+		case !r.kit:
 			c.fault(now, "it was never told the position of %d, its own", f.Offset)
 			return
 		}

@@ -16,7 +16,7 @@ func (a *actor) subscribe(p *place) {
 	p.asking = true
 	r := &run{who: a.name, channel: p.channel, session: a.session, client: a.client, askedAt: a.w.now()}
 	args := map[string]any{}
-	r.kind = pick(d, []int{fromLive, fromLast, fromSince, fromPosition, fromPosition, fromPosition, fromPosition, fromState})
+	r.kind = pick(d, []int{fromLive, fromLast, fromSince, fromPosition, fromPosition, fromPosition, fromPosition})
 	if r.kind == fromPosition && !p.placed {
 		r.kind = pick(d, []int{fromLive, fromLast})
 	}

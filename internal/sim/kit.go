@@ -142,7 +142,11 @@ func (k *kit) follow(c *client.Client, channel string) {
 	k.runs[channel] = r
 	k.mu.Unlock()
 	from := client.Live()
-	switch r.kind = pick(d, []int{fromLive, fromLast, fromSince, fromState}); r.kind {
+	kinds := []int{fromLive, fromLast, fromSince}
+	if channel == keyed {
+		kinds = []int{fromLive, fromState, fromState}
+	}
+	switch r.kind = pick(d, kinds); r.kind {
 	case fromLast:
 		r.last = d.between(1, 60)
 		from = client.Last(r.last)

@@ -161,11 +161,12 @@ func (w *world) excerpt() string {
 	first := w.broken[0]
 	var lines []event
 	for _, e := range w.story {
-		if e.at <= first.at && (e.who == first.who || e.who == "engine" || e.who == "node" || first.about != "" && strings.Contains(e.what, first.about)) {
+		about := strings.Contains(e.what, first.about) || !strings.Contains(e.what, `"channel":`)
+		if e.at <= first.at+time.Second && (e.who == first.who && about || e.who == "engine" || e.who == "node" || e.who == "world") {
 			lines = append(lines, e)
 		}
 	}
-	lines = lines[max(0, len(lines)-30):]
+	lines = lines[max(0, len(lines)-40):]
 	sort.SliceStable(lines, func(i, j int) bool { return lines[i].at < lines[j].at })
 	var b strings.Builder
 	for _, e := range lines {

@@ -30,12 +30,22 @@ type epoch struct {
 	name    string
 	began   time.Duration
 	entries []*fact
+	latest  map[string]*fact // of each key
 }
 
 // A fact is an entry that was appended.
 type fact struct {
 	*broker.Entry
-	at time.Duration // since the beginning
+	at   time.Duration // since the beginning
+	next *fact         // of the same key
+}
+
+// replaced is when the next entry of the same key was appended.
+func (f *fact) replaced() time.Duration {
+	if f.next == nil {
+		return 1<<63 - 1
+	}
+	return f.next.at
 }
 
 func newTruth(fault func(string, ...any)) *truth {
@@ -59,7 +69,7 @@ func (t *truth) epoch(channel, name string) *epoch {
 	}
 	e := c.byName[name]
 	if e == nil {
-		e = &epoch{name: name, began: t.now()}
+		e = &epoch{name: name, began: t.now(), latest: make(map[string]*fact)}
 		c.byName[name] = e
 		c.epochs = append(c.epochs, e)
 	}
@@ -74,7 +84,15 @@ func (t *truth) add(channel, name string, e *broker.Entry) {
 	if n := len(ep.entries); n > 0 && (ep.entries[n-1].Offset >= e.Offset || ep.entries[n-1].Offset != e.Prev) {
 		t.fault("broker: %s gave out offset %d, which follows on %d, after %d", channel, e.Offset, e.Prev, ep.entries[n-1].Offset)
 	}
-	ep.entries = append(ep.entries, &fact{e, t.now()})
+	f := &fact{Entry: e, at: t.now()}
+	ep.entries = append(ep.entries, f)
+	if e.Key == "" {
+		return
+	}
+	if last := ep.latest[e.Key]; last != nil {
+		last.next = f
+	}
+	ep.latest[e.Key] = f
 }
 
 // find gives an epoch of a channel; nil when there was none.

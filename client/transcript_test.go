@@ -82,12 +82,13 @@ var (
 	stepForm    = regexp.MustCompile(`^([0-9]*)(>|<\*|<|@|!|=) (.+)$`)
 	placeholder = regexp.MustCompile(`<([a-z]+)(?::([a-z0-9]+)(?: (?:after|not) [a-z0-9]+)?)?>`)
 	endings     = regexp.MustCompile("^(cut|close|dial)")
+	greeting    = regexp.MustCompile(`<rest>$|"session":"[^"]*",<rest>`)
 	userForm    = regexp.MustCompile("user=([^& ]*)")
 )
 
 // fill makes up values where the server would. Names of offsets are letters in the order of the log.
 func (p *stage) fill(text string) string {
-	return placeholder.ReplaceAllStringFunc(strings.ReplaceAll(text, "[<rest>]", "[]"), func(s string) string {
+	return placeholder.ReplaceAllStringFunc(strings.NewReplacer("[<rest>]", "[]", ",<rest>}", "}").Replace(text), func(s string) string {
 		parts := placeholder.FindStringSubmatch(s)
 		kind, name := parts[1], parts[2]
 		if v, ok := p.known[kind+":"+name]; ok && name != "" {
@@ -137,7 +138,7 @@ func (p *stage) act(line string) {
 			p.driven++
 		}
 	case sign[0] == '<':
-		if filled := p.fill(text); a != nil && !strings.HasSuffix(text, "<rest>") { // which ends a greeting
+		if filled := p.fill(text); a != nil && !greeting.MatchString(text) { // which ends a greeting
 			p.hear(a, filled)
 		}
 	}
@@ -259,6 +260,9 @@ func (p *stage) call(a *actor, m map[string]any) func() (any, error) {
 	}
 	switch m["type"] {
 	case "subscribe":
+		if m["id"] == nil {
+			return nil // a Client waits for the answer
+		}
 		return subscribing(ctx, a, channel, args)
 	case "unsubscribe":
 		s := a.subs[channel]

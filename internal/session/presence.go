@@ -158,9 +158,13 @@ func (s *Session) watch(sub *subscription, a *subscribing) {
 		Encoding: framed{encoding: s.codec.Encoding(), framing: s.framing},
 		Start:    hub.Start{Kind: hub.Position, Position: at},
 		History:  presenceKeep, Gather: presenceGather,
-	}, &f.Cursor, func(_ hub.Placed, err error) {
-		if err != nil && sub.members == f {
+	}, &f.Cursor, func(p hub.Placed, err error) {
+		switch {
+		case sub.members != f:
+		case err != nil:
 			f.Ended(nil, err)
+		case a.args.HasPresenceFrom && !p.Recovered: // who resumes a list has to know that it is out of date
+			s.say(dialect.NoID, &dialect.GapNotice{Channel: f.Channel(), From: min(at.Offset, p.Offset), To: p.Offset, Reason: "unavailable"})
 		}
 	})
 }

@@ -853,6 +853,8 @@ declare const CloseCode: {
     readonly forbidden: 4201;
     /** The client is banned: do not reconnect. */
     readonly banned: 4202;
+    /** A newer session of the same client id has taken its place: do not reconnect with this id. */
+    readonly replaced: 4203;
 };
 /** What is known of an error: its stable name, whether the same request may succeed later, a sentence for people. */
 declare const ErrorInfo: Record<number, {

@@ -108,7 +108,9 @@ var CloseCode = {
 	/** The client may not connect: do not reconnect. */
 	forbidden: 4201,
 	/** The client is banned: do not reconnect. */
-	banned: 4202
+	banned: 4202,
+	/** A newer session of the same client id has taken its place: do not reconnect with this id. */
+	replaced: 4203
 };
 /** The errors after which the same request may succeed later. */
 var retryableCodes = /* @__PURE__ */ new Set([
@@ -134,7 +136,8 @@ var CloseAction = {
 	4101: "token",
 	4200: "stop",
 	4201: "stop",
-	4202: "stop"
+	4202: "stop",
+	4203: "stop"
 };
 // src/errors.ts
 /**

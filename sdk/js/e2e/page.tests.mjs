@@ -81,7 +81,6 @@ export const tests = new Map(Object.entries({
     await everywhere([ada, bo], ['before, from Ada', 'before, from Bo']);
     proxy.cut();
     await ada.disconnected();
-    await lists([bo], ['Bo']);
     for (const n of [1, 2, 3]) await bo.say(`Ada is away ${n}`);
     for (const n of [1, 2]) await ada.say(`Ada speaks into the void ${n}`);
     assert.deepEqual(await ada.pending(), ['Ada speaks into the void 1', 'Ada speaks into the void 2']);
@@ -97,6 +96,37 @@ export const tests = new Map(Object.entries({
     assert.equal(await ada.id('divider-epoch').count(), 0);
     assert.equal(await bo.page.locator('.divider').count(), 0);
     await lists([ada, bo], ['Ada', 'Bo']);
+  },
+
+  'a keyed map and presence over two tabs: a short cut is no leave': async (w) => {
+    const server = await w.server();
+    const proxy = await w.proxy(server);
+    const [ada, bo] = [await open(w, proxy.url, 'Ada'), await open(w, server.url, 'Bo')];
+    await lists([ada, bo], ['Ada', 'Bo']);
+    for (const v of [ada, bo]) {
+      await v.page.evaluate(() => {
+        globalThis.board = globalThis.hocket.channel('board:e2e').map();
+        globalThis.left = [];
+        globalThis.hocket.channel('chat:lobby').presence.on('leave', (m) => globalThis.left.push(m.session));
+      });
+    }
+    const session = await ada.page.evaluate(() => globalThis.hocket.session);
+    await ada.page.evaluate(() => globalThis.board.set('typing', 'Ada', { ephemeral: true }));
+    await Promise.all([ada, bo].flatMap((v) => [1, 2, 3].map(() => v.page.evaluate(() => globalThis.board.update('count', (n = 0) => n + 1)))));
+    proxy.cut();
+    await ada.disconnected();
+    await bo.page.evaluate(() => globalThis.board.set('meanwhile', 1, { score: 2 }));
+    proxy.mend();
+    await ada.connected();
+    const shown = (v) => v.page.evaluate(() => JSON.stringify([...globalThis.board].sort()));
+    for (const v of [ada, bo]) {
+      await until(`${v.name} to have the map`, async () => (await shown(v)) === '[["count",6],["meanwhile",1],["typing","Ada"]]');
+    }
+    assert.equal(await ada.page.evaluate(() => globalThis.hocket.session), session, 'the session keeps its name');
+    for (const v of [ada, bo]) assert.deepEqual(await v.page.evaluate(() => globalThis.left), []);
+    await ada.context.close();
+    await lists([bo], ['Bo']);
+    await until('the ephemeral key to end', async () => (await shown(bo)) === '[["count",6],["meanwhile",1]]');
   },
 
   'a page that missed more than it asks for at first misses nothing either': async (w) => {

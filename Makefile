@@ -39,7 +39,7 @@ fuzz: ## every fuzz target; FUZZTIME=30000x says how long
 	scripts/test fuzz
 
 .PHONY: soak
-soak: ## by hand, some minutes: conformance in full, and a hundred thousand odd connections to each kind of server
+soak: ## by hand, half an hour: conformance in full, and a hundred thousand odd connections to each kind of server
 	go test -tags soak -run Soak -count=1 -p 1 -timeout 60m -v \
 		$$(grep -rl --include='*_test.go' --exclude-dir=node_modules --exclude-dir=bench '^//go:build soak' . | xargs -n 1 dirname | sort -u)
 

@@ -279,12 +279,12 @@ func tunnel(t *testing.T, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	here, _, err := http.NewResponseController(w).Hijack()
+	here, read, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	done := run(func() struct{} {
-		_, _ = io.Copy(there, here) // ends when either does
+		_, _ = io.Copy(there, read) // what net/http has read already first; ends when either does
 		_ = there.Close()
 		return struct{}{}
 	})

@@ -36,7 +36,7 @@ func TestServers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, flags := range [][]string{
-		{"-compression", "off"}, {"-compression", "takeover"}, {"-loops", "-compression", "on"}, {"-loops", "-portable"},
+		{"-compression", "off"}, {"-compression", "takeover"}, {"-loops", "-compression", "on"}, {"-loops", "-compression", "takeover"}, {"-loops", "-portable"},
 	} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
 			address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))

@@ -16,6 +16,10 @@ import (
 type Footprint struct {
 	Descriptors, Goroutines int
 	Heap, RSS               int64 // bytes: live objects; all memory of the process that is in RAM
+
+	// What RSS has beside live objects, in bytes: room between them that the allocator can use but not give back, stacks,
+	// and the runtime's own tables, which do not shrink: a descriptor's place in the poller, what a thread or a span needs.
+	Gaps, Stacks, Tables int64
 }
 
 // Measure collects garbage, gives memory back to the system and looks.
@@ -25,13 +29,17 @@ func Measure(t testing.TB) Footprint {
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return Footprint{descriptors(t), runtime.NumGoroutine(), int64(m.HeapAlloc), rss(t)}
+	return Footprint{
+		descriptors(t), runtime.NumGoroutine(), int64(m.HeapAlloc), rss(t),
+		int64(m.HeapInuse - m.HeapAlloc), int64(m.StackInuse), int64(m.MSpanSys + m.MCacheSys + m.GCSys + m.BuckHashSys + m.OtherSys),
+	}
 }
 
 // String is one line for a log.
 func (f Footprint) String() string {
-	return fmt.Sprintf("%d descriptors, %d goroutines, heap %.2f MiB, RSS %.2f MiB",
-		f.Descriptors, f.Goroutines, float64(f.Heap)/(1<<20), float64(f.RSS)/(1<<20))
+	mib := func(n int64) float64 { return float64(n) / (1 << 20) }
+	return fmt.Sprintf("%d descriptors, %d goroutines, heap %.2f MiB, RSS %.2f MiB (gaps %.2f, stacks %.2f, tables %.2f)",
+		f.Descriptors, f.Goroutines, mib(f.Heap), mib(f.RSS), mib(f.Gaps), mib(f.Stacks), mib(f.Tables))
 }
 
 // WantBack waits until the process has no more descriptors and goroutines than before, and then holds its memory to a few MiB

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -31,8 +32,10 @@ const (
 
 // A Target is the server.
 type Target struct {
-	Addr string // of its plain port, on 127.0.0.1
-	Path string // where WebSockets are
+	Addr  string      // of its port, on 127.0.0.1
+	Path  string      // where WebSockets are
+	TLS   *tls.Config // what clients need where the port speaks TLS, else nil
+	HTTP2 bool        // the port speaks HTTP/2 in the clear
 	// Ask has one client that stays connected all along, or a new one, get an answer.
 	Ask func(ctx context.Context, fresh bool) error
 }
@@ -41,7 +44,7 @@ type Target struct {
 // by the server. Meanwhile it asks.
 func Storm(t testing.TB, target Target, n int) {
 	t.Helper()
-	s := &storm{t: t, target: target, limit: int64(n)}
+	s := &storm{t: t, target: target, ways: target.ways(), limit: int64(n)}
 	stop := s.askAlong()
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -56,9 +59,21 @@ func Storm(t testing.TB, target Target, n int) {
 		n, took.Round(time.Millisecond), (time.Since(began) - took).Round(time.Millisecond), s.answers, s.slowest.Round(time.Millisecond))
 }
 
+// ways returns the odd ways for what the server speaks.
+func (target Target) ways() []way {
+	switch {
+	case target.TLS != nil:
+		return tlsWays
+	case target.HTTP2:
+		return http2Ways
+	}
+	return plainWays
+}
+
 type storm struct {
 	t      testing.TB
 	target Target
+	ways   []way
 	limit  int64
 	opened atomic.Int64
 	failed atomic.Int64
@@ -83,7 +98,7 @@ func (s *storm) work() {
 		if i > s.limit || s.failed.Load() > 10 {
 			return
 		}
-		w := &ways[i%int64(len(ways))]
+		w := &s.ways[i%int64(len(s.ways))]
 		c, err := s.dial(i)
 		if err == nil {
 			err = w.do(c, s.target)

@@ -37,7 +37,7 @@ func main() {
 	via := flag.String("via", "listener", "how handshakes come in: listener or nethttp")
 	compress := flag.Bool("compress", false, "agree to permessage-deflate")
 	flag.Parse()
-	if os.Getenv("GOMAXPROCS") == "" {
+	if os.Getenv("GOMAXPROCS") == "" && *via == "listener" {
 		runtime.GOMAXPROCS(runtime.NumCPU() + 1) // a waiting loop holds on to one: see websocket.ServerOptions
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

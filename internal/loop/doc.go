@@ -32,7 +32,8 @@
 //
 // # Two drivers
 //
-// On Linux a loop sleeps in epoll_wait as an ordinary system call on a thread of its own, and a connection is a descriptor.
+// On Linux a loop sleeps in epoll_wait as an ordinary system call on a thread of its own, and a connection is a descriptor. While
+// connections are attached in numbers that were Go's until then, as in a wave of handshakes through net/http, it sleeps in Go's own poller.
 // So is one under TLS whose *tls.Conn stands on a [Carrier], with a few kilobytes that crypto/tls keeps.
 // Elsewhere, with [Config].Portable, and for connections without a descriptor of their own (net.Pipe, any other *tls.Conn), a connection
 // is served by a goroutine that reads and, while there is something to send, one that writes; the loop itself stays one

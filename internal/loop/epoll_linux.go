@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,9 @@ type epoll struct {
 
 	events [256]unix.EpollEvent
 	at, n  int // events[at:n] are not yet served
+
+	adopted atomic.Uint32 // connections that came out of Go's poller
+	guest   guest
 
 	listening []*Listening // by number, nil where one has gone
 	records   []byte       // unused memory for what connections under TLS send
@@ -48,6 +52,10 @@ func newEpoll(l *Loop) (*epoll, error) {
 	}
 	e := &epoll{loop: l, fd: fd}
 	e.plain = e
+	if err := unix.SetNonblock(fd, true); err != nil { // or package os would not have it in Go's poller
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
 	e.eventfd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		unix.Close(fd)
@@ -62,17 +70,26 @@ func newEpoll(l *Loop) (*epoll, error) {
 	return e, nil
 }
 
-// wait sleeps in an ordinary system call, so that the scheduler lends the processor out meanwhile. The epoll descriptor in
-// Go's own poller would work too, but starves behind goroutines that compute.
 func (e *epoll) wait(d time.Duration) {
+	e.guest.count(e.adopted.Load(), e.loop.turnAt)
+	switch {
+	case e.ready():
+	case d == 0:
+		e.look(0)
+	case e.isGuest():
+		e.waitInPoller(d)
+	default:
+		e.waitOnThread(d)
+	}
+}
+
+// waitOnThread sleeps in an ordinary system call, so that the scheduler lends the processor out meanwhile. The epoll
+// descriptor in Go's own poller would work too, but starves behind goroutines that compute.
+func (e *epoll) waitOnThread(d time.Duration) {
 	if !e.locked {
-		// wait is the first thing the loop's goroutine does here. A thread of its own keeps the wake-up from being one of
-		// the scheduler's.
+		// A thread of its own keeps the wake-up from being one of the scheduler's.
 		runtime.LockOSThread()
 		e.locked = true
-	}
-	if e.ready() {
-		return
 	}
 	n, err := unix.EpollWait(e.fd, e.events[:], milliseconds(d))
 	if err != nil && err != unix.EINTR {
@@ -107,6 +124,7 @@ func (e *epoll) stop() {
 			e.unlisten(li)
 		}
 	}
+	e.leave()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	unix.Close(e.eventfd)
@@ -274,5 +292,6 @@ func (e *epoll) adopt(c *Conn, nc net.Conn) (*link, error) {
 		return nil, err
 	}
 	c.fd = int32(fd)
+	e.adopted.Add(1)
 	return &e.plain, nil
 }

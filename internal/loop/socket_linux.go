@@ -16,8 +16,9 @@ import (
 // where a stalled reader otherwise holds 4 MB.
 const notSentLowat = 16 << 10
 
-// takeOver duplicates the descriptor of nc, closes nc and readies the copy for the loop. -1 without an error means that
-// nc has no descriptor and is untouched. Only the plain types count: one that embeds them may have changed what Read and Write do.
+// takeOver duplicates the descriptor of nc, closes nc and sets what the copy lacks: TCP_NODELAY is package net's. -1 without
+// an error means that nc has no descriptor and is untouched. Only the plain types count: one that embeds them may have changed
+// what Read and Write do.
 func takeOver(nc net.Conn) (int, error) {
 	var sc syscall.Conn
 	tcp := false
@@ -29,16 +30,16 @@ func takeOver(nc net.Conn) (int, error) {
 	default:
 		return -1, nil
 	}
-	defer nc.Close()
 	fd, err := duplicate(sc)
-	if err != nil {
-		return -1, err
+	_ = nc.Close() // before the option, of which all who watch the socket are told
+	if err == nil && tcp {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat))
 	}
-	if err := ready(fd, tcp); err != nil {
+	if err != nil && fd >= 0 {
 		unix.Close(fd)
-		return -1, err
+		fd = -1
 	}
-	return fd, nil
+	return fd, err
 }
 
 func duplicate(sc syscall.Conn) (int, error) {
@@ -60,26 +61,8 @@ func duplicate(sc syscall.Conn) (int, error) {
 	return dup, nil
 }
 
-// ready sees to it that calls on fd do not block, and sets what package net has not: it does TCP_NODELAY itself.
-func ready(fd int, tcp bool) error {
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	if err == nil && flags&unix.O_NONBLOCK == 0 { // as os.File.Fd leaves what it is called on
-		err = unix.SetNonblock(fd, true)
-	}
-	if err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
-	if !tcp {
-		return nil
-	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat); err != nil {
-		return os.NewSyscallError("setsockopt", err)
-	}
-	return nil
-}
-
-// accept, recv and send are raw system calls: the socket does not block, so the scheduler need not be told, which saves a
-// fifth of what a small write costs.
+// accept, recv and send are raw system calls: they do not block, so the scheduler need not be told, which saves a fifth of
+// what a small write costs. MSG_DONTWAIT holds for a socket that does block, too, as os.File.Fd leaves what it is called on.
 
 // accept takes one connection, which does not block, and who it is from.
 func accept(listener int) (fd int, from netip.AddrPort, errno unix.Errno) {
@@ -110,7 +93,7 @@ func addrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
 // recv reads into b, which is not empty. n is 0 at the end of the connection and on errors.
 func recv(fd int32, b []byte, flags uintptr) (n int, errno unix.Errno) {
 	for {
-		r, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
+		r, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags|unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(r), 0
@@ -124,7 +107,7 @@ func recv(fd int32, b []byte, flags uintptr) (n int, errno unix.Errno) {
 // send writes from b, which is not empty. MSG_NOSIGNAL spares the signal that a broken connection would raise.
 func send(fd int32, b []byte) (n int, errno unix.Errno) {
 	for {
-		r, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+		r, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(r), 0

@@ -139,6 +139,7 @@ func (a *actor) send(p *publication) {
 	a.lastID++
 	id := a.lastID
 	p.sessions = append(p.sessions, a.session)
+	a.blind = a.blind || p.key != "" && !p.echo
 	a.asks[id] = func(in *incoming) { a.published(p, in) }
 	a.mu.Unlock()
 	b := fmt.Appendf(nil, `{"id":%d,%s`, id, p.body[1:])
@@ -159,6 +160,7 @@ func (a *actor) published(p *publication, in *incoming) {
 		default:
 			a.w.fault(p.channel, a.name, a.w.now(), "%s was answered with %d %s", p.text, in.Error.Code, in.Error.Name)
 		}
+		a.unseen(p)
 		if in.Error.passing() {
 			return // again sends it once more
 		}

@@ -54,6 +54,7 @@ type checker struct {
 	free    bool   // the next entry may be any: where the run begins is not known to the checker
 	state   bool   // it began with the state
 	stateTo uint64
+	told    uint64 // up to here a gap has told what is missing
 	failed  bool
 }
 
@@ -73,7 +74,7 @@ func (c *checker) begin() {
 	case fromLive:
 		c.at = r.Offset
 	case fromState:
-		c.beginState()
+		c.beginState(r.repliedAt)
 	case fromPosition:
 		if r.recovered {
 			c.at = r.asked.Offset
@@ -104,7 +105,10 @@ func (c *checker) refusal() {
 // take holds one item against the log.
 func (c *checker) take(it *item) {
 	if it.kind == gotRestart {
-		c.epoch, c.free, c.at, c.state = c.w.truth.find(c.r.channel, it.epoch), true, 0, false
+		c.epoch, c.free, c.at, c.told, c.state = c.w.truth.find(c.r.channel, it.epoch), true, 0, 0, false
+		if c.r.kind == fromState && c.epoch != nil { // and so does the state
+			c.beginState(it.at)
+		}
 		return
 	}
 	if c.r.kit && (c.epoch == nil || it.epoch != c.epoch.name) {
@@ -117,8 +121,7 @@ func (c *checker) take(it *item) {
 			return
 		}
 		if c.r.kind == fromState {
-			c.beginState()
-			c.free = false
+			c.beginState(c.r.repliedAt)
 		}
 	}
 	switch it.kind {
@@ -187,7 +190,7 @@ func (c *checker) perhapsMine(f *fact) bool {
 
 // leavable says that nothing needs to be told of an entry to this client, at a moment.
 func (c *checker) leavable(f *fact, at time.Duration) bool {
-	return c.perhapsMine(f) || c.state && c.standsFor(f, at)
+	return c.perhapsMine(f) || c.state && (f.Offset <= c.told || c.standsFor(f, at))
 }
 
 // nothingBetween checks that no entry has been left out, untold, up to an offset.
@@ -223,6 +226,10 @@ func (c *checker) gap(it *item) {
 	}
 	if !c.free && !c.failed {
 		c.nothingBetween(it.from-1, it)
+	}
+	if c.r.kit && c.state { // the SDK asks for what has changed in the state
+		c.at, c.free, c.told = max(c.at, it.from-1), false, it.offset
+		return
 	}
 	c.at, c.free, c.state = it.offset, false, false
 }

@@ -72,6 +72,7 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 		}
 	}
 	_ = json.Unmarshal(in.Payload, &reply)
+	r.session = a.session // by now it has the name of its client
 	r.position, r.recovered, r.repliedAt = reply.position, reply.Recovered, a.w.now()
 	p.run, p.live = r, true
 	switch {

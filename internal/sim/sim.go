@@ -166,8 +166,17 @@ func (w *world) excerpt() string {
 			lines = append(lines, e)
 		}
 	}
-	lines = lines[max(0, len(lines)-40):]
+	if c := w.truth.logs[first.about]; c != nil {
+		for _, e := range c.epochs {
+			for _, f := range e.entries {
+				if f.at <= first.at {
+					lines = append(lines, event{f.at, "log", fmt.Sprintf("%s %d %s %s %.40s echo=%v", e.name, f.Offset, opName(f.Op), f.Key, f.Payload, !f.NoEcho)})
+				}
+			}
+		}
+	}
 	sort.SliceStable(lines, func(i, j int) bool { return lines[i].at < lines[j].at })
+	lines = lines[max(0, len(lines)-40):]
 	var b strings.Builder
 	for _, e := range lines {
 		what := padding.ReplaceAllString(e.what, "x…")

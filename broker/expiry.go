@@ -57,8 +57,8 @@ func (a *agenda) sleep(now int64) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	d := sweepEvery
-	if due := a.queue.next(); due != 0 {
-		d = min(d, max(endEvery, time.Duration(due-now)*time.Millisecond))
+	if due := a.queue.next(); due != 0 && due-now < d.Milliseconds() { // what is further away may be too far for a Duration
+		d = max(endEvery, time.Duration(due-now)*time.Millisecond)
 	}
 	a.until = now + d.Milliseconds()
 	return d

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"fmt"
+	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +58,24 @@ func TestValuesEndPromptly(t *testing.T) {
 		}
 		if len(late) != 4 || len(sink.entries) != 9 {
 			t.Errorf("%d keys have ended, %d entries are delivered; want 4 and 9", len(late), len(sink.entries))
+		}
+	})
+}
+
+// What ends in the far future, or is renewed, does not wake Run.
+func TestRunSleepsUntilValuesEnd(t *testing.T) {
+	var looks atomic.Int64
+	now := func() time.Time { looks.Add(1); return time.Now() }
+	runInBubble(t, MemoryConfig{Now: now}, &recorder{}, func(b *Memory) {
+		must(t, b, "a", Entry{Key: "k", TTL: math.MaxInt64}, Retention{})
+		must(t, b, "b", Entry{Key: "k"}, Retention{Age: math.MaxInt64})
+		for range 200 {
+			must(t, b, "c", Entry{Key: "k", TTL: time.Minute}, Retention{})
+			<-time.After(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		if n := looks.Load() - 200; n > 150 { // 20 s, in each of which Run sweeps
+			t.Errorf("%d looks at the clock in 20 s", n)
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package broker
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // marks list cells by the offsets at which they were written, growing. A mark is stale when its cell has been written
 // since or is gone; stale marks are skipped, and swept out once they are the majority. So writing costs the same however
@@ -30,13 +33,10 @@ func (m *marks) lapse() {
 		m.list = nil
 		return
 	}
-	list := make([]mark, 0, live+live/2)
-	for _, x := range m.list {
-		if x.live() {
-			list = append(list, x)
-		}
+	m.list = slices.DeleteFunc(m.list, func(x mark) bool { return !x.live() })
+	if cap(m.list) > 4*live+64 {
+		m.list = append(make([]mark, 0, live+live/2), m.list...)
 	}
-	m.list = list
 }
 
 // oldest returns the cell written before all others, nil when there is none.

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) broker.Broker) {
 		{"LatestRetentionGoverns", testRetentionChange},
 		{"IdempotencyKeys", testKeys},
 		{"SequenceNumbers", testSequence},
+		{"LostAnswers", testLostAnswers},
 		{"OneOfManyIsApplied", testDedupRace},
 		{"DedupIsBounded", testDedupBound},
 		{"DedupIsForgotten", testDedupWindow},

@@ -69,8 +69,8 @@ func offsetsOf(entries []*broker.Entry) (offsets []uint64) {
 func testTTLOfValues(t *testing.T, open func(*testing.T) broker.Broker) {
 	n := start(t, open(t))
 	s := stateOf(t, n.b)
-	mortal := func(key string) broker.Entry {
-		return broker.Entry{Key: key, Payload: []byte(`"v"`), TTL: brief}
+	mortal := func(key string) broker.Entry { // long enough for what follows to be published meanwhile
+		return broker.Entry{Key: key, Payload: []byte(`"v"`), TTL: 300 * time.Millisecond}
 	}
 	immortal := broker.Entry{Key: "renewed", Payload: []byte(`"w"`)}
 	more := broker.Entry{Key: "longer", Op: broker.Append, Payload: []byte(`"x"`)}

@@ -25,6 +25,9 @@ type model struct {
 	clients []*modelled
 	number  int
 	roomy   bool // nothing has to be given up: nobody may be told a gap
+	// removed are the offsets up to which each channel's entries were removed. Single entries that were are due to nobody.
+	removed map[string]uint64
+	rules   map[string]rule.Overflow
 }
 
 // modelled is a client with what the model knows of it.
@@ -34,7 +37,23 @@ type modelled struct {
 	start   Start
 	begins  uint64 // entries after this offset are due; known when placed
 	seen    bool   // it has been placed
+	picky   bool   // it has a filter
 	text    string
+}
+
+// filtered is an encoding that tells nothing of every third entry, by its number.
+type filtered struct{ lines }
+
+func (f filtered) AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte {
+	if filters(e) {
+		return dst
+	}
+	return f.lines.AppendEntry(dst, channel, epoch, e)
+}
+
+func filters(e *broker.Entry) bool {
+	n, _ := strconv.Atoi(strings.TrimRight(string(e.Payload), "x"))
+	return n%3 == 0
 }
 
 func TestAgainstTheModel(t *testing.T) {
@@ -52,6 +71,7 @@ func TestAgainstTheModel(t *testing.T) {
 			"fail":        m.fail,
 			"refuse":      m.refuse,
 			"gap":         func(t *rapid.T) { m.w.hub.Gap(m.channel(t)) },
+			"remove":      m.remove,
 			"":            func(*rapid.T) { m.check() },
 		})
 		m.finish()
@@ -75,7 +95,11 @@ func newModel(t *rapid.T) *model {
 		})
 	w.hub.pageEntries = small("page")
 	w.hub.cacheBytes = rapid.SampledFrom([]int{1, 100, 1000, 100_000}).Draw(t, "cache")
-	return &model{T: t, w: w, roomy: roomy, entries: map[string][]broker.Entry{}}
+	rules := rapid.SampledFrom([]rule.Overflow{rule.OverflowGap, rule.OverflowDisconnect, rule.OverflowRefill, rule.OverflowLatest})
+	return &model{
+		T: t, w: w, roomy: roomy, entries: map[string][]broker.Entry{}, removed: map[string]uint64{},
+		rules: map[string]rule.Overflow{"a": rules.Draw(t, "rule of a"), "b": rules.Draw(t, "rule of b")},
+	}
 }
 
 func (m *model) channel(t *rapid.T) string {
@@ -89,6 +113,9 @@ func (m *model) publish(t *rapid.T) {
 	for range rapid.IntRange(1, 6).Draw(t, "entries") {
 		m.number++
 		e := broker.Entry{Format: broker.Text}
+		if rapid.IntRange(0, 5).Draw(t, "lives") == 0 {
+			e.TTL = 2 * time.Second
+		}
 		e.Payload = []byte(strconv.Itoa(m.number) + strings.Repeat("x", rapid.SampledFrom([]int{0, 30, 600, 20_000}).Draw(t, "size")))
 		if name := rapid.SampledFrom(names).Draw(t, "from"); name != "" {
 			e.From, e.NoEcho = &broker.Member{Session: name}, true
@@ -104,6 +131,23 @@ func (m *model) publish(t *rapid.T) {
 		m.entries[channel] = append(m.entries[channel], e)
 		m.notice()
 	}
+}
+
+// remove has the hub forget entries. The broker of this model cannot: who reads pages may be told of them.
+func (m *model) remove(t *rapid.T) {
+	channel := m.channel(t)
+	all := m.entries[channel]
+	if len(all) == 0 {
+		t.Skip("nothing is there")
+	}
+	e := &all[rapid.IntRange(0, len(all)-1).Draw(t, "entry")]
+	if rapid.Bool().Draw(t, "all before") {
+		m.removed[channel] = max(m.removed[channel], e.Offset)
+		m.w.hub.Removed(channel, broker.Removal{UpTo: e.Offset})
+		return
+	}
+	e.HasExpect = true // stands for having been removed
+	m.w.hub.Removed(channel, broker.Removal{Offset: e.Offset})
 }
 
 func (m *model) lose(t *rapid.T) {
@@ -130,8 +174,16 @@ func (m *model) subscribe(t *rapid.T) {
 		}
 	}
 	m.clients = append(m.clients, c)
-	m.w.join(c.client, c.channel, from(c.start), onLoop(rapid.IntRange(0, 1).Draw(t, "loop")),
-		tagged(rapid.SampledFrom([]string{"m", "n"}).Draw(t, "encoding")))
+	encoding := Encoding(lines{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "encoding")})
+	if c.picky = rapid.Bool().Draw(t, "picky"); c.picky {
+		encoding = filtered{lines{"f"}}
+	}
+	as := []asking{from(c.start), onLoop(rapid.IntRange(0, 1).Draw(t, "loop")), ruled(m.rules[c.channel])}
+	if !m.roomy {
+		as = append(as, bound(rapid.SampledFrom([]int64{0, 1, 1000, 30_000}).Draw(t, "lag bytes"),
+			time.Duration(rapid.IntRange(0, 30).Draw(t, "lag age"))*time.Second))
+	}
+	m.w.join(c.client, c.channel, append(as, func(r *Request) { r.Encoding = encoding })...)
 	m.notice()
 }
 
@@ -151,10 +203,13 @@ func (m *model) notice() {
 				m.Fatalf("recovered in epoch %q from %+v", c.placed.Epoch, c.start.Position)
 			}
 		case c.start.Kind == Position:
-			if c.placed.Epoch == c.start.Position.Epoch && m.count(c.channel, c.start.Position.Offset) <= m.w.keep.Count {
+			if c.placed.Epoch == c.start.Position.Epoch && c.start.Position.Offset >= m.removed[c.channel] && m.count(c.channel, c.start.Position.Offset) <= m.w.keep.Count {
 				m.Fatalf("not recovered from %+v though all is retained", c.start.Position)
 			}
 			c.begins = m.before(c, m.w.keep.Count)
+		}
+		if c.start.Kind != Position || !c.placed.Recovered {
+			c.begins = max(c.begins, m.removed[c.channel])
 		}
 	}
 }
@@ -216,7 +271,14 @@ func (m *model) turn(t *rapid.T) {
 }
 
 func (m *model) tick(t *rapid.T) {
-	m.w.clock = m.w.clock.Add(time.Duration(rapid.IntRange(100, 20_000).Draw(t, "ms")) * time.Millisecond)
+	m.pass(time.Duration(rapid.IntRange(100, 20_000).Draw(t, "ms")) * time.Millisecond)
+}
+
+func (m *model) pass(d time.Duration) {
+	m.w.clock = m.w.clock.Add(d)
+	for _, l := range m.w.loops {
+		l.expire()
+	}
 	m.w.hub.Tick(m.w.clock)
 }
 
@@ -254,8 +316,7 @@ func (m *model) finish() {
 	m.w.refuse = false
 	for range 4 {
 		m.settle()
-		m.w.clock = m.w.clock.Add(31 * time.Second)
-		m.w.hub.Tick(m.w.clock)
+		m.pass(31 * time.Second)
 	}
 	m.settle()
 	m.collect()
@@ -263,7 +324,10 @@ func (m *model) finish() {
 		if !c.done {
 			m.Fatalf("a client is still waiting")
 		}
-		m.verify(c, c.Placed())
+		if c.over && (m.roomy || m.rules[c.channel] != rule.OverflowDisconnect) {
+			m.Fatalf("a client is disconnected that need not be")
+		}
+		m.verify(c, c.Placed() && !c.over)
 		c.Close()
 	}
 	for range 2 {
@@ -283,7 +347,7 @@ func (m *model) settle() {
 		}
 		m.notice()
 		for _, c := range m.clients {
-			for c.due && c.pull(5000, 3000) {
+			for c.due && !c.over && c.pull(5000, 3000) {
 				busy = true
 			}
 			if len(c.rest) > 0 {
@@ -305,8 +369,11 @@ func (m *model) verify(c *modelled, whole bool) {
 	all := m.entries[c.channel]
 	at := c.begins
 	skip := func(to uint64) { // the client hears nothing of what lies between at and to: its own entries without echo
+		if m.rules[c.channel] == rule.OverflowLatest && !m.roomy && to != ^uint64(0) {
+			return // the client may have jumped here
+		}
 		for _, e := range all {
-			if e.Offset > at && e.Offset < to && (e.From == nil || e.From.Session != c.name || c.name == "") {
+			if e.Offset > at && e.Offset < to && m.due(c, &e) {
 				m.Fatalf("entry %d of channel %s is missing before %d; client %+v\n%s", e.Offset, c.channel, to, c.start, brief(c.text))
 			}
 		}
@@ -318,11 +385,14 @@ func (m *model) verify(c *modelled, whole bool) {
 		var from, to uint64
 		if _, err := fmt.Sscanf(line, "gap %d-%d", &from, &to); err == nil {
 			skip(from)
-			if m.roomy {
+			if m.roomy && !strings.HasSuffix(line, " removed\n") {
 				m.Fatalf("gap %d-%d though nothing was given up", from, to)
 			}
 			if from > to || from <= at && at != c.begins {
 				m.Fatalf("gap %d-%d after offset %d\n%s", from, to, at, brief(c.text))
+			}
+			if strings.HasSuffix(line, " removed\n") && to > m.removed[c.channel] {
+				m.Fatalf("%.40q, but only what comes up to %d was removed", line, m.removed[c.channel])
 			}
 			if e := m.find(c.channel, to); e == nil {
 				m.Fatalf("gap up to %d, where no entry is\n%s", to, brief(c.text))
@@ -345,6 +415,12 @@ func (m *model) verify(c *modelled, whole bool) {
 	if whole {
 		skip(^uint64(0))
 	}
+}
+
+// due says that c has to be told of e, or that it will not be.
+func (m *model) due(c *modelled, e *broker.Entry) bool {
+	own := c.name != "" && e.From != nil && e.From.Session == c.name
+	return !own && e.TTL == 0 && !e.HasExpect && !(c.picky && filters(e))
 }
 
 func (m *model) find(channel string, offset uint64) *broker.Entry {

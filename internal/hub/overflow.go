@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"hocket.dev/broker"
 	"hocket.dev/internal/rule"
 )
@@ -12,30 +14,21 @@ type left struct {
 	to      uint64 // offset of the newest entry it cannot have
 	next    uint64 // index of the entry after it
 
-	keyed  bool   // some entries of the log have keys
-	newest uint64 // index of the newest entry
-	before uint64 // and the offset before it
+	keyed  bool            // some entries of the log have keys
+	window []*broker.Entry // of a log without, for a cursor that jumps: what there is for it
 }
 
 // leftBehind looks at a cursor that stands before the window, or beyond the bounds of its terms. l.mu is held.
 func (c *Cursor) leftBehind(l *log) left {
-	w := left{epoch: l.epoch, removed: l.removed, to: l.tail, next: l.base, keyed: l.keyed, newest: l.newest()}
+	w := left{epoch: l.epoch, removed: l.removed, to: l.tail, next: l.base, keyed: l.keyed}
 	if c.next >= l.base {
 		w.next = max(l.resumeAt(&c.view.terms), c.next+1)
 		w.to = l.offsetBefore(w.next)
 	}
-	w.before = l.offsetBefore(w.newest)
-	return w
-}
-
-// newest finds the index of the newest entry that is still there: end when none is. l.mu is held.
-func (l *log) newest() uint64 {
-	for i := len(l.window) - 1; i >= 0; i-- {
-		if !l.over(l.window[i]) {
-			return l.base + uint64(i)
-		}
+	if !w.keyed && c.view.terms.overflow == rule.OverflowLatest {
+		w.window = slices.Clone(l.window[max(c.next, l.base)-l.base:])
 	}
-	return l.end()
+	return w
 }
 
 // overflow does what the rule says with a cursor that was left behind. What was removed is told whatever the rule says.
@@ -71,16 +64,33 @@ func (c *Cursor) overflow(w *left) Slice {
 	return sl
 }
 
-// latest jumps to the head. Where nothing has a key the newest entry is all there is to tell; else what has changed in the
-// state is read. It answers false when there is no state to be had.
+// latest jumps to the head. Where nothing had a key the newest entry is all there is to tell; else what has changed in the
+// state is read. It answers false when there is no such entry, or no state to be had.
 func (c *Cursor) latest(w *left) (Slice, bool) {
 	if !w.keyed {
-		c.next, c.offset = w.newest, max(c.offset, w.before)
-		return Slice{Passed: true}, true
+		return c.newest(w)
 	}
 	if _, ok := c.group.log.hub.cfg.Broker.(broker.State); !ok {
 		return Slice{}, false
 	}
 	c.readBehind(&backlog{epoch: w.epoch, kind: changesOfState, more: true, bounded: true, latest: true})
 	return Slice{}, true
+}
+
+// newest has c go on with the newest entry that there is for it, and then with what comes.
+func (c *Cursor) newest(w *left) (Slice, bool) {
+	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
+	for i := len(w.window) - 1; i >= 0; i-- {
+		e := w.window[i]
+		if e.Op != opGap && (l.over(e) || skips(e, name) || len(enc.AppendEntry(nil, l.name, w.epoch, e)) == 0) {
+			continue
+		}
+		c.behind = &backlog{
+			epoch: w.epoch, kind: changesOfState, entries: w.window[i : i+1], upTo: w.window[len(w.window)-1].Offset, newest: true,
+		}
+		c.group.watch.Store(true)
+		c.offset = max(c.offset, before(e))
+		return Slice{Passed: true}, true
+	}
+	return Slice{}, false
 }

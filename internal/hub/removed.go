@@ -112,18 +112,25 @@ func (l *log) removedSince(asked uint64) bool {
 // readAgain gives up the pages that cursors have not been sent yet, since what is on them may have been removed.
 func (g *group) readAgain() {
 	for _, c := range g.cursors {
-		if b := c.behind; b != nil && b.giveUp(g.log.hub) {
+		if c.giveUp() {
 			c.wake()
 		}
 	}
 }
 
 // giveUp drops what is left of a page, to be read again when the owner asks for it. It answers false where there is none.
-func (b *backlog) giveUp(h *Hub) bool {
-	if b.reading || b.sent == len(b.entries) || b.entries[b.sent].Key == gapState && b.entries[b.sent].Op == opGap {
+func (c *Cursor) giveUp() bool {
+	b := c.behind
+	switch {
+	case b == nil || b.reading || b.sent == len(b.entries):
 		return false
+	case b.entries[b.sent].Op == opGap && b.entries[b.sent].Key == gapState:
+		return false
+	case b.newest:
+		c.behind, c.next = nil, 0 // the window has passed it once more
+		return true
 	}
-	b.release(h)
+	b.release(c.group.log.hub)
 	b.more = true
 	return true
 }

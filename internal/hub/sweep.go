@@ -16,12 +16,15 @@ func (g *group) sweepFrom(at int, watch bool) {
 	}
 	l := g.log
 	l.mu.Lock()
-	base := l.base
+	tail := l.tail
+	if tail <= l.removed {
+		tail = 0 // it was not for being slow that something is gone
+	}
 	l.mu.Unlock()
 	end := min(at+sweepStep, len(g.cursors))
 	for ; at < end && at < len(g.cursors); at++ { // owners may close cursors here
 		c := g.cursors[at]
-		watch = c.sweep(base) || watch
+		watch = c.sweep(tail) || watch
 	}
 	if at < len(g.cursors) {
 		g.loop.Post(func() { g.sweepFrom(at, watch) })
@@ -30,20 +33,20 @@ func (g *group) sweepFrom(at int, watch bool) {
 	g.watch.Store(watch)
 }
 
-// sweep answers whether the next Tick is to look at c again. base is the index at which the window begins.
-func (c *Cursor) sweep(base uint64) bool {
+// sweep answers whether the next Tick is to look at c again. tail is the offset that the window has passed.
+func (c *Cursor) sweep(tail uint64) bool {
 	b, v := c.behind, c.view
 	switch {
 	case b == nil:
 	case !b.idle:
 		b.idle = true
 	default:
-		b.giveUp(c.group.log.hub)
+		c.giveUp()
 	}
 	if v.terms.overflow != rule.OverflowDisconnect {
 		return b != nil
 	}
-	if gone := c.next < base && c.next < v.base; b == nil && c.lags() && (gone || c.next < v.lag.floor) {
+	if gone := c.offset < tail && c.next < v.base; b == nil && c.lags() && (gone || c.next < v.lag.floor) {
 		v.terms.counts[rule.OverflowDisconnect].Add(1)
 		c.owner.Overflow(c)
 	}

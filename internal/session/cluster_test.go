@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,13 +170,20 @@ func (v *view) Channels(ctx context.Context, after string, limit int) ([]string,
 type cluster struct {
 	shared *shared
 	nodes  []*world
-	now    time.Time
+	now    time.Time    // by set
+	clock  atomic.Int64 // the same, for the broker
+}
+
+func (c *cluster) set(now time.Time) {
+	c.now = now
+	c.clock.Store(now.UnixMilli())
 }
 
 func newCluster(t testing.TB, nodes int, change func(*Config)) *cluster {
 	t.Helper()
-	c := &cluster{now: time.UnixMilli(1_795_000_000_000)}
-	c.shared = newShared(t, func() time.Time { return c.now }, nodes)
+	c := &cluster{}
+	c.set(time.UnixMilli(1_795_000_000_000))
+	c.shared = newShared(t, func() time.Time { return time.UnixMilli(c.clock.Load()) }, nodes)
 	for i := range nodes {
 		v := c.shared.views[i]
 		w := newWorld(t, func(cfg *Config) {
@@ -185,6 +193,7 @@ func newCluster(t testing.TB, nodes int, change func(*Config)) *cluster {
 			addLoop(cfg)
 			change(cfg)
 		})
+		w.cluster = c
 		v.later = func(fn func()) { w.tasks.Post(fn) }
 		c.nodes = append(c.nodes, w)
 	}
@@ -220,7 +229,7 @@ func (w *world) runs() bool { return !w.of().dead && !w.of().asleep }
 func (c *cluster) pass(d time.Duration) {
 	c.settle()
 	for end := c.now.Add(d); c.now.Before(end); {
-		c.now = c.now.Add(100 * time.Millisecond)
+		c.set(c.now.Add(100 * time.Millisecond))
 		for _, w := range c.nodes {
 			if w.runs() {
 				w.step(100 * time.Millisecond)

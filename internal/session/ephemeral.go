@@ -1,15 +1,22 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
+	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/rule"
 )
+
+// deleteTries is how often the delete of an ephemeral key is tried, leaveRetry apart.
+const deleteTries = 60
 
 // place names a key of a channel.
 type place struct{ channel, key string }
@@ -23,6 +30,10 @@ type owned struct {
 	gone   bool   // that was a delete
 	unsure bool   // a publish failed, and may have been applied
 	until  int64  // when that entry's TTL ends it, Unix milliseconds; 0 for none
+
+	// Once the session has parted with it:
+	owner *broker.Member
+	grace time.Duration // how long it waits for the client to come back
 }
 
 // idle says that nothing is there to be deleted.
@@ -81,38 +92,53 @@ func (s *Session) owned(o *owned, e *broker.Entry, r broker.Receipt, err error) 
 	}
 	switch {
 	case o.open > 0:
-	case s.closed:
-		s.shard.disown(o, s.member())
+	case o.owner != nil:
+		s.shard.pass(o)
 	case o.idle(0): // what its TTL ends is looked at when there are too many
 		delete(s.owns, o.place)
 	}
 }
 
-// member is the session as the author of entries.
-func (s *Session) member() *broker.Member {
-	return &broker.Member{Session: s.name, User: s.who.user}
-}
-
-// disownAll deletes the session's keys. Those with a publish under way follow when that has been answered.
-func (s *Session) disownAll() {
-	for _, o := range s.owns {
+// part gives the session's keys up. lost says that its client may come back. Keys with a publish under way follow when
+// that has been answered.
+func (s *Session) part(lost bool) {
+	node := s.shard.node
+	inOrder := func(a, b *owned) int {
+		return cmp.Or(cmp.Compare(a.last, b.last), cmp.Compare(a.channel, b.channel), cmp.Compare(a.key, b.key))
+	}
+	for _, o := range slices.SortedFunc(maps.Values(s.owns), inOrder) { // as a repetition does it too
+		o.owner = &broker.Member{Session: s.name, User: s.who.user}
+		if lost && !node.draining.Load() { // else the node would not be there to delete them
+			o.grace = graceOf(node.cfg.Rules.For(o.channel))
+		}
 		if o.open == 0 {
-			s.shard.disown(o, s.member())
+			s.shard.pass(o)
 		}
 	}
 	s.owns = nil
 }
 
-// disown deletes a key in the name of its owner.
-func (sh *Shard) disown(o *owned, owner *broker.Member) {
-	if !o.idle(sh.node.cfg.Now().UnixMilli()) {
-		sh.deleteOwned(o, owner, 1)
+// pass keeps a key for its grace, where there is one, and deletes it when nobody has come for it.
+func (sh *Shard) pass(o *owned) {
+	switch left := &sh.node.left; {
+	case o.idle(sh.node.cfg.Now().UnixMilli()):
+	case o.grace > 0 && left.put(o, sh.node.cfg.Limits.LostMembers):
+		sh.loop.After(o.grace, func() {
+			if left.drop(o) {
+				sh.deleteOwned(o, 1)
+			}
+		})
+		if heir := sh.node.roster.named(o.owner.Session); heir != nil {
+			heir.shard.loop.Post(heir.inherit)
+		}
+	default:
+		sh.deleteOwned(o, 1)
 	}
 }
 
 // deleteOwned tries until the broker has taken the delete, or has said that the newest entry is another one.
-func (sh *Shard) deleteOwned(o *owned, owner *broker.Member, try int) {
-	e := broker.Entry{Key: o.key, Op: broker.Delete, From: owner, HasExpect: true}
+func (sh *Shard) deleteOwned(o *owned, try int) {
+	e := broker.Entry{Key: o.key, Op: broker.Delete, From: o.owner, HasExpect: true}
 	if !o.gone {
 		e.Expect = o.last
 	}
@@ -122,45 +148,42 @@ func (sh *Shard) deleteOwned(o *owned, owner *broker.Member, try int) {
 		case err == nil || err == broker.ErrClosed:
 		case errors.As(err, &conflict):
 			if o.unsure && conflict.Offset > o.last {
-				sh.lookAtOwned(o, owner, conflict.Offset, try)
+				sh.lookAtOwned(o, conflict.Offset, try)
 			}
 		default:
-			sh.retryOwned(o, owner, try, err)
+			sh.retryOwned(o, try, err)
 		}
 	})
 }
 
-// deleteTries is how often the delete of an ephemeral key is tried, leaveRetry apart.
-const deleteTries = 60
-
 // retryOwned tries again later.
-func (sh *Shard) retryOwned(o *owned, owner *broker.Member, try int, err error) {
+func (sh *Shard) retryOwned(o *owned, try int, err error) {
 	if try == deleteTries {
 		sh.node.cfg.Log.Error("an ephemeral key could not be deleted", slog.String("channel", o.channel), slog.Any("error", err))
 		return
 	}
-	sh.loop.After(leaveRetry, func() { sh.deleteOwned(o, owner, try+1) })
+	sh.loop.After(leaveRetry, func() { sh.deleteOwned(o, try+1) })
 }
 
 // lookAtOwned deletes a key whose newest entry, at offset, may be the owner's: of a publish that failed and was applied
 // all the same.
-func (sh *Shard) lookAtOwned(o *owned, owner *broker.Member, offset uint64, try int) {
+func (sh *Shard) lookAtOwned(o *owned, offset uint64, try int) {
 	ok := sh.node.cfg.Task(func(ctx context.Context) {
 		page, err := sh.node.cfg.Broker.Read(ctx, o.channel, broker.Query{Before: offset + 1, Limit: 1})
 		sh.loop.Post(func() {
 			if err != nil {
-				sh.retryOwned(o, owner, try, err)
+				sh.retryOwned(o, try, err)
 				return
 			}
 			for _, e := range page.Entries {
-				if e.Offset == offset && e.From != nil && e.From.Session == owner.Session {
+				if e.Offset == offset && e.From != nil && e.From.Session == o.owner.Session {
 					o.last, o.gone, o.unsure = offset, false, false
-					sh.deleteOwned(o, owner, try)
+					sh.deleteOwned(o, try)
 				}
 			}
 		})
 	})
 	if !ok {
-		sh.retryOwned(o, owner, try, hub.ErrBusy)
+		sh.retryOwned(o, try, hub.ErrBusy)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,13 +77,15 @@ func (l *timed) After(d time.Duration, fn func()) (stop func()) {
 // world is a node that a test turns by hand: of one loop, unless Config.Loops is set to more by addLoop.
 type world struct {
 	t       testing.TB
-	now     time.Time
+	now     time.Time    // by set and step
+	clock   atomic.Int64 // the same, for the broker
 	loop    *timed
 	loops   []*timed // with loop
 	tasks   queue
 	refuse  bool // no more tasks
 	broker  *brokertest.Lossy
 	keys    broker.State // of the broker in use
+	cluster *cluster     // nil for a node on its own
 	hub     *hub.Hub
 	node    *Node
 	methods map[string]Method
@@ -92,9 +95,10 @@ type world struct {
 func newWorld(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, now: time.UnixMilli(1_795_000_000_000), methods: make(map[string]Method)}
+	w.set(w.now)
 	w.loop = &timed{w: w}
 	w.loops = []*timed{w.loop}
-	memory := broker.NewMemory(broker.MemoryConfig{Now: func() time.Time { return w.now }, Seed: 1})
+	memory := broker.NewMemory(broker.MemoryConfig{Now: func() time.Time { return time.UnixMilli(w.clock.Load()) }, Seed: 1})
 	w.broker = brokertest.LoseLast(memory)
 	rules, err := rule.Compile([]rule.Rule{
 		{Pattern: "none:>"},
@@ -160,9 +164,14 @@ func (w *world) pass(d time.Duration) {
 	}
 }
 
+func (w *world) set(now time.Time) {
+	w.now = now
+	w.clock.Store(now.UnixMilli())
+}
+
 // step moves the time, and posts what it brings.
 func (w *world) step(d time.Duration) {
-	w.now = w.now.Add(d)
+	w.set(w.now.Add(d))
 	for _, l := range w.loops {
 		due := l.timers
 		l.timers = nil

@@ -105,8 +105,11 @@ type Node struct {
 	shards []*Shard
 	roster roster
 	lease  *lease
+	left   left
 	marks  atomic.Uint64 // given to memberships
 	alone  atomic.Bool   // no other node writes to the broker, as far as is known
+
+	draining atomic.Bool // the node is about to end
 
 	Publishes  atomic.Uint64 // by the server; clients' are in Counters
 	Duplicates atomic.Uint64 // of them, those that had been applied before
@@ -173,6 +176,7 @@ func (n *Node) Send(ctx context.Context, session, user string, payload []byte, f
 // DrainSessions tells every session to connect again, one after another over Config.Drain, and closes it. It returns at
 // once.
 func (n *Node) DrainSessions() {
+	n.draining.Store(true)
 	for _, sh := range n.shards {
 		sh.loop.Post(sh.drain)
 	}

@@ -154,7 +154,7 @@ func (s *Session) watch(sub *subscription, a *subscribing) {
 	f := &follower{session: s, sub: sub, since: s.shard.node.seconds()}
 	sub.members = f
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
-		Channel: dialect.PresencePrefix + sub.channel, Loop: s.shard.index, Owner: f,
+		Channel: dialect.PresencePrefix + sub.channel, Rule: sub.rule.Pattern, Loop: s.shard.index, Owner: f,
 		Encoding: framed{encoding: s.codec.Encoding(), framing: s.framing},
 		Start:    hub.Start{Kind: hub.Position, Position: at},
 		History:  presenceKeep, Gather: presenceGather,

@@ -14,7 +14,7 @@ import (
 // whose broker fails at random. Whoever watches is told a join and a leave in turn of each, and in the end knows exactly
 // who is there. A seed that fails is one line to run again.
 func TestPresenceConverges(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(120) {
 		if t.Run(fmt.Sprint(seed), func(t *testing.T) { converge(t, seed) }); t.Failed() {
 			return
 		}
@@ -82,9 +82,9 @@ func converge(t *testing.T, seed uint64) {
 
 // act does one thing that people do.
 func (p *person) act(r *rand.Rand, c *cluster) {
-	c.now = c.now.Add(time.Millisecond) // sessions of one client do not begin at the same time
+	c.set(c.now.Add(time.Millisecond)) // sessions of one client do not begin at the same time
 	for _, w := range c.nodes {
-		w.now = c.now
+		w.set(c.now)
 	}
 	switch do := r.IntN(8); {
 	case p.line == nil:

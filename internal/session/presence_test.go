@@ -43,9 +43,10 @@ func (w *watcher) read() {
 	}
 }
 
-// want takes what has been told since, all of it.
+// wantTold takes what has been told since, all of it.
 func (w *watcher) wantTold(told ...string) {
 	w.w.t.Helper()
+	w.w.cluster.pass(2 * presenceGather) // for the end of the interval
 	w.told = nil
 	w.read()
 	if got, want := strings.Join(w.told, ", "), strings.Join(told, ", "); got != want {

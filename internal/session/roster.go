@@ -57,6 +57,13 @@ func (r *roster) claim(s *Session) (older *Session) {
 	return older
 }
 
+// named is the session that has a name from its client id, nil for none.
+func (r *roster) named(name string) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stable[name]
+}
+
 // disown ends a claim, unless a newer session has the name.
 func (r *roster) disown(s *Session) {
 	r.mu.Lock()
@@ -79,6 +86,7 @@ func (s *Session) rename() {
 	s.name, s.stable = name, true
 	s.shard.sessions[name] = s
 	older := s.shard.node.roster.claim(s)
+	s.inherit()
 	switch {
 	case older == nil:
 	case older.shard == s.shard:
@@ -106,6 +114,7 @@ func (s *Session) replaced() {
 	for _, sub := range s.subs {
 		sub.depart(true)
 	}
+	s.part(true)
 	s.close(dialect.CloseReplaced, "")
 }
 

@@ -343,6 +343,7 @@ func (s *Session) Goodbye(code int) {
 	for _, sub := range s.subs {
 		sub.depart(lost)
 	}
+	s.part(lost)
 }
 
 // Closed frees everything the session held. code and reason are those of the close, 1006 when there was none.
@@ -361,7 +362,6 @@ func (s *Session) Closed(code int, reason string) {
 		}
 	}
 	s.subs, s.open, s.due = nil, nil, followers{}
-	s.disownAll()
 	if s.out != nil {
 		s.shard.giveBack(s.out)
 		s.out = nil

@@ -16,6 +16,9 @@ type actor struct {
 	user   string
 	client string // id, the same in all lives; "" for a client without
 	dice   dice
+	lives  int // sessions, one after another
+	busy   int // things it does in each, at most
+	rests  time.Duration
 
 	// mu guards the rest; it is not held while anything blocks.
 	mu      sync.Mutex
@@ -50,6 +53,10 @@ func newActor(w *world, n int) *actor {
 		w: w, name: fmt.Sprintf("a%d", n), dice: throw(w.seed, "actor", uint64(n)),
 		places: make(map[string]*place), been: make(map[string]bool),
 	}
+	a.lives, a.busy, a.rests = w.profile.lives, w.profile.busy, 600*time.Millisecond
+	if n >= w.profile.hands { // one who looks in now and again
+		a.lives, a.busy, a.rests = a.dice.between(15, 40), 2, 200*time.Millisecond
+	}
 	if a.dice.chance(80) {
 		a.client = a.name + "-client"
 	}
@@ -66,7 +73,7 @@ func newActor(w *world, n int) *actor {
 func (a *actor) live() {
 	d := &a.dice
 	time.Sleep(d.time(0, a.w.profile.lasts/4))
-	for range a.w.profile.lives {
+	for range a.lives {
 		if a.w.isCalm() {
 			break
 		}
@@ -74,7 +81,7 @@ func (a *actor) live() {
 			a.act()
 			a.part()
 		}
-		time.Sleep(d.time(time.Millisecond, 600*time.Millisecond))
+		time.Sleep(d.time(time.Millisecond, a.rests))
 	}
 	a.w.awaitCalm()
 	time.Sleep(d.time(time.Millisecond, time.Second))

@@ -12,7 +12,7 @@ import (
 // act does things for a life.
 func (a *actor) act() {
 	d := &a.dice
-	for range d.between(1, a.w.profile.busy) {
+	for range d.between(1, a.busy) {
 		if a.w.isCalm() || !a.connected() {
 			return
 		}

@@ -85,6 +85,9 @@ func (c *checker) beginState(at time.Duration) {
 
 // standsFor says that an entry may be left out of a state that is told at a moment.
 func (c *checker) standsFor(f *fact, at time.Duration) bool {
+	if f.idle {
+		return true
+	}
 	if f.Key == "" || f.Op == broker.Delete && f.Offset <= c.stateTo {
 		return f.Offset <= c.stateTo
 	}

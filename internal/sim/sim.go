@@ -49,7 +49,7 @@ func (w *world) play() {
 		return
 	}
 	var actors []*actor
-	for i := range w.profile.hands {
+	for i := range w.profile.hands + w.profile.visitors {
 		a := newActor(w, i)
 		actors = append(actors, a)
 		w.acting.Go(a.live)
@@ -176,7 +176,7 @@ func (w *world) excerpt() string {
 		}
 	}
 	sort.SliceStable(lines, func(i, j int) bool { return lines[i].at < lines[j].at })
-	lines = lines[max(0, len(lines)-40):]
+	lines = lines[max(0, len(lines)-90):]
 	var b strings.Builder
 	for _, e := range lines {
 		what := padding.ReplaceAllString(e.what, "x…")

@@ -38,6 +38,7 @@ type fact struct {
 	*broker.Entry
 	at   time.Duration // since the beginning
 	next *fact         // of the same key
+	idle bool          // it deletes what is not there
 }
 
 // replaced is when the next entry of the same key was appended.
@@ -89,9 +90,11 @@ func (t *truth) add(channel, name string, e *broker.Entry) {
 	if e.Key == "" {
 		return
 	}
-	if last := ep.latest[e.Key]; last != nil {
+	last := ep.latest[e.Key]
+	if last != nil {
 		last.next = f
 	}
+	f.idle = e.Op == broker.Delete && (last == nil || last.Op == broker.Delete)
 	ep.latest[e.Key] = f
 }
 

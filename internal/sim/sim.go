@@ -166,15 +166,7 @@ func (w *world) excerpt() string {
 			lines = append(lines, e)
 		}
 	}
-	if c := w.truth.logs[first.about]; c != nil {
-		for _, e := range c.epochs {
-			for _, f := range e.entries {
-				if f.at <= first.at {
-					lines = append(lines, event{f.at, "log", fmt.Sprintf("%s %d %s %s %.40s echo=%v", e.name, f.Offset, opName(f.Op), f.Key, f.Payload, !f.NoEcho)})
-				}
-			}
-		}
-	}
+	lines = append(lines, w.facts(first)...)
 	sort.SliceStable(lines, func(i, j int) bool { return lines[i].at < lines[j].at })
 	lines = lines[max(0, len(lines)-90):]
 	var b strings.Builder
@@ -193,4 +185,24 @@ func (w *world) excerpt() string {
 		fmt.Fprintf(&b, "  %12v %-6s BROKEN: %s: %s\n", v.at, v.who, v.about, v.what)
 	}
 	return b.String()
+}
+
+// facts are the entries that a violation may be about: of its channel, or of its member.
+func (w *world) facts(v violation) (lines []event) {
+	c, member := w.truth.logs[v.about], false
+	if c == nil {
+		c, member = w.truth.logs[presence+crowd], true
+	}
+	if c == nil {
+		return nil
+	}
+	for _, e := range c.epochs {
+		for _, f := range e.entries {
+			if f.at <= v.at && (!member || f.Key == v.about) {
+				what := fmt.Sprintf("%s %d %s %s %.40s %v echo=%v", e.name, f.Offset, opName(f.Op), f.Key, f.Payload, f.Headers, !f.NoEcho)
+				lines = append(lines, event{f.at, "log", what})
+			}
+		}
+	}
+	return lines
 }

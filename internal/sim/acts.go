@@ -108,6 +108,11 @@ func (a *actor) publish(channel string) {
 	if !p.echo {
 		what["echo"] = false
 	}
+	what["tags"] = map[string]string{"lang": pick(d, languages)}
+	if d.chance(12) {
+		p.conditional, p.expect = true, a.guess(p)
+		what["expect"] = p.expect
+	}
 	switch named := d.n(3); {
 	case named == 0 && a.client != "":
 		a.seq++
@@ -126,6 +131,17 @@ func (a *actor) publish(channel string) {
 	a.w.counts.Publishes++
 	a.w.mu.Unlock()
 	a.send(p)
+}
+
+var languages = []string{"en", "de"}
+
+// guess is what the newest entry of the channel, or key, may be, as far as this client knows.
+func (a *actor) guess(p *publication) uint64 {
+	at := a.places[p.channel]
+	if p.key != "" {
+		return at.mirror[p.key].offset
+	}
+	return at.at.Offset
 }
 
 // send makes an attempt at a publish.

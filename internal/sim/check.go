@@ -151,8 +151,8 @@ func (c *checker) message(it *item) {
 		c.at, c.free = it.offset, false
 		return
 	}
-	if c.mine(f) {
-		c.fault(it.at, "%v is its own, published without echo", it)
+	if c.mine(f) || c.filtered(f) {
+		c.fault(it.at, "%v is its own, published without echo, or was not asked for", it)
 		return
 	}
 	c.between(it)
@@ -192,7 +192,12 @@ func (c *checker) perhapsMine(f *fact) bool {
 
 // leavable says that nothing needs to be told of an entry to this client, at a moment.
 func (c *checker) leavable(f *fact, at time.Duration) bool {
-	return c.perhapsMine(f) || c.state && (f.Offset <= c.told || c.standsFor(f, at))
+	return c.perhapsMine(f) || c.filtered(f) || c.state && (f.Offset <= c.told || c.standsFor(f, at))
+}
+
+// filtered says that the client has not asked for such entries.
+func (c *checker) filtered(f *fact) bool {
+	return c.r.language != "" && f.Headers["tag:lang"] != c.r.language
 }
 
 // nothingBetween checks that no entry has been left out, untold, up to an offset.
@@ -267,7 +272,7 @@ func (c *checker) end() {
 			c.fault(now, "it stands at %d, and %d never came", c.at, f.Offset)
 			return
 		case !r.kit:
-			c.fault(now, "it was never told the position of %d, its own", f.Offset)
+			c.fault(now, "it was never told the position of %d, which is not for it", f.Offset)
 			return
 		}
 	}

@@ -65,6 +65,9 @@ func (w *world) checkAck(p *publication) {
 	}
 	f := e.at(p.Offset)
 	if f != nil && textOf(f) == p.text {
+		if p.conditional && f.before() != p.expect {
+			w.fault(p.channel, p.who, p.ackedAt, "%s was to follow on %d, and stands at %d behind %d", p.text, p.expect, p.Offset, f.before())
+		}
 		if f.at > p.ackedAt {
 			w.fault(p.channel, p.who, p.ackedAt, "%s was acknowledged at %d before the log had it", p.text, p.Offset)
 		}

@@ -36,6 +36,10 @@ func (a *actor) subscribe(p *place) {
 	case fromState:
 		args["from"] = "state"
 	}
+	if p.channel != keyed && (r.kind == fromLive || r.kind == fromPosition) && d.chance(30) {
+		r.language = pick(d, languages)
+		args["filter"] = map[string]any{"lang": r.language}
+	}
 	if p.channel == crowd {
 		a.attend(p, r, args)
 	}

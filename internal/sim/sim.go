@@ -98,7 +98,8 @@ func (w *world) trouble() {
 	}
 	for range w.profile.restarts {
 		down := d.time(time.Millisecond, time.Second)
-		plan = append(plan, func() { w.restart(down) })
+		crash := d.chance(50)
+		plan = append(plan, func() { w.restart(down, crash) })
 	}
 	for i := len(plan) - 1; i > 0; i-- {
 		j := d.n(i + 1)
@@ -112,9 +113,14 @@ func (w *world) trouble() {
 }
 
 // restart ends the node and starts another one.
-func (w *world) restart(down time.Duration) {
-	w.note("node", "drains")
-	w.shut()
+func (w *world) restart(down time.Duration, crash bool) {
+	if crash {
+		w.note("node", "dies")
+		w.crash()
+	} else {
+		w.note("node", "drains")
+		w.shut()
+	}
 	w.note("node", "is down for "+down.String())
 	time.Sleep(down)
 	if err := w.open(); err != nil {

@@ -79,7 +79,7 @@ func draw(seed uint64) profile {
 		p.fat, p.windowBytes, p.busy = 60, 24<<10, 30
 	}
 	if p.restarts > 0 {
-		p.losses = 0 // a node that dies before it has told the new log of itself is known to nobody
+		p.losses = 0                                           // a node that dies before it has told the new log of itself is known to nobody
 		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost
 	}
 	keep := hocket.History{Count: p.keep}

@@ -157,8 +157,9 @@ func (e *engine) later(at *time.Time, delay time.Duration, fn func()) {
 		return
 	}
 	*at = later(now.Add(delay), at.Add(1))
+	wait := at.Sub(now)
 	e.mu.Unlock()
-	time.AfterFunc(at.Sub(now), fn)
+	time.AfterFunc(wait, fn)
 }
 
 // Publish implements broker.Broker.

@@ -157,6 +157,24 @@ func TestSubscriptionsAsTheServerWills(t *testing.T) {
 	wantError(t, err, &Error{Code: 1403, Name: "permission_denied"})
 }
 
+// A state whose transfer was cut goes on, also where the server, whose own log lies behind for the moment, names an older head
+// than it did before.
+func TestStateGoesOnBehindAnOlderHead(t *testing.T) {
+	c := dial(t, play(t, func(s *script) {
+		if s.nth == 0 {
+			s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":9,"recovered":true}}`, s.hear().ID)
+			s.say(`{"type":"message","channel":"a","offset":5,"key":"k","payload":5}`)
+			return
+		}
+		s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":4,"recovered":true}}`, s.hear().ID)
+		s.say(`{"type":"message","channel":"a","offset":7,"key":"l","payload":7}`)
+		s.rest()
+	}), nil)
+	sub := subscribe(t, c, "a", &SubscribeOptions{From: State()})
+	wantPayload(t, sub, "5")
+	wantPayload(t, sub, "7")
+}
+
 // A publish that was not answered is sent again, before later ones, with the seq it had.
 func TestUnansweredPublishesAreSentAgain(t *testing.T) {
 	lost := make(chan struct{})

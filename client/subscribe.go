@@ -298,8 +298,8 @@ func (s *Subscription) transfer(resumed bool, head uint64) {
 		s.keys.doubt()
 	}
 	s.part = t
-	if s.at.Offset >= head {
-		s.at.Offset, s.placed = head, true
+	if s.at.Offset >= t.head {
+		s.placed = true
 		s.came()
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type lease struct {
 
 	offset     uint64         // of the lease's newest entry, 0 before the first
 	registered bool           // the life is known to the others
+	former     []string       // lives of this node that have ended, and are not known to be known to the others
 	dead       map[string]int // lives without a lease, and how often in a row that was seen
 	cleaning   bool           // leaves are being written
 }
@@ -105,6 +107,7 @@ func (l *lease) renew() {
 			l.registered = life == l.node.life() && (err == nil || there != 0)
 		})
 	}
+	l.registerFormer()
 	known := l.offset
 	l.write(leaseKey+life, broker.Set, known, leaseTTL, func(offset, there uint64, err error) {
 		switch {
@@ -119,9 +122,23 @@ func (l *lease) renew() {
 	})
 }
 
+// registerFormer makes known that there were lives which have ended. Where a log was lost with what it knew of nodes, those of a
+// life's members that were only waiting for their client to come back are written again by nobody, and written off as
+// a dead node's.
+func (l *lease) registerFormer() {
+	for _, life := range slices.Clone(l.former) {
+		l.write(nodeKey+life, broker.Set, 0, 0, func(_, there uint64, err error) {
+			if err == nil || there != 0 {
+				l.former = slices.DeleteFunc(l.former, func(f string) bool { return f == life })
+			}
+		})
+	}
+}
+
 // lost begins another life, because others have seen the end of this one.
 func (l *lease) lost() {
 	l.node.cfg.Log.Warn("the node's lease has ended: its members are written again", slog.String("life", l.node.life()))
+	l.former = append(l.former, l.node.life())
 	l.begin()
 	l.renew()
 	for _, sh := range l.node.shards {

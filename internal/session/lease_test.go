@@ -122,7 +122,7 @@ func TestANodeThatWasAwayWritesItsMembersAgain(t *testing.T) {
 	w.wantLeave(a.Name(), b.Name())
 	c.nodes[0].of().asleep = false
 	c.nodes[0].set(c.now)
-	c.pass(time.Minute)
+	c.pass(3 * time.Minute)
 	w.read()
 	if len(w.here) != 2 || w.here[a.Name()] != "1" || c.nodes[1].members("room") != 2 {
 		t.Errorf("the watcher knows %v, told %v", w.here, w.told)

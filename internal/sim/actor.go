@@ -16,6 +16,9 @@ type actor struct {
 	user   string
 	client string // id, the same in all lives; "" for a client without
 	dice   dice
+	lives  int // sessions, one after another
+	busy   int // things it does in each, at most
+	rests  time.Duration
 
 	// mu guards the rest; it is not held while anything blocks.
 	mu      sync.Mutex
@@ -26,6 +29,7 @@ type actor struct {
 	asks    map[uint64]func(in *incoming) // by id, of requests that are open
 	places  map[string]*place
 	been    map[string]bool // names of sessions it was
+	blind   bool            // on this connection it has published to a key without echo
 	pending []*publication  // that have not been answered and may be sent again
 	seq     uint64
 	count   int
@@ -49,6 +53,10 @@ func newActor(w *world, n int) *actor {
 		w: w, name: fmt.Sprintf("a%d", n), dice: throw(w.seed, "actor", uint64(n)),
 		places: make(map[string]*place), been: make(map[string]bool),
 	}
+	a.lives, a.busy, a.rests = w.profile.lives, w.profile.busy, 600*time.Millisecond
+	if n >= w.profile.hands { // one who looks in now and again
+		a.lives, a.busy, a.rests = a.dice.between(15, 40), 2, 200*time.Millisecond
+	}
 	if a.dice.chance(80) {
 		a.client = a.name + "-client"
 	}
@@ -65,7 +73,7 @@ func newActor(w *world, n int) *actor {
 func (a *actor) live() {
 	d := &a.dice
 	time.Sleep(d.time(0, a.w.profile.lasts/4))
-	for range a.w.profile.lives {
+	for range a.lives {
 		if a.w.isCalm() {
 			break
 		}
@@ -73,7 +81,7 @@ func (a *actor) live() {
 			a.act()
 			a.part()
 		}
-		time.Sleep(d.time(time.Millisecond, 600*time.Millisecond))
+		time.Sleep(d.time(time.Millisecond, a.rests))
 	}
 	a.w.awaitCalm()
 	time.Sleep(d.time(time.Millisecond, time.Second))
@@ -122,7 +130,7 @@ func (a *actor) connect() bool {
 	if a.dice.chance(50) {
 		hello["info"] = a.dice.n(1000)
 	}
-	a.request(map[string]any{"type": "connect", "payload": hello}, func(*incoming) {})
+	a.request(map[string]any{"type": "connect", "payload": hello}, a.named)
 	a.again()
 	return true
 }
@@ -166,9 +174,7 @@ func (a *actor) got(s *socket, msg []byte) {
 	a.w.count(func(c *Counts) { c.Messages++ })
 	switch in.Type {
 	case "connected":
-		var hi struct{ Session string }
-		_ = json.Unmarshal(in.Payload, &hi)
-		a.session, a.been[hi.Session] = hi.Session, true
+		a.named(&in)
 		a.w.count(func(c *Counts) { c.Sessions++ })
 		close(a.born)
 	case "reply", "error", "pong":
@@ -177,6 +183,14 @@ func (a *actor) got(s *socket, msg []byte) {
 		a.brought(&in)
 	case "join", "leave", "update":
 		a.people(&in)
+	}
+}
+
+// named learns the name of the session: a client that names itself has one of its own, as soon as it has.
+func (a *actor) named(in *incoming) {
+	var hi struct{ Session string }
+	if json.Unmarshal(in.Payload, &hi) == nil && hi.Session != "" {
+		a.session, a.been[hi.Session] = hi.Session, true
 	}
 }
 
@@ -205,10 +219,18 @@ func (a *actor) lost(s *socket, err error) {
 	if a.socket != s {
 		return
 	}
+	a.leaveAll("the connection ended")
+}
+
+// leaveAll notes that nothing is followed any more. The lock is held.
+func (a *actor) leaveAll(why string) {
 	a.socket = nil
 	for _, p := range a.places {
-		p.end(a.w, "the connection ended")
+		p.end(a.w, why)
 		p.asking = false
+	}
+	if a.blind { // what it wrote itself it is not told, and the answer may be lost
+		a.places[keyed].mirror, a.blind = nil, false
 	}
 }
 
@@ -247,10 +269,6 @@ func (a *actor) part() {
 	}
 	_ = s.nc.Close() // and the reader tells of the end
 	a.mu.Lock()
-	for _, p := range a.places {
-		p.end(a.w, "this client left")
-		p.asking = false
-	}
-	a.socket = nil
+	a.leaveAll("this client left")
 	a.mu.Unlock()
 }

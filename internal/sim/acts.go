@@ -12,7 +12,7 @@ import (
 // act does things for a life.
 func (a *actor) act() {
 	d := &a.dice
-	for range d.between(1, a.w.profile.busy) {
+	for range d.between(1, a.busy) {
 		if a.w.isCalm() || !a.connected() {
 			return
 		}
@@ -108,6 +108,11 @@ func (a *actor) publish(channel string) {
 	if !p.echo {
 		what["echo"] = false
 	}
+	what["tags"] = map[string]string{"lang": pick(d, languages)}
+	if d.chance(12) {
+		p.conditional, p.expect = true, a.guess(p)
+		what["expect"] = p.expect
+	}
 	switch named := d.n(3); {
 	case named == 0 && a.client != "":
 		a.seq++
@@ -128,6 +133,17 @@ func (a *actor) publish(channel string) {
 	a.send(p)
 }
 
+var languages = []string{"en", "de"}
+
+// guess is what the newest entry of the channel, or key, may be, as far as this client knows.
+func (a *actor) guess(p *publication) uint64 {
+	at := a.places[p.channel]
+	if p.key != "" {
+		return at.mirror[p.key].offset
+	}
+	return at.at.Offset
+}
+
 // send makes an attempt at a publish.
 func (a *actor) send(p *publication) {
 	a.mu.Lock()
@@ -139,6 +155,7 @@ func (a *actor) send(p *publication) {
 	a.lastID++
 	id := a.lastID
 	p.sessions = append(p.sessions, a.session)
+	a.blind = a.blind || p.key != "" && !p.echo
 	a.asks[id] = func(in *incoming) { a.published(p, in) }
 	a.mu.Unlock()
 	b := fmt.Appendf(nil, `{"id":%d,%s`, id, p.body[1:])
@@ -159,6 +176,7 @@ func (a *actor) published(p *publication, in *incoming) {
 		default:
 			a.w.fault(p.channel, a.name, a.w.now(), "%s was answered with %d %s", p.text, in.Error.Code, in.Error.Name)
 		}
+		a.unseen(p)
 		if in.Error.passing() {
 			return // again sends it once more
 		}

@@ -76,23 +76,29 @@ func (c *checker) firstOfKit(offset uint64, at time.Duration) {
 // may be left out, and so may what the state does not hold.
 
 // beginState says up to where a run may leave out what is not part of the state.
-func (c *checker) beginState() {
-	c.state, c.stateTo = true, c.r.Offset
-	if n := c.epoch.appendedBy(c.r.repliedAt); c.r.kit && n > 0 {
+func (c *checker) beginState(at time.Duration) {
+	c.state, c.stateTo, c.free = true, c.r.Offset, false
+	if n := c.epoch.appendedBy(at); c.r.kit && n > 0 {
 		c.stateTo = c.epoch.entries[n-1].Offset // the SDK does not tell
 	}
 }
 
 // standsFor says that an entry may be left out of a state that is told at a moment.
 func (c *checker) standsFor(f *fact, at time.Duration) bool {
+	if f.idle {
+		return true
+	}
 	if f.Key == "" || f.Op == broker.Delete && f.Offset <= c.stateTo {
 		return f.Offset <= c.stateTo
 	}
 	return f.replaced() <= at
 }
 
-// isValue says that an item is the whole value of its key as of its offset.
+// isValue says that an item is the whole value of its key as of its offset, or that it is gone.
 func (c *checker) isValue(it *item) bool {
+	if it.op == "delete" && it.payload == "" {
+		return c.epoch.at(it.offset).Op == broker.Delete
+	}
 	value, ok := c.epoch.fold(c.epoch.after(it.offset))[it.key]
 	return ok && it.op == "set" && value.offset == it.offset && `"`+value.text+`"` == it.payload
 }

@@ -54,6 +54,7 @@ type checker struct {
 	free    bool   // the next entry may be any: where the run begins is not known to the checker
 	state   bool   // it began with the state
 	stateTo uint64
+	told    uint64 // up to here a gap has told what is missing
 	failed  bool
 }
 
@@ -73,7 +74,7 @@ func (c *checker) begin() {
 	case fromLive:
 		c.at = r.Offset
 	case fromState:
-		c.beginState()
+		c.beginState(r.repliedAt)
 	case fromPosition:
 		if r.recovered {
 			c.at = r.asked.Offset
@@ -104,7 +105,10 @@ func (c *checker) refusal() {
 // take holds one item against the log.
 func (c *checker) take(it *item) {
 	if it.kind == gotRestart {
-		c.epoch, c.free, c.at, c.state = c.w.truth.find(c.r.channel, it.epoch), true, 0, false
+		c.epoch, c.free, c.at, c.told, c.state = c.w.truth.find(c.r.channel, it.epoch), true, 0, 0, false
+		if c.r.kind == fromState && c.epoch != nil { // and so does the state
+			c.beginState(it.at)
+		}
 		return
 	}
 	if c.r.kit && (c.epoch == nil || it.epoch != c.epoch.name) {
@@ -117,8 +121,7 @@ func (c *checker) take(it *item) {
 			return
 		}
 		if c.r.kind == fromState {
-			c.beginState()
-			c.free = false
+			c.beginState(c.r.repliedAt)
 		}
 	}
 	switch it.kind {
@@ -137,6 +140,8 @@ func (c *checker) message(it *item) {
 	case f == nil:
 		c.fault(it.at, "%v is not in the log", it)
 		return
+	case it.offset <= c.at && c.r.kit && c.state: // the SDK has asked for the whole state again
+		c.at = 0
 	case it.offset <= c.at:
 		c.fault(it.at, "%v came after %d: twice, or out of order", it, c.at)
 		return
@@ -146,8 +151,8 @@ func (c *checker) message(it *item) {
 		c.at, c.free = it.offset, false
 		return
 	}
-	if c.mine(f) {
-		c.fault(it.at, "%v is its own, published without echo", it)
+	if c.mine(f) || c.filtered(f) {
+		c.fault(it.at, "%v is its own, published without echo, or was not asked for", it)
 		return
 	}
 	c.between(it)
@@ -187,7 +192,12 @@ func (c *checker) perhapsMine(f *fact) bool {
 
 // leavable says that nothing needs to be told of an entry to this client, at a moment.
 func (c *checker) leavable(f *fact, at time.Duration) bool {
-	return c.perhapsMine(f) || c.state && c.standsFor(f, at)
+	return c.perhapsMine(f) || c.filtered(f) || c.state && (f.Offset <= c.told || c.standsFor(f, at))
+}
+
+// filtered says that the client has not asked for such entries.
+func (c *checker) filtered(f *fact) bool {
+	return c.r.language != "" && f.Headers["tag:lang"] != c.r.language
 }
 
 // nothingBetween checks that no entry has been left out, untold, up to an offset.
@@ -224,6 +234,10 @@ func (c *checker) gap(it *item) {
 	if !c.free && !c.failed {
 		c.nothingBetween(it.from-1, it)
 	}
+	if c.r.kit && c.state { // the SDK asks for what has changed in the state
+		c.at, c.free, c.told = max(c.at, it.from-1), false, it.offset
+		return
+	}
 	c.at, c.free, c.state = it.offset, false, false
 }
 
@@ -258,7 +272,7 @@ func (c *checker) end() {
 			c.fault(now, "it stands at %d, and %d never came", c.at, f.Offset)
 			return
 		case !r.kit:
-			c.fault(now, "it was never told the position of %d, its own", f.Offset)
+			c.fault(now, "it was never told the position of %d, which is not for it", f.Offset)
 			return
 		}
 	}

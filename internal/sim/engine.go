@@ -118,6 +118,13 @@ func (e *engine) Run(ctx context.Context, sink broker.Sink) error {
 	return nil
 }
 
+// detach lets nothing of the node come through any more.
+func (e *engine) detach() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.node = nil
+}
+
 // Follow implements broker.Broker.
 func (e *engine) Follow(channels []string) {
 	e.mu.Lock()
@@ -150,8 +157,9 @@ func (e *engine) later(at *time.Time, delay time.Duration, fn func()) {
 		return
 	}
 	*at = later(now.Add(delay), at.Add(1))
+	wait := at.Sub(now)
 	e.mu.Unlock()
-	time.AfterFunc(at.Sub(now), fn)
+	time.AfterFunc(wait, fn)
 }
 
 // Publish implements broker.Broker.

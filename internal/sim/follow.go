@@ -36,6 +36,10 @@ func (a *actor) subscribe(p *place) {
 	case fromState:
 		args["from"] = "state"
 	}
+	if p.channel != keyed && (r.kind == fromLive || r.kind == fromPosition) && d.chance(30) {
+		r.language = pick(d, languages)
+		args["filter"] = map[string]any{"lang": r.language}
+	}
 	if p.channel == crowd {
 		a.attend(p, r, args)
 	}
@@ -72,6 +76,7 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 		}
 	}
 	_ = json.Unmarshal(in.Payload, &reply)
+	r.session = a.session // by now it has the name of its client
 	r.position, r.recovered, r.repliedAt = reply.position, reply.Recovered, a.w.now()
 	p.run, p.live = r, true
 	switch {

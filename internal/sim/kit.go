@@ -118,15 +118,11 @@ func (k *kit) publish(c *client.Client, channel string) {
 		k.w.note(k.name, fmt.Sprintf("published %s to %s: %v %v", p.text, channel, at, err))
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		var failed *client.Error
-		switch {
-		case err == nil:
+		if err == nil {
 			p.acked, p.ackedAt, p.position = true, k.w.now(), position(at)
-		case errors.As(err, &failed) && (failed.Code == codeBusy || failed.Code == codeConflict):
-			p.refused++
-		default:
-			p.failed++
+			return
 		}
+		p.failed++ // though the last attempt may have been refused, one before it may have been applied
 	})
 }
 

@@ -20,6 +20,7 @@ type profile struct {
 	losses      int // of what the engine holds
 	restarts    int
 	hands       int // clients that speak by hand
+	visitors    int // of them besides, with many short sessions
 	kits        int // clients with the SDK
 	lives       int // sessions of each client, one after another
 	busy        int // things a client does in one of them, at most
@@ -45,7 +46,7 @@ func draw(seed uint64) profile {
 	p := profile{
 		loops: d.between(1, 3), windowBytes: 1 << 20, compression: d.chance(15),
 		keep: pick(&d, []int{3, 10, 40, 300}), doomed: pick(&d, []int{0, 30, 60}),
-		hands: d.between(4, 8), kits: d.between(1, 3), lives: d.between(4, 9), busy: d.between(3, 12),
+		hands: d.between(3, 6), visitors: d.between(2, 4), kits: d.between(1, 3), lives: d.between(4, 9), busy: d.between(3, 12),
 		lasts: d.time(8*time.Second, 20*time.Second),
 	}
 	p.quality = quality{
@@ -78,6 +79,7 @@ func draw(seed uint64) profile {
 		p.fat, p.windowBytes, p.busy = 60, 24<<10, 30
 	}
 	if p.restarts > 0 {
+		p.losses = 0                                           // a node that dies before it has told the new log of itself is known to nobody
 		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost
 	}
 	keep := hocket.History{Count: p.keep}

@@ -72,7 +72,8 @@ func (a *actor) told(p *place, in *incoming) {
 	for _, m := range in.Members {
 		_, here := r.members[m.Session]
 		switch {
-		case in.Type == "join" && here && !a.been[m.Session]: // its own joins were not told
+		case in.Type == "join" && here && !a.been[m.Session] && len(in.Members) == 1:
+			// Its own joins were not told, and of several told at once some may be in the page that was asked for meanwhile.
 
 			a.w.fault(p.channel, a.name, a.w.now(), "%s joined at %d, and was there already", m.Session, in.Offset)
 		case in.Type == "update" && !here:

@@ -37,6 +37,7 @@ type run struct {
 	recovered bool
 	repliedAt time.Duration
 	member    bool
+	language  string // the filter asks for entries with this tag, "" for no filter
 
 	items   []item
 	ended   string // why, "" while it lives
@@ -142,6 +143,8 @@ type publication struct {
 	echo         bool
 	name         string // idempotency key, "" for none
 	seq          uint64 // 0 for none
+	expect       uint64 // what the newest entry is to be, where conditional
+	conditional  bool
 	body         []byte // of the request, without its id
 
 	sessions []string // that have sent it, in turn

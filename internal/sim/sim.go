@@ -49,7 +49,7 @@ func (w *world) play() {
 		return
 	}
 	var actors []*actor
-	for i := range w.profile.hands {
+	for i := range w.profile.hands + w.profile.visitors {
 		a := newActor(w, i)
 		actors = append(actors, a)
 		w.acting.Go(a.live)
@@ -98,7 +98,8 @@ func (w *world) trouble() {
 	}
 	for range w.profile.restarts {
 		down := d.time(time.Millisecond, time.Second)
-		plan = append(plan, func() { w.restart(down) })
+		crash := d.chance(50)
+		plan = append(plan, func() { w.restart(down, crash) })
 	}
 	for i := len(plan) - 1; i > 0; i-- {
 		j := d.n(i + 1)
@@ -112,9 +113,14 @@ func (w *world) trouble() {
 }
 
 // restart ends the node and starts another one.
-func (w *world) restart(down time.Duration) {
-	w.note("node", "drains")
-	w.shut()
+func (w *world) restart(down time.Duration, crash bool) {
+	if crash {
+		w.note("node", "dies")
+		w.crash()
+	} else {
+		w.note("node", "drains")
+		w.shut()
+	}
 	w.note("node", "is down for "+down.String())
 	time.Sleep(down)
 	if err := w.open(); err != nil {
@@ -166,8 +172,9 @@ func (w *world) excerpt() string {
 			lines = append(lines, e)
 		}
 	}
-	lines = lines[max(0, len(lines)-40):]
+	lines = append(lines, w.facts(first)...)
 	sort.SliceStable(lines, func(i, j int) bool { return lines[i].at < lines[j].at })
+	lines = lines[max(0, len(lines)-90):]
 	var b strings.Builder
 	for _, e := range lines {
 		what := padding.ReplaceAllString(e.what, "x…")
@@ -184,4 +191,24 @@ func (w *world) excerpt() string {
 		fmt.Fprintf(&b, "  %12v %-6s BROKEN: %s: %s\n", v.at, v.who, v.about, v.what)
 	}
 	return b.String()
+}
+
+// facts are the entries that a violation may be about: of its channel, or of its member.
+func (w *world) facts(v violation) (lines []event) {
+	c, member := w.truth.logs[v.about], false
+	if c == nil {
+		c, member = w.truth.logs[presence+crowd], true
+	}
+	if c == nil {
+		return nil
+	}
+	for _, e := range c.epochs {
+		for _, f := range e.entries {
+			if f.at <= v.at && (!member || f.Key == v.about) {
+				what := fmt.Sprintf("%s %d %s %s %.40s %v echo=%v", e.name, f.Offset, opName(f.Op), f.Key, f.Payload, f.Headers, !f.NoEcho)
+				lines = append(lines, event{f.at, "log", what})
+			}
+		}
+	}
+	return lines
 }

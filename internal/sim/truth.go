@@ -38,6 +38,20 @@ type fact struct {
 	*broker.Entry
 	at   time.Duration // since the beginning
 	next *fact         // of the same key
+	last *fact         // the one before of the same key
+	idle bool          // it deletes what is not there
+}
+
+// before is what a condition of the entry is about: the offset of the newest entry of its key, where that had a value, or of the
+// channel.
+func (f *fact) before() uint64 {
+	switch {
+	case f.Key == "":
+		return f.Prev
+	case f.last == nil || f.last.Op == broker.Delete:
+		return 0
+	}
+	return f.last.Offset
 }
 
 // replaced is when the next entry of the same key was appended.
@@ -89,9 +103,12 @@ func (t *truth) add(channel, name string, e *broker.Entry) {
 	if e.Key == "" {
 		return
 	}
-	if last := ep.latest[e.Key]; last != nil {
+	last := ep.latest[e.Key]
+	if last != nil {
 		last.next = f
 	}
+	f.last = last
+	f.idle = e.Op == broker.Delete && (last == nil || last.Op == broker.Delete)
 	ep.latest[e.Key] = f
 }
 

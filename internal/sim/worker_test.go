@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -150,11 +149,22 @@ func workOnce(first, step, count uint64, each func(report)) (played uint64, open
 }
 
 // A tail keeps the beginning of what a process says before it ends.
-type tail struct{ bytes.Buffer }
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
 
 func (t *tail) Write(b []byte) (int, error) {
-	if t.Len() < 4<<10 {
-		t.Buffer.Write(b)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.b) < 4<<10 {
+		t.b = append(t.b, b...)
 	}
 	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.b)
 }

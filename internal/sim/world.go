@@ -24,6 +24,7 @@ type world struct {
 	mu       sync.Mutex // guards all below
 	house    *house     // nil while there is no node
 	links    uint64
+	lines    []*link // of all connections
 	calmed   bool
 	ending   bool
 	story    []event
@@ -136,6 +137,19 @@ func (w *world) shut() {
 	<-h.served
 }
 
+// crash ends the node as a power cut does: every line breaks, and nothing it says comes to the engine any more.
+func (w *world) crash() {
+	w.engine.detach()
+	w.mu.Lock()
+	lines := w.lines
+	w.lines = nil
+	w.mu.Unlock()
+	for _, l := range lines {
+		l.cut()
+	}
+	w.shut()
+}
+
 // dial opens a connection to the node, of which the seed decides what becomes.
 func (w *world) dial() (*end, *link, error) {
 	w.mu.Lock()
@@ -154,6 +168,7 @@ func (w *world) dial() (*end, *link, error) {
 		q.pieces = 0
 	}
 	l, client, server := newLink(d, q)
+	w.set(func() { w.lines = append(w.lines, l) })
 	select {
 	case h.conns <- server:
 	case <-h.gone:

@@ -43,6 +43,15 @@ soak: ## by hand, some minutes: conformance in full, and a hundred thousand odd 
 	go test -tags soak -run Soak -count=1 -p 1 -timeout 60m -v \
 		$$(grep -rl --include='*_test.go' --exclude-dir=node_modules --exclude-dir=bench '^//go:build soak' . | xargs -n 1 dirname | sort -u)
 
+SEEDS ?= 1000
+FIRST ?= 1
+TIMES ?= 1
+
+.PHONY: sim
+sim: ## simulate SEEDS=1000 worlds from FIRST=1 on, each TIMES=1, and end with one line of counts
+	@go test -c -o bin/sim.test ./internal/sim
+	@bin/sim.test -seeds $(SEEDS) -first $(FIRST) -times $(TIMES)
+
 .PHONY: bench
 bench: ## measure against other servers, about an hour; cd bench && go run . -help has less
 	cd bench && go run .

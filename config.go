@@ -31,6 +31,8 @@ const (
 const (
 	OverflowGap        = rule.OverflowGap        // it is told which offsets it missed and goes on
 	OverflowDisconnect = rule.OverflowDisconnect // its connection is closed with 4001
+	OverflowRefill     = rule.OverflowRefill     // it gets them from history when it takes messages again
+	OverflowLatest     = rule.OverflowLatest     // it gets the latest entry of each key, and the newest of those without one
 )
 
 // Limits bound what one session may hold and ask; zero values mean the defaults.
@@ -91,6 +93,10 @@ type Config struct {
 	// requests are answered with "busy".
 	Tasks int
 
+	// Secret makes the public names of sessions out of the ids of their clients, so that a client that comes back is known
+	// by the same name and tells nobody its id. nil means a random one: names are then others after a restart. Nodes
+	// that share a broker have the same one.
+	Secret []byte
 	// Broker keeps the logs. nil means a broker.Memory.
 	Broker broker.Broker
 	// Log is told of connects, disconnects and failures. nil means slog.Default.

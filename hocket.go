@@ -91,6 +91,7 @@ func New(cfg Config) (*Server, error) {
 		s.Close(ctx)
 		return nil, err
 	}
+	s.node.Start()
 	return s, nil
 }
 
@@ -106,7 +107,7 @@ func (s *Server) wire() {
 		Broker: s.broker, Loops: hubLoops, Task: s.tasks.run, BudgetBytes: s.cfg.WindowBytes,
 	})
 	s.node = session.NewNode(session.Config{
-		Name: s.cfg.Node, Broker: s.broker, Hub: s.hub, Rules: s.rules, Method: s.method,
+		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.rules, Method: s.method,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
@@ -23,9 +25,16 @@ func (s *Server) Publish(ctx context.Context, channel string, payload any) (Rece
 	return s.PublishEntry(ctx, channel, broker.Entry{Payload: b, Format: broker.JSON})
 }
 
-// PublishEntry is Publish for an entry with a key, an idempotency key or tags. The payload, which must not be changed
-// afterwards, is checked to be what Format says.
+// PublishEntry is Publish for an entry with a key, a condition, a life, a score, an idempotency key or tags:
+//
+//	srv.PublishEntry(ctx, "flags", broker.Entry{Key: "dark", Payload: []byte("true"), Expect: at, HasExpect: true})
+//
+// The payload, which must not be changed afterwards, is checked to be what Format says. Where Expect does not hold, the
+// *Error has the code dialect.Conflict, and in Position what is there.
 func (s *Server) PublishEntry(ctx context.Context, channel string, e broker.Entry) (Receipt, error) {
+	if err := checkEntry(&e); err != nil {
+		return Receipt{}, err
+	}
 	if e.Format == broker.JSON && e.Op != broker.Delete {
 		if err := jsonval.Check(e.Payload, maxDepth); err != nil {
 			return Receipt{}, dialect.Errorf(dialect.InvalidPayload, "the payload is not JSON: %v", err)
@@ -46,6 +55,32 @@ func (s *Server) PublishEntry(ctx context.Context, channel string, e broker.Entr
 	case <-ctx.Done():
 		return Receipt{}, ctx.Err()
 	}
+}
+
+// checkEntry tells what a broker could not keep.
+func checkEntry(e *broker.Entry) error {
+	switch {
+	case e.TTL < 0 || e.TTL%time.Millisecond != 0:
+		return dialect.Errorf(dialect.InvalidRange, "the TTL of an entry is in whole milliseconds, not %v", e.TTL)
+	case math.IsNaN(e.Score) || math.IsInf(e.Score, 0):
+		return dialect.Errorf(dialect.InvalidRange, "the score of an entry is a finite number, not %v", e.Score)
+	}
+	return nil
+}
+
+// Removal says which entries to take out of a channel: exactly one of UpTo, Offset and Key is set. An UpTo behind the newest
+// entry, such as broker.MaxOffset, means all there are.
+type Removal = broker.Removal
+
+// Remove takes entries out of a channel's log and answers how many those were; none is no error. What has been sent to
+// clients stays with them: a key is deleted first, so that they learn of it. The error is an *Error, "not_supported" where
+// the broker cannot.
+func (s *Server) Remove(ctx context.Context, channel string, r Removal) (int, error) {
+	n, err := s.node.Remove(ctx, channel, r)
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // maxDepth is how deep a payload may be nested.

@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hocket.dev"
 	"hocket.dev/broker"
+	"hocket.dev/dialect"
 	"hocket.dev/internal/testproc"
 )
 
@@ -139,5 +142,23 @@ func TestPublishFromGo(t *testing.T) {
 	var told *hocket.Error
 	if !errors.As(err, &told) || told.Name != "invalid_payload" {
 		t.Errorf("two values are %v", err)
+	}
+}
+
+func TestEntriesThatNoBrokerCouldKeepAreRefused(t *testing.T) {
+	srv := newServer(t, hocket.Config{})
+	for _, e := range []broker.Entry{
+		{Payload: []byte(`1`), TTL: -time.Second}, {Payload: []byte(`1`), TTL: time.Microsecond},
+		{Payload: []byte(`1`), Key: "k", Score: math.NaN()}, {Payload: []byte(`1`), Key: "k", Score: math.Inf(-1)},
+	} {
+		var told *hocket.Error
+		if _, err := srv.PublishEntry(t.Context(), "c", e); !errors.As(err, &told) || told.Code != dialect.InvalidRange {
+			t.Errorf("TTL %v, score %v: %v", e.TTL, e.Score, err)
+		}
+	}
+	var told *hocket.Error
+	_, err := srv.PublishEntry(t.Context(), "c", broker.Entry{Payload: []byte(`1`), Expect: 7, HasExpect: true})
+	if !errors.As(err, &told) || told.Code != dialect.Conflict || told.Position == nil || told.Position.Offset != 0 {
+		t.Errorf("an entry that does not follow on the one expected: %v", err)
 	}
 }

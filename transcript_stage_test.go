@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing/synctest"
+	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/wire"
@@ -39,6 +40,9 @@ func transcriptConfig(seed uint64) Config {
 			{Pattern: "ticker:>", History: keep, Publish: PublishServer},
 			{Pattern: "short:>", History: History{Count: 2}},
 			{Pattern: "strict:>", History: keep, Overflow: OverflowDisconnect},
+			{Pattern: "refill:>", History: History{Count: 5000}, Overflow: OverflowRefill},
+			{Pattern: "latest:>", History: keep, Overflow: OverflowLatest},
+			{Pattern: "sampled:>", History: keep, Sample: 250 * time.Millisecond},
 		},
 		Fallback: Rule{History: keep, Presence: true},
 	}
@@ -175,6 +179,8 @@ func (p *play) direct(text string) {
 		p.publish(channel, payload)
 	case "fill":
 		p.fillChannel(rest)
+	case "remove":
+		p.remove(rest)
 	case "send":
 		p.sendEvent(rest)
 	default:
@@ -188,15 +194,39 @@ func (p *play) publish(channel, payload string) {
 	}
 }
 
-// fillChannel publishes so many strings of so many letters.
+// remove takes out of a channel the entry at an offset, a key, or the history.
+func (p *play) remove(text string) {
+	words := strings.Split(p.fill(text), " ")
+	var r Removal
+	switch words[1] {
+	case "history":
+		r.UpTo = broker.MaxOffset
+	case "key":
+		r.Key = words[2]
+	case "offset":
+		r.Offset, _ = strconv.ParseUint(words[2], 10, 64)
+	}
+	if _, err := p.server().srv.Remove(context.Background(), words[0], r); err != nil {
+		p.failf("%v", err)
+	}
+}
+
+// fillChannel publishes so many strings of so many letters, where it says so of so many keys in turn.
 func (p *play) fillChannel(text string) {
 	var channel string
 	var count, size int
-	if _, err := fmt.Sscanf(text, "%s %d %d", &channel, &count, &size); err != nil {
+	keys := 0 // none
+	if n, err := fmt.Sscanf(text, "%s %d %d %d", &channel, &count, &size, &keys); n < 3 {
 		p.failf("%v", err)
 	}
-	for range count {
-		p.publish(channel, `"`+strings.Repeat("a", size)+`"`)
+	for i := range count {
+		e := broker.Entry{Payload: []byte(`"` + strings.Repeat("a", size) + `"`)}
+		if keys > 0 {
+			e.Key = fmt.Sprint("k", i%keys)
+		}
+		if _, err := p.server().srv.PublishEntry(context.Background(), channel, e); err != nil {
+			p.failf("%v", err)
+		}
 		synctest.Wait() // so that it does not depend on the scheduler what a client gets before it stalls
 	}
 }

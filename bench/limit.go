@@ -40,6 +40,11 @@ func figure(name string) func(results, metric) float64 {
 	return func(all results, m metric) float64 { return median(all.values(name, m)) }
 }
 
+// figureOf is the median of a metric.
+func figureOf(name string, m metric) func(results, metric) float64 {
+	return func(all results, _ metric) float64 { return median(all.values(name, m)) }
+}
+
 // allocations is the median of what a delivery allocates.
 func allocations(name string) func(results, metric) float64 {
 	return func(all results, _ metric) float64 { return median(all.values(name, allocs)) }

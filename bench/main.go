@@ -36,6 +36,7 @@ type settings struct {
 	first       int           // connections opened and closed before memory is read
 	pause       time.Duration // after those
 	settle      time.Duration
+	back        time.Duration // over which those who were cut off come back
 	quick       bool
 	json        bool
 	into        string   // a Markdown file to write to
@@ -56,6 +57,7 @@ func (s *settings) quickly(given map[string]bool) {
 		"duration": func() { s.duration = 200 * time.Millisecond },
 		"pause":    func() { s.pause = 50 * time.Millisecond },
 		"settle":   func() { s.settle = 50 * time.Millisecond },
+		"back":     func() { s.back = 200 * time.Millisecond },
 	} {
 		if !given[name] {
 			set()
@@ -105,6 +107,7 @@ func parse(args []string, usage io.Writer) (settings, []scenario, error) {
 	f.DurationVar(&s.duration, "duration", 4*time.Second, "how long each round is measured")
 	f.DurationVar(&s.pause, "pause", 6*time.Second, "how long after the first connections were closed idle memory is read first")
 	f.DurationVar(&s.settle, "settle", 30*time.Second, "how long connections have been idle when memory is read")
+	f.DurationVar(&s.back, "back", 5*time.Second, "how long those who were cut off take to come back")
 	f.BoolVar(&s.quick, "quick", false, "one short round with few connections: shows that everything works, the figures mean nothing")
 	f.BoolVar(&s.json, "json", false, "write JSON, with every round, instead of Markdown")
 	f.StringVar(&s.into, "into", "", "Markdown file in which the output replaces what stands between the lines "+beginMark+" and "+endMark)

@@ -46,6 +46,11 @@ var (
 	allocs = metric{"allocations per message", "", func(r generator.Result) float64 { return r.Allocs }, 4}
 	p50    = metric{"p50", "ms", func(r generator.Result) float64 { return milliseconds(r.P50) }, 2}
 	p99    = metric{"p99", "ms", func(r generator.Result) float64 { return milliseconds(r.P99) }, 2}
+
+	calmP99    = metric{"p99 before", "ms", func(r generator.Result) float64 { return milliseconds(r.Calm) }, 2}
+	answer     = metric{"publish to answer, p99", "ms", func(r generator.Result) float64 { return milliseconds(r.Answer) }, 2}
+	calmAnswer = metric{"the same before", "ms", func(r generator.Result) float64 { return milliseconds(r.CalmAnswer) }, 2}
+	ofCalm     = metric{"p99 of that before", "", func(r generator.Result) float64 { return float64(r.P99) / float64(r.Calm) }, 2}
 )
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -198,6 +203,30 @@ func wholeServers() []scenario {
 			name: "server-saturate", title: "one channel, %s subscribers, 128 bytes, as fast as delivery allows with 64 publishes under way", connections: 1000,
 			servers: []string{hocket, centrifuge, gorilla, floor16}, work: saturate,
 			metrics: []metric{cpu("delivered message"), rate("deliveries"), p50, p99},
+		},
+		{
+			name: "server-storm", connections: 18_000,
+			title:   "18 channels, %s subscribers cut off at once that come back within 5 s, 2 publishes a second to each channel: publish to its answer, and to its receipt by subscribers that were not cut off",
+			servers: []string{hocket},
+			metrics: []metric{p99, calmP99, ofCalm, answer, calmAnswer, {"reads of the broker", "", func(r generator.Result) float64 { return r.Reads }, 0}, cpu("delivered message")},
+			work: func(s settings, n int) generator.Work {
+				return generator.Storm{Subscribers: n, Rooms: 18, Rate: 2, Bytes: 128, Warmup: s.warmup, Calm: s.duration, Back: s.back}
+			},
+			limits: []limit{
+				atMost("from publish to receipt in the storm, of the calm", 3, figureOf(hocket, ofCalm)),
+				atMost("reads of the broker by a storm", 100, figureOf(hocket, metric{of: func(r generator.Result) float64 { return r.Reads }})),
+			},
+		},
+		{
+			name: "server-stalled", connections: 9000,
+			title:   "18 channels, %s subscribers that read, and then as many beside them that do not, 1 KiB, 4 publishes a second to each channel",
+			servers: []string{hocket},
+			metrics: []metric{p99, calmP99, ofCalm, {"RSS per stalled connection", "B", memory.of, 0},
+				{"memory of the kernel for sockets per stalled connection", "B", func(r generator.Result) float64 { return r.Kernel }, 0}, cpu("delivered message")},
+			work: func(s settings, n int) generator.Work {
+				return generator.Stalled{Reading: n, Stalled: n, Rooms: 18, Rate: 4, Bytes: 1024, Warmup: s.warmup, Duration: 2 * s.duration}
+			},
+			limits: []limit{atMost("RSS per stalled connection", 2048, figureOf(hocket, memory))},
 		},
 		{
 			name: "server-calm", title: "one channel, %s subscribers, 128 bytes, 50 publishes a second: publish to receipt", connections: 10,

@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -65,16 +66,20 @@ type Position struct {
 // between goroutines, and its slices and maps with it.
 type Entry struct {
 	Offset uint64 // set by the broker; grows, has holes, at most MaxOffset
-	Prev   uint64 // set by the broker: the offset before it in this channel, 0 when unknown
-	Time   int64  // set by the broker: Unix milliseconds by its clock
+	// Prev is set by the broker: the offset of the entry that was the newest when this one was appended, 0 when unknown.
+	// Live, a Prev that has not come shows a loss. In a Page it may be an entry that has been removed or whose TTL has
+	// passed: there Complete tells whether something is missing.
+	Prev uint64
+	Time int64 // set by the broker: Unix milliseconds by its clock
 
-	Key     string // "" in a stream
-	Op      Op
-	Format  Format
-	Payload []byte // never modified after Publish
+	Key       string // "" in a stream
+	Op        Op
+	Format    Format
+	NoEcho    bool   // the session named in From does not get this entry
+	HasExpect bool   // Expect is meant, also when it is 0
+	Payload   []byte // never modified after Publish
 
-	From   *Member // nil when the server published
-	NoEcho bool    // the session named in From does not get this entry
+	From *Member // nil when the server published
 
 	// Client and Seq make a publish idempotent: the log remembers, per Client, the last Seq that was applied and which of
 	// the 64 before it were. An older one counts as applied. Seq 0 means none. Client is unique to one user and client
@@ -87,18 +92,37 @@ type Entry struct {
 	// Expect makes the publish conditional when HasExpect is set: the newest entry of the key, or of the channel where Key
 	// is "", must have this offset, else a *ConflictError answers. 0 expects none: a key that was never written, or is gone.
 	// A publish that had been applied before is a duplicate, whatever it expects.
-	Expect    uint64
-	HasExpect bool
+	Expect uint64
 
-	// TTL is how long after Time the entry is kept at most, in whole milliseconds; 0 leaves it to the Retention. The value
-	// of a key ends with it: the broker then appends a Delete. An entry whose TTL has passed is due to nobody any more, and
-	// counts as neither missing nor removed.
+	// TTL is how long after Time the entry is kept at most, in whole milliseconds; 0 leaves it to the Retention. An entry
+	// whose TTL has passed is due to nobody any more, and counts as neither missing nor removed. A Delete has none.
+	//
+	// The value of a key ends with the TTL of its entry, and a value that was appended to with that of the first of its
+	// parts to end: so a log that has lost a part to its TTL has the end of the value as well. The broker then appends a
+	// Delete, marked with the [ExpiredHeader], as soon as it can and before anything else is appended to the key; until it
+	// has, the key has no value for those who read or expect.
 	TTL time.Duration
-	// Score orders the keys of a state by number (see [StateQuery]); it is finite, 0 where none was given.
+	// Score orders the keys of a state by number (see [StateQuery]); 0 where none was given. One that is not finite is
+	// refused with ErrConflict.
 	Score float64
 
 	// Headers holds tags, trace context and what later versions add; every broker keeps them.
 	Headers map[string]string
+}
+
+// ExpiredHeader marks, with the value "1", a Delete that the broker appended because the value of a key had reached its
+// end: its TTL, or the Retention's Age.
+const ExpiredHeader = "expired"
+
+// Expired says that the entry's TTL has passed at now, in Unix milliseconds.
+func (e *Entry) Expired(now int64) bool { return e.TTL != 0 && e.end() <= now }
+
+// end is when the TTL passes.
+func (e *Entry) end() int64 { return max(1, e.Time+e.TTL.Milliseconds()) }
+
+// valid says that the entry is one that a log can hold.
+func (e *Entry) valid() bool {
+	return (e.Op == Set || e.Key != "" && e.Op <= Delete) && !math.IsNaN(e.Score) && !math.IsInf(e.Score, 0)
 }
 
 // Size is what an entry counts for against bounds in bytes: its variable parts and a fixed share for the rest.
@@ -114,7 +138,7 @@ func (e *Entry) Size() int64 {
 // no entries (offsets still grow). The retention given with the latest publish governs the channel.
 //
 // Count and Bytes bound the log alone. The latest value of each key (see [State]) stays until it is deleted, at most
-// for Age, when that is not 0, after the key's last entry.
+// for Age, when that is not 0, after the key's last entry: it then ends as by its TTL.
 type Retention struct {
 	Count int           // entries
 	Bytes int64         // sum of Entry.Size; 0: no bound of its own
@@ -125,7 +149,8 @@ type Retention struct {
 	// with ErrBusy, none is forgotten early. 0 means 100,000.
 	DedupKeys int
 	// Deletes is how long the state remembers that a key was deleted, so that who knows an older state can be told; 0
-	// means 10 minutes.
+	// means 10 minutes. A broker may bound how many it remembers: which positions can still be told follows from
+	// Page.Complete.
 	Deletes time.Duration
 }
 
@@ -190,7 +215,8 @@ type Sink interface {
 	// Gap says that entries of a followed channel may have been missed: read on from the last offset.
 	Gap(channel string)
 	// Removed says that entries of a followed channel were taken out of its log (see [Remover]): what is kept of them is to
-	// be forgotten.
+	// be forgotten, but a Delete that is the newest entry of a key stays. Its place among the calls to Deliver is the
+	// removal's place in the log.
 	Removed(channel string, r Removal)
 }
 
@@ -224,8 +250,11 @@ type StateQuery struct {
 	Limit int   // at most so many; 0 means 1000
 	Order Order // of the entries
 	// Deletes includes keys that were deleted after After, as Delete entries without payload: what somebody who knows the
-	// state as it was at After has to forget. It goes with ByOffset. The Page is Complete when none of them has been
-	// forgotten (see Retention.Deletes).
+	// state as it was at After has to forget. It goes with ByOffset; ByScore ignores it. The Page is Complete when none of
+	// them has been forgotten (see Retention.Deletes), and After is not beyond Head. It is always complete at 0, where
+	// there is nothing to forget.
+	//
+	// A Delete of a key that had no value is none of these, nor is a key that was removed (see [Removal]).
 	Deletes bool
 
 	AfterScore    float64
@@ -242,7 +271,8 @@ const (
 )
 
 // State is implemented by brokers that keep the compacted view of keyed logs. Every Append is folded into a Set at
-// the offset of the last Append; deleted keys are left out, unless they are asked for.
+// the offset of the last Append, with the headers and the score of that one, and a TTL that ends when the value does;
+// deleted keys are left out, unless they are asked for.
 type State interface {
 	// State answers with a Page whose Entries are the latest of each key.
 	State(ctx context.Context, channel string, q StateQuery) (Page, error)
@@ -252,19 +282,23 @@ type State interface {
 
 // Removal says which entries to take out of a log. Exactly one field is set.
 type Removal struct {
-	// UpTo takes out every entry up to this offset. The values of keys stay. A position before it cannot be gone on from.
+	// UpTo takes out every entry up to this offset, or up to the head where that is lower. The values of keys stay. A
+	// position before it cannot be gone on from.
 	UpTo uint64
-	// Offset takes out one entry. The log goes on over the hole: nothing counts as missing. What is part of the present value
-	// of a key is refused with ErrConflict: remove the key.
+	// Offset takes out one entry. The log goes on over the hole: nothing counts as missing. What the log needs to tell the
+	// present state of a key, a part of its value or the Delete before it, is refused with ErrConflict: remove the key.
 	Offset uint64
-	// Key takes out all entries of a key and its value, as if there had been none: who should learn of it gets a Delete
-	// first. Nothing counts as missing.
+	// Key takes out the value of a key and all its entries, but a Delete that is the newest of them. Nothing counts as
+	// missing. Who knows the value learns of the end by a Delete alone, so publish one first: those who follow get it, and
+	// those who come back find it in the log and in the state.
 	Key string
 }
 
 // Remover is implemented by brokers that can take entries out of a log.
 type Remover interface {
-	// Remove takes entries out and answers how many those were; none is no error.
+	// Remove takes entries out and answers how many those were; none is no error. The sink of a broker that follows the
+	// channel is told, also when there were none: it may hold entries that the log does not. Removed entries do not come
+	// back by a publish that repeats theirs.
 	Remove(ctx context.Context, channel string, r Removal) (int, error)
 }
 

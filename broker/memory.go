@@ -37,13 +37,15 @@ const (
 	defaultBytes  = 256 << 20
 	defaultWindow = 2 * time.Minute // Retention.DedupWindow
 	defaultKeys   = 100_000         // Retention.DedupKeys
+
+	defaultDeletes = 10 * time.Minute // Retention.Deletes
 )
 
 // errRunTwice marks a second Run: the logs of a broker belong to one life.
 var errRunTwice = errors.New("broker: Run was called before")
 
 // Memory keeps channels in this process: the broker of a single node. What it acknowledged is gone when the process
-// ends; the next process has new epochs. It implements [Broker], [State] and [Lister].
+// ends; the next process has new epochs. It implements [Broker], [State], [Remover] and [Lister].
 //
 // Publish does its work on the caller's goroutine. Nothing is locked while the sink is called: the caller that finds
 // nobody delivering a channel does so, in log order, for itself and for those who publish meanwhile (at most 4,096
@@ -51,15 +53,19 @@ var errRunTwice = errors.New("broker: Run was called before")
 // Unless another goroutine is delivering the channel, Deliver has returned when done is called, and done has been
 // called when Publish returns.
 //
-// The retention given with the latest publish governs the channel. Age is held to the millisecond, by reads and by
-// publishes; memory is freed soon after. Values of keys live besides the log: they stay until deleted, at most for Age
-// (when not 0) after the key's last entry, whatever Count and Bytes say.
+// The retention given with the latest publish governs the channel. Age and TTL are held to the millisecond, by reads and
+// by publishes; memory is freed soon after. Values of keys live besides the log: they stay until deleted, at most until
+// their TTL has passed or for Age (when not 0) after the key's last entry, whatever Count and Bytes say. Run appends the
+// Deletes of values that have reached their end within about 10 ms of that, followed or not, since whoever reads the log
+// later has to find in it what became of the key; of many that end at once 1,024 at a time. A channel remembers at most
+// 32,768 deleted keys, in 8 MiB.
 //
-// Where all channels together exceed MaxBytes, the oldest entries of logs go first: among 16 channels looked at in
-// turn, of the one with the oldest entry. With up to 16 channels that is exact.
+// Where all channels together exceed MaxBytes, the oldest entries of logs and the oldest deletes remembered go first:
+// among 16 channels looked at in turn, of the one with the oldest. With up to 16 channels that is exact.
 //
-// A channel is dropped, and its next life has a new epoch, when it holds nothing, is not followed, and has been neither
-// published to nor unfollowed for its DedupWindow. A channel that does not exist has epoch "" and head 0.
+// A channel is dropped, and its next life has a new epoch, when it holds nothing, neither entries nor values nor deleted
+// keys that it remembers, is not followed, and has been neither published to nor unfollowed for its DedupWindow. The
+// Deletes that the broker appends do not count as publishes. A channel that does not exist has epoch "" and head 0.
 type Memory struct {
 	cfg   MemoryConfig
 	seed  maphash.Seed
@@ -68,12 +74,15 @@ type Memory struct {
 	started atomic.Bool
 	sink    atomic.Pointer[Sink] // nil unless running
 	count   atomic.Int64         // channels
-	logged  atomic.Int64         // bytes in logs, which can be given up
+	logged  atomic.Int64         // bytes in logs and of remembered Deletes, which can be given up
 	held    atomic.Int64         // other bytes, which cannot
 
 	epochs     atomic.Uint64 // how many have been given out
 	epochStart uint64
 	shards     [shardCount]shard
+
+	agenda  agenda         // which channels Run is to look at, as values end
+	tellers sync.WaitGroup // goroutines that call the sink for Run
 
 	evicting sync.Mutex // held by the one goroutine that makes room
 	evictAt  place      // guarded by evicting
@@ -107,6 +116,7 @@ func NewMemory(cfg MemoryConfig) *Memory {
 		cfg.MaxChannels = 1_000_000
 	}
 	b := &Memory{cfg: cfg, seed: maphash.MakeSeed(), ready: make(chan struct{}), epochStart: mix(cfg.Seed)}
+	b.agenda.wake = make(chan struct{}, 1)
 	for i := range b.shards {
 		b.shards[i].byName = make(map[string]*channel)
 	}
@@ -116,25 +126,37 @@ func NewMemory(cfg MemoryConfig) *Memory {
 // Ready returns a channel that is closed once Run has begun and Publish works.
 func (b *Memory) Ready() <-chan struct{} { return b.ready }
 
-// Run frees what has expired until ctx ends, then waits for deliveries under way and returns nil. It may be called
-// once. Follow works before it; Publish, Read, Heads, State, Keys and Channels answer ErrClosed before and after.
+// Run frees what has expired, and ends values that have reached their end, until ctx ends; then it waits for deliveries
+// under way and returns nil. It may be called once. Follow works before it; Publish, Remove and what reads answer
+// ErrClosed before and after.
 func (b *Memory) Run(ctx context.Context, sink Sink) error {
 	if !b.started.CompareAndSwap(false, true) {
 		return errRunTwice
 	}
 	b.sink.Store(&sink)
 	close(b.ready)
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	var at place
-	for {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	due := time.NewTimer(b.agenda.sleep(b.cfg.Now().UnixMilli()))
+	defer due.Stop()
+	for at := (place{}); ; {
 		select {
-		case <-ticker.C:
+		case <-sweep.C:
 			b.sweep(&at)
+		case <-due.C:
+		case <-b.agenda.wake:
+			due.Reset(b.agenda.sleep(b.cfg.Now().UnixMilli()))
+			continue
 		case <-ctx.Done():
 			b.sink.Store(nil)
 			b.settle()
+			b.tellers.Wait()
 			return nil
+		}
+		if b.endValues(sink, b.cfg.Now().UnixMilli()) {
+			due.Reset(0)
+		} else {
+			due.Reset(b.agenda.sleep(b.cfg.Now().UnixMilli()))
 		}
 	}
 }
@@ -162,12 +184,16 @@ func (b *Memory) settle() {
 	}
 }
 
-// Publish appends e to the channel's log; see [Broker] and [Memory]. Besides ErrBusy and ErrClosed it answers
-// ErrConflict to an Append that does not fit the key's value, and to an Append or Delete without a key. A refused
-// publish changes nothing. done may be nil.
+// Publish appends e to the channel's log; see [Broker] and [Memory]. Besides ErrBusy and ErrClosed it answers a
+// [ConflictError] where Entry.Expect does not hold, and ErrConflict to an Append that does not fit the key's value, to an
+// Append or Delete without a key, and to a Score that is no finite number. A refused publish changes nothing. done may be
+// nil.
 func (b *Memory) Publish(name string, e Entry, r Retention, done func(Receipt, error)) {
 	receipt, to, err := b.append(name, &e, &r)
-	if to.sink != nil {
+	if to.ended != nil {
+		to.sink.Deliver(name, to.channel.epoch, to.ended)
+	}
+	if to.fresh {
 		to.sink.Deliver(name, to.channel.epoch, &e)
 	}
 	if done != nil {
@@ -182,6 +208,8 @@ func (b *Memory) Publish(name string, e Entry, r Retention, done func(Receipt, e
 type delivery struct {
 	channel *channel
 	sink    Sink
+	ended   *Entry // to be delivered first, if not nil
+	fresh   bool   // the entry published is to be delivered
 }
 
 // append adds e to its log, and tells the caller when it is the one to deliver it.
@@ -199,18 +227,23 @@ func (b *Memory) append(name string, e *Entry, r *Retention) (receipt Receipt, t
 		return receipt, to, ErrClosed
 	}
 	before := c.size()
-	receipt, err = c.append(e, r, b.cfg.Now().UnixMilli(), b.held.Load() >= b.cfg.MaxBytes)
-	if err == nil && !receipt.Duplicate && c.followed && c.claim(e) {
-		to = delivery{c, *sink}
+	receipt, ended, err := c.append(e, r, b.cfg.Now().UnixMilli(), b.full())
+	fresh := e
+	if err != nil || receipt.Duplicate {
+		fresh = nil
 	}
+	if c.claim(ended, fresh) {
+		to = delivery{c, *sink, ended, fresh != nil}
+	}
+	b.schedule(c, 0)
 	grown := c.size().minus(before)
 	c.mu.Unlock()
-	b.account(grown)
-	if grown.logged+grown.held > 0 && b.logged.Load()+b.held.Load() > b.cfg.MaxBytes {
-		b.makeRoom()
-	}
+	b.grow(grown)
 	return receipt, to, err
 }
+
+// full says that no more bytes may be held that cannot be given up.
+func (b *Memory) full() bool { return b.held.Load() >= b.cfg.MaxBytes }
 
 // Follow asks for every entry appended from now on, also before Run. It creates channels that do not exist, so that
 // they have an epoch.
@@ -309,6 +342,14 @@ func (b *Memory) account(grown size) {
 	}
 	if grown.held != 0 {
 		b.held.Add(grown.held)
+	}
+}
+
+// grow adds what a channel has grown by to the totals, and makes room. No lock is held.
+func (b *Memory) grow(grown size) {
+	b.account(grown)
+	if grown.logged+grown.held > 0 && b.logged.Load()+b.held.Load() > b.cfg.MaxBytes {
+		b.makeRoom()
 	}
 }
 

@@ -13,13 +13,13 @@ func (b *Memory) Read(ctx context.Context, channel string, q Query) (Page, error
 	}
 	c := b.lockExisting(channel)
 	if c == nil {
-		return (&log{}).read(&q, ""), nil
+		return (&log{}).read(&q, "", 0), nil
 	}
 	defer c.mu.Unlock()
-	before := c.size()
-	c.log.trim(&c.keep, c.clock(b.cfg.Now().UnixMilli()))
+	before, now := c.size(), c.clock(b.cfg.Now().UnixMilli())
+	c.log.trim(&c.keep, now)
 	b.account(c.size().minus(before))
-	return c.log.read(&q, c.epoch), nil
+	return c.log.read(&q, c.epoch, now), nil
 }
 
 // Heads tells the position of the newest entry of each channel, in the order asked.
@@ -37,20 +37,22 @@ func (b *Memory) Heads(ctx context.Context, channels []string) ([]Position, erro
 	return positions, nil
 }
 
-// State answers with the latest entry of each key. Pages of one walk (each asking After the last offset of the one
-// before) show every key at least once that was there all the time; a key written meanwhile may come twice, the
-// second time at its later offset.
+// State answers with the latest entry of each key. Pages of one walk by offset (each asking After the last offset of the
+// one before) show every key at least once that was there all the time; a key written meanwhile may come twice, the
+// second time at its later offset. In a walk by score, a key whose score changes meanwhile may come twice or be passed
+// over. A value that has reached its end is not shown, also when its Delete has not been appended yet.
 func (b *Memory) State(ctx context.Context, channel string, q StateQuery) (Page, error) {
 	if err := b.serving(ctx); err != nil {
 		return Page{}, err
 	}
 	c := b.lockExisting(channel)
 	if c == nil {
-		return Page{Complete: true}, nil
+		return (&state{}).read(&q, 0, 0, 0), nil
 	}
 	defer c.mu.Unlock()
-	page := Page{Epoch: c.epoch, Head: c.log.head, Complete: true}
-	page.Entries, page.More = c.state.read(&q, ageCut(&c.keep, c.clock(b.cfg.Now().UnixMilli())))
+	now := c.clock(b.cfg.Now().UnixMilli())
+	page := c.state.read(&q, c.log.head, ageCut(&c.keep, now), now)
+	page.Epoch = c.epoch
 	return page, nil
 }
 
@@ -64,10 +66,8 @@ func (b *Memory) Keys(ctx context.Context, channel string) (int, error) {
 		return 0, nil
 	}
 	defer c.mu.Unlock()
-	before := c.size()
-	c.state.expire(ageCut(&c.keep, c.clock(b.cfg.Now().UnixMilli())), -1)
-	b.account(c.size().minus(before))
-	return c.state.len(), nil
+	now := c.clock(b.cfg.Now().UnixMilli())
+	return c.state.len(ageCut(&c.keep, now), now), nil
 }
 
 // Channels names at most limit channels after the name after, in byte order: those that hold something, are followed,

@@ -1,31 +1,35 @@
 package broker
 
-import "sort"
+import "iter"
 
-// A state holds the values of a channel's keys.
+// A state holds the values of a channel's keys, and remembers for a while which keys were deleted.
 type state struct {
-	cells map[string]*cell
-	// order lists the offsets at which keys were written, growing. A mark is stale when its key has been written since
-	// or is gone; stale marks are skipped, and swept out once they are the majority. So writing a key costs the same
-	// however many there are, and a page is found by bisection.
-	order []mark
-	stale int
-	bytes int64
+	cells map[string]*cell // of keys with a value, and of those deleted
+	peak  int              // the most there were since the map was made: maps do not shrink by themselves
+
+	values int // cells that hold a value, in three orders:
+	order  marks
+	ends   queue[*cell] // those with a TTL
+	scores scores
+	bytes  int64 // of values
+
+	deleted   int   // cells of deleted keys
+	deletes   marks // the same, by the offsets of the Deletes
+	delBytes  int64
+	forgotten uint64 // offset of the newest Delete that is remembered no more
 }
 
-type mark struct {
-	offset uint64
-	cell   *cell
-}
+const (
+	maxDeletes     = 1 << 15 // deleted keys that a channel remembers; beyond it the oldest go
+	maxDeleteBytes = 8 << 20 // and their bytes
+)
 
-func (m mark) live() bool { return m.cell.last != nil && m.cell.last.Offset == m.offset }
-
-// A cell is the value of one key. Appends are collected in value and become an entry when somebody reads: a thousand
-// appends then copy a thousand times their own bytes, not a thousand times the value.
-type cell struct {
-	last   *Entry // the latest entry of the key; nil when the key is gone
-	value  []byte // what appends have added up to, in JSON without the closing quote; nil when last is the value
-	folded *Entry // last as a Set of the whole value, once somebody has asked
+// value returns the cell of a key that has a value, else nil.
+func (s *state) value(key string) *cell {
+	if c := s.cells[key]; c != nil && !c.deleted() {
+		return c
+	}
+	return nil
 }
 
 // check tells whether e can be applied.
@@ -33,188 +37,264 @@ func (s *state) check(e *Entry) error {
 	if e.Op != Append {
 		return nil
 	}
-	if e.Format == JSON && !isString(e.Payload) {
-		return ErrConflict
-	}
-	c := s.cells[e.Key]
-	if c == nil {
-		return nil
-	}
-	if c.last.Format != e.Format || e.Format == JSON && c.value == nil && !isString(c.last.Payload) {
+	if c := s.value(e.Key); e.Format == JSON && !isString(e.Payload) || c != nil && !c.takes(e) {
 		return ErrConflict
 	}
 	return nil
 }
 
-// apply takes in an entry that check has let pass.
-func (s *state) apply(e *Entry) {
-	if e.Key == "" {
-		return
-	}
-	c := s.cells[e.Key]
-	if e.Op == Delete {
-		if c != nil {
-			s.remove(e.Key, c)
-			s.compact()
-		}
-		return
-	}
-	if c == nil {
-		c = &cell{}
-		if s.cells == nil {
-			s.cells = make(map[string]*cell)
-		}
-		s.cells[e.Key] = c
-	} else {
-		s.bytes -= c.size()
-		s.stale++
-	}
+// apply takes in an entry that check has let pass. A deleted key is remembered when remember is true.
+func (s *state) apply(e *Entry, remember bool) {
 	switch {
-	case e.Op == Set || c.last == nil:
-		c.value = nil
-	case c.value == nil:
-		c.value = append([]byte(nil), open(c.last.Format, c.last.Payload)...)
-		fallthrough
+	case e.Key == "":
+	case e.Op == Delete:
+		if c := s.value(e.Key); c != nil {
+			s.delete(c, e, remember)
+		}
 	default:
-		c.value = append(c.value, content(e.Format, e.Payload)...)
+		s.write(e)
 	}
-	c.last, c.folded = e, nil
+}
+
+// write takes in a Set or an Append.
+func (s *state) write(e *Entry) {
+	c := s.cells[e.Key]
+	wasValue, wasDeleted := false, false
+	switch {
+	case c == nil:
+		c = s.insert(e.Key)
+	case c.deleted():
+		wasDeleted = true
+		s.deleted--
+		s.delBytes -= c.size()
+	default:
+		wasValue = true
+		s.unlist(c)
+	}
+	due := int64(0)
+	if e.TTL != 0 {
+		due = e.end()
+	}
+	if e.Op == Append && c.ends.due != 0 && (due == 0 || c.ends.due < due) {
+		due = c.ends.due // see Entry.TTL: else a part of the value would leave the log before the value ends
+	}
+	c.write(e)
+	s.values++
 	s.bytes += c.size()
-	s.order = append(s.order, mark{e.Offset, c})
-	s.compact()
+	s.ends.set(c, due)
+	s.order.add(c)
+	s.rank(c)
+	if wasValue {
+		s.order.lapse()
+	} else if wasDeleted {
+		s.deletes.lapse()
+	}
 }
 
-// remove takes out a key; its mark becomes stale.
-func (s *state) remove(key string, c *cell) {
-	s.bytes -= c.size()
-	c.last, c.value, c.folded = nil, nil, nil
-	delete(s.cells, key)
-	s.stale++
+// insert puts in the cell of a key.
+func (s *state) insert(key string) *cell {
+	if s.cells == nil {
+		s.cells = make(map[string]*cell)
+	}
+	c := &cell{}
+	s.cells[key] = c
+	s.peak = max(s.peak, len(s.cells))
+	return c
 }
 
-// compact sweeps out stale marks when they are the majority.
-func (s *state) compact() {
-	if s.stale < 32 && len(s.cells) > 0 || 2*s.stale <= len(s.order) {
-		return
-	}
-	if len(s.cells) == 0 {
-		s.cells, s.order, s.stale = nil, nil, 0
-		return
-	}
-	live := make([]mark, 0, len(s.cells)+len(s.cells)/2)
-	for _, m := range s.order {
-		if m.live() {
-			live = append(live, m)
-		}
-	}
-	s.order, s.stale = live, 0
-}
-
-// expire removes keys last written before cut; at most steps marks are looked at, all when steps is negative.
-func (s *state) expire(cut int64, steps int) {
-	if cut <= 0 {
-		return
-	}
-	for len(s.order) > 0 && steps != 0 {
-		m := s.order[0]
-		if m.live() {
-			if m.cell.last.Time >= cut {
-				break
+// rank puts a value that has been written into the order of scores.
+func (s *state) rank(c *cell) {
+	switch {
+	case s.values == 1 && c.last.Score == 0:
+		s.scores = scores{} // a state that was empty begins without
+	case s.scores.kept:
+		s.scores.add(c)
+	case c.last.Score != 0:
+		// All others have 0 and stand in this order already.
+		s.scores.kept = true
+		s.scores.build(func(yield func(*cell) bool) {
+			for _, m := range s.order.list {
+				if m.live() && m.cell != c && !yield(m.cell) {
+					return
+				}
 			}
-			s.remove(m.cell.last.Key, m.cell)
+		})
+		s.scores.add(c)
+	}
+}
+
+// delete ends a value with the entry e.
+func (s *state) delete(c *cell, e *Entry, remember bool) {
+	s.unlist(c)
+	s.ends.set(c, 0)
+	if len(e.Payload) > 0 {
+		bare := *e
+		bare.Payload = nil
+		e = &bare
+	}
+	c.last, c.value, c.folded = e, nil, nil
+	s.order.lapse()
+	s.deletes.add(c)
+	s.deleted++
+	s.delBytes += c.size()
+	for s.deleted > 0 && (!remember || s.deleted > maxDeletes || s.delBytes > maxDeleteBytes) {
+		s.forget() // without remembering this one, those before it are of no use either
+	}
+}
+
+// remove takes out a value without a trace.
+func (s *state) remove(c *cell) {
+	s.unlist(c)
+	s.ends.set(c, 0)
+	s.discard(c)
+	s.order.lapse()
+}
+
+// unlist takes a value out of what is counted and out of the order of scores.
+func (s *state) unlist(c *cell) {
+	s.bytes -= c.size()
+	s.values--
+	if s.scores.kept {
+		s.scores.remove(c)
+	}
+}
+
+// discard takes a cell out of the map.
+func (s *state) discard(c *cell) {
+	delete(s.cells, c.last.Key)
+	c.last, c.value, c.folded = nil, nil, nil
+	switch n := len(s.cells); {
+	case n == 0:
+		s.cells, s.peak = nil, 0
+	case s.peak > 1024 && n < s.peak/4:
+		cells := make(map[string]*cell, n)
+		for key, c := range s.cells {
+			cells[key] = c
 		}
-		s.order = s.order[1:]
-		s.stale--
+		s.cells, s.peak = cells, n
+	}
+}
+
+// forget remembers the oldest Delete no more.
+func (s *state) forget() {
+	c := s.deletes.oldest()
+	s.forgotten = c.last.Offset
+	s.deleted--
+	s.delBytes -= c.size()
+	s.discard(c)
+	s.deletes.lapse()
+}
+
+// expire forgets Deletes from before cut, at most steps of them, all when steps is negative.
+func (s *state) expire(cut int64, steps int) {
+	for s.deleted > 0 && s.deletes.oldest().last.Time < cut && steps != 0 {
+		s.forget()
 		steps--
 	}
-	s.compact()
 }
 
-// expireKey removes one key if it was last written before cut.
-func (s *state) expireKey(key string, cut int64) {
-	if c := s.cells[key]; c != nil && c.last.Time < cut {
-		s.remove(key, c)
+// nextEnd returns when the next value reaches its end, by its own TTL or the age that r allows, 0 for never.
+func (s *state) nextEnd(r *Retention) int64 {
+	due := s.ends.next()
+	if r.Age > 0 && s.values > 0 {
+		due = firstOf(due, s.order.oldest().last.Time+r.Age.Milliseconds()+1)
 	}
+	return due
 }
 
-func (s *state) len() int { return len(s.cells) }
+// ended returns a value that has reached its end, or was last written before cut; nil when there is none.
+func (s *state) ended(cut, now int64) *cell {
+	if s.values == 0 {
+		return nil
+	}
+	if len(s.ends.list) > 0 && s.ends.list[0].ended(cut, now) {
+		return s.ends.list[0]
+	}
+	if c := s.order.oldest(); c.last.Time < cut {
+		return c
+	}
+	return nil
+}
 
-// read answers q, but for the epoch and head. What was last written before cut has expired.
-func (s *state) read(q *StateQuery, cut int64) (entries []*Entry, more bool) {
+// len counts the values that have not reached their end. It looks at those that have.
+func (s *state) len(cut, now int64) int {
+	n := s.values - s.ends.countDue(now)
+	if n > 0 {
+		s.order.oldest() // sweeps stale marks out of the way
+	}
+	for _, m := range s.order.list {
+		if m.live() && m.cell.last.Time >= cut {
+			break
+		}
+		if m.live() && (m.cell.ends.due == 0 || m.cell.ends.due > now) {
+			n--
+		}
+	}
+	return n
+}
+
+// read answers q, but for the epoch. What was last written before cut has reached its end.
+func (s *state) read(q *StateQuery, head uint64, cut, now int64) Page {
 	limit := q.Limit
 	if limit <= 0 {
 		limit = defaultLimit
 	}
-	i := sort.Search(len(s.order), func(i int) bool { return s.order[i].offset > q.After })
-	for ; i < len(s.order); i++ {
-		m := s.order[i]
-		if !m.live() || m.cell.last.Time < cut {
+	page := Page{Head: head, Complete: true}
+	cells := s.byOffset(q.After, q.Deletes)
+	if q.Order == ByScore {
+		cells = s.byScore(q)
+	} else if q.Deletes && q.After != 0 { // at 0 there is nothing to forget
+		page.Complete = q.After >= s.forgotten && q.After <= head
+	}
+	for c := range cells {
+		if !c.deleted() && c.ended(cut, now) {
 			continue
 		}
-		if len(entries) == limit {
-			return entries, true
+		if len(page.Entries) == limit {
+			page.More = true
+			break
 		}
-		entries = append(entries, m.cell.entry())
+		page.Entries = append(page.Entries, c.entry())
 	}
-	return entries, false
+	return page
 }
 
-// entry returns the value of the key as a Set.
-func (c *cell) entry() *Entry {
+// byOffset yields the values written after an offset, and with deletes also the keys that were deleted after it.
+func (s *state) byOffset(after uint64, deletes bool) iter.Seq[*cell] {
+	return func(yield func(*cell) bool) {
+		i, j, del := s.order.after(after), 0, uint64(MaxOffset+1)
+		if deletes {
+			j, del = s.deletes.skip(s.deletes.after(after))
+		}
+		i, val := s.order.skip(i)
+		for val <= MaxOffset || del <= MaxOffset {
+			if val < del {
+				if !yield(s.order.list[i].cell) {
+					return
+				}
+				i, val = s.order.skip(i + 1)
+			} else {
+				if !yield(s.deletes.list[j].cell) {
+					return
+				}
+				j, del = s.deletes.skip(j + 1)
+			}
+		}
+	}
+}
+
+// byScore yields the values behind the place that q names.
+func (s *state) byScore(q *StateQuery) iter.Seq[*cell] {
+	from := &rank{q.AfterScore, q.After}
 	switch {
-	case c.last.Op == Set:
-		return c.last
-	case c.folded != nil:
-		return c.folded
+	case s.scores.kept && q.HasAfterScore:
+		return s.scores.after(from)
+	case s.scores.kept:
+		return s.scores.after(nil)
+	case !q.HasAfterScore || q.AfterScore > 0:
+		return s.byOffset(0, false)
+	case q.AfterScore == 0:
+		return s.byOffset(q.After, false)
 	}
-	e := *c.last
-	e.Op = Set
-	if c.value != nil {
-		e.Payload = make([]byte, 0, len(c.value)+1)
-		e.Payload = append(e.Payload, c.value...)
-		if e.Format == JSON {
-			e.Payload = append(e.Payload, '"')
-		}
-	}
-	c.folded = &e
-	return c.folded
-}
-
-const cellFixed = 96 // bytes: a cell, its place in the map and in the order
-
-func (c *cell) size() int64 { return cellFixed + c.last.Size() + int64(len(c.value)) }
-
-// isString tells whether a valid JSON value is a string.
-func isString(json []byte) bool {
-	json = trimSpace(json)
-	return len(json) >= 2 && json[0] == '"'
-}
-
-// open returns a payload so that content can be added behind it: a JSON string without its closing quote.
-func open(f Format, payload []byte) []byte {
-	if f != JSON {
-		return payload
-	}
-	payload = trimSpace(payload)
-	return payload[:len(payload)-1]
-}
-
-// content returns what a payload adds: of a JSON string what stands between the quotes.
-func content(f Format, payload []byte) []byte {
-	if f != JSON {
-		return payload
-	}
-	return open(f, payload)[1:]
-}
-
-// trimSpace removes the white space JSON allows around a value (RFC 8259 §2).
-func trimSpace(json []byte) []byte {
-	space := func(b byte) bool { return b == ' ' || b == '\t' || b == '\n' || b == '\r' }
-	for len(json) > 0 && space(json[0]) {
-		json = json[1:]
-	}
-	for len(json) > 0 && space(json[len(json)-1]) {
-		json = json[:len(json)-1]
-	}
-	return json
+	return func(func(*cell) bool) {}
 }

@@ -75,6 +75,7 @@ func (b *Memory) drop(c *channel, now int64) {
 		return
 	}
 	c.dropped = true
+	b.agenda.set(c, 0)
 	delete(s.byName, c.name)
 	last := s.list[len(s.list)-1]
 	s.list[c.place], last.place = last, c.place
@@ -99,15 +100,45 @@ func (b *Memory) makeRoom() {
 		c.mu.Lock()
 		before := c.size()
 		// A part of it only: the next oldest entry may be another channel's.
-		for limit := max(1, c.log.n/8); limit > 0 && c.log.n > 0 && before.logged-c.log.bytes < excess; limit-- {
-			c.log.drop()
+		now := c.clock(b.cfg.Now().UnixMilli())
+		for limit := max(1, (c.log.n+c.state.deleted)/8); limit > 0 && before.logged-c.size().logged < excess; limit-- {
+			if !c.evict(now) {
+				break
+			}
 		}
 		b.account(c.size().minus(before))
 		c.mu.Unlock()
 	}
 }
 
-// oldest returns, among the next channels that have a log, the one with the oldest entry, nil when none has one.
+// evict gives up the oldest entry of the log or the oldest Delete that the state remembers, and tells whether there was
+// one.
+func (c *channel) evict(now int64) bool {
+	logged, deleted := c.oldest()
+	switch {
+	case logged == 0 && deleted == 0:
+		return false
+	case deleted == 0 || logged != 0 && logged <= deleted:
+		c.log.drop(now)
+	default:
+		c.state.forget()
+	}
+	return true
+}
+
+// oldest returns the times of what would go first in the log and in the state, 0 for nothing.
+func (c *channel) oldest() (logged, deleted int64) {
+	if c.log.n > 0 {
+		logged = c.log.at(0).Time
+	}
+	if c.state.deleted > 0 {
+		deleted = c.state.deletes.oldest().last.Time
+	}
+	return logged, deleted
+}
+
+// oldest returns, among the next channels that have something to give up, the one with the oldest entry; nil when none
+// has.
 func (b *Memory) oldest() *channel {
 	var best *channel
 	var bestTime int64
@@ -120,9 +151,9 @@ func (b *Memory) oldest() *channel {
 		}
 		for _, c := range some[:n] {
 			c.mu.Lock()
-			if c.log.n > 0 {
+			if logged, deleted := c.oldest(); logged != 0 || deleted != 0 {
 				seen++
-				if t := c.log.at(0).Time; best == nil || t < bestTime {
+				if t := firstOf(logged, deleted); best == nil || t < bestTime {
 					best, bestTime = c, t
 				}
 			}
@@ -130,4 +161,12 @@ func (b *Memory) oldest() *channel {
 		}
 	}
 	return best
+}
+
+// firstOf returns the earlier of two times, of which 0 is none.
+func firstOf(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }

@@ -65,6 +65,7 @@ type Options struct {
 type Client struct {
 	opts  Options
 	hello json.RawMessage // payload of connect
+	dice  *randv2.Rand    // draws delays; guarded by mu
 	stop  context.CancelFunc
 	ended chan struct{} // closed when the client's goroutines are gone
 
@@ -78,13 +79,14 @@ type Client struct {
 	queue  []*request // to be sent, in order
 	open   map[uint64]*request
 	subs   map[string]*Subscription
+	who    Member // what the server calls this session
 }
 
 // Dial connects to a server, such as "ws://127.0.0.1:8000/v1/ws", and returns when the server has admitted the session.
 // ctx bounds only that. The error is an *Error when a Hocket server has refused, else what the network said.
 func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	c := &Client{
-		url: url, ended: make(chan struct{}),
+		url: url, ended: make(chan struct{}), dice: newDice(),
 		open: make(map[uint64]*request), subs: make(map[string]*Subscription),
 	}
 	if opts != nil {
@@ -105,10 +107,26 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.who = first.who
 	running, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	go c.run(running, first)
 	return c, nil
+}
+
+// Session returns the public name of the session, as it stands in a Message's From and in presence. A server keeps it
+// when the connection is a new one.
+func (c *Client) Session() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.who.Session
+}
+
+// User returns who the server says we are, "" when that is nobody in particular.
+func (c *Client) User() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.who.User
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -116,6 +134,18 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// newDice makes a source of delays that is a client's own, and is seeded by crypto/rand, so that a simulation can repeat them.
+func newDice() *randv2.Rand {
+	var seed [32]byte
+	rand.Read(seed[:])
+	return randv2.New(randv2.NewChaCha8(seed))
+}
+
+// draw gives a time from 0 to bound, which is not included. The caller holds the lock.
+func (c *Client) draw(bound time.Duration) time.Duration {
+	return time.Duration(c.dice.Int64N(int64(bound)))
 }
 
 func randomID() string {
@@ -211,7 +241,9 @@ func (c *Client) delay(l *link, attempt int) time.Duration {
 	if d := c.opts.MinDelay << min(attempt, 30); d > 0 && d < bound { // d overflows when MinDelay is days
 		bound = d
 	}
-	return randv2.N(bound)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draw(bound)
 }
 
 // wait answers false when ctx has ended.

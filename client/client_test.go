@@ -67,6 +67,9 @@ func TestKeysAndState(t *testing.T) {
 	if m.Key != "a" || m.Op != "set" {
 		t.Errorf("%+v", m)
 	}
+	if m := next(t, s); m.Kind != Sync || m.Position.Epoch == "" { // the last entry was a delete: after a while of silence
+		t.Errorf("%+v", m)
+	}
 	if _, err := c.Publish(t.Context(), "board", nil, &PublishOptions{Key: "a", Op: "delete", Tags: map[string]string{"x": "y"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -247,6 +250,33 @@ func TestCutBeforeTheFirstMessage(t *testing.T) {
 	wantPayload(t, s, `"away"`)
 }
 
+// A start in the past is asked for again where nothing had come when the line was cut: the newest one is then another one, and
+// that something lies before it is told.
+func TestCutBeforeTheFirstOfTheNewest(t *testing.T) {
+	srv, url := serve(t, nil)
+	line, through := startProxy(t, url)
+	lost := make(chan error, 10)
+	c := dial(t, through, &Options{OnConnection: func(err error) {
+		if err != nil {
+			line.aim("ws://127.0.0.1:1/v1/ws")
+			lost <- err
+		}
+	}})
+	s := subscribe(t, c, "a", &SubscribeOptions{From: Last(1)})
+	line.cut()
+	<-lost
+	for _, text := range []string{"missed", "newest"} {
+		if _, err := srv.Publish(t.Context(), "a", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line.aim(url)
+	if m := next(t, s); m.Kind != Reset || m.Position.Offset == 0 {
+		t.Fatalf("%v %+v", m.Kind, m)
+	}
+	wantPayload(t, s, `"newest"`)
+}
+
 func TestRestartOfTheServerIsTold(t *testing.T) {
 	_, url := serve(t, nil)
 	line, through := startProxy(t, url)
@@ -261,7 +291,7 @@ func TestRestartOfTheServerIsTold(t *testing.T) {
 	}
 	line.aim(url)
 	line.cut()
-	if m := next(t, s); m.Kind != Restarted || m.Position.Epoch == before.Epoch || m.Position.Epoch == "" {
+	if m := next(t, s); m.Kind != Reset || m.Position.Epoch == before.Epoch || m.Position.Epoch == "" {
 		t.Fatalf("%v %+v", m.Kind, m)
 	}
 	wantPayload(t, s, `"kept"`)

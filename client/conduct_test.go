@@ -147,7 +147,7 @@ func TestSubscriptionsAsTheServerWills(t *testing.T) {
 	if m := next(t, sub); m.Kind != Gap || m.GapFrom != 5 || m.GapTo != 8 || m.Reason != "slow_consumer" {
 		t.Errorf("%+v", m)
 	}
-	if m := next(t, sub); m.Kind != Restarted || m.Position != (Position{"f", 2}) {
+	if m := next(t, sub); m.Kind != Reset || m.Position != (Position{"f", 2}) {
 		t.Errorf("%+v", m)
 	}
 	if m := wantPayload(t, sub, "1"); m.Position != (Position{"f", 1}) {
@@ -271,7 +271,7 @@ func TestSilenceIsNoticed(t *testing.T) {
 
 // Delays are drawn from a bound that doubles, whatever the settings.
 func TestDelays(t *testing.T) {
-	c := &Client{opts: Options{MinDelay: time.Second, MaxDelay: 10 * time.Second}}
+	c := &Client{dice: newDice(), opts: Options{MinDelay: time.Second, MaxDelay: 10 * time.Second}}
 	for attempt, bound := range []time.Duration{1, 2, 4, 8, 10, 10} {
 		var longest time.Duration
 		for range 1000 {

@@ -18,10 +18,23 @@
 //		fmt.Println(m.Offset, string(m.Payload))
 //	}
 //
+// A keyed channel is a [Map]: each key with its latest value, kept up to date.
+//
+//	board, err := c.Map(ctx, "board:7", nil)
+//	...
+//	_, err = board.Set(ctx, "pin-4", pin, nil)
+//	for {
+//		change, err := board.Next(ctx)
+//		...
+//	}
+//
+// [Map.Update] changes a value that others may be changing too; [Map.Write] and [Map.Text] make and follow a text that
+// grows. Who is on a channel is told by the [Presence] of a subscription that asks for it.
+//
 // A Client holds one connection and makes a new one when it is lost, after a growing, jittered delay. Subscriptions go on
 // from the last message received; publishes that were not answered are sent again and applied once. What the server can
-// no longer give is told as a Message of its own kind, [Gap] or [Restarted], so that nothing is ever missing silently.
+// no longer give is told as a Message of its own kind, [Gap] or [Reset], so that nothing is ever missing silently.
 //
 // Everything here may be used from any goroutine, except that one goroutine at a time reads a Subscription. A Client has
-// two goroutines of its own until Close. It has no presence, history or patterns.
+// two goroutines of its own until Close. It has no patterns.
 package client

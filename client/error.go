@@ -46,12 +46,36 @@ func (e *Error) Is(target error) bool {
 // retryable tells whether the same request may succeed later.
 func (e *Error) retryable() bool { return dialect.Code(e.Code).Info().Retry }
 
+// A ConflictError answers a publish whose Expect does not hold. Nothing was published. It wraps an *Error.
+type ConflictError struct {
+	// Position is that of the newest entry of the key, or of the channel; its Offset is 0 where there is none. It is what
+	// to expect the next time.
+	Position
+	err *Error
+}
+
+// Error returns name and message.
+func (e *ConflictError) Error() string { return e.err.Error() }
+
+// Unwrap returns the *Error.
+func (e *ConflictError) Unwrap() error { return e.err }
+
 // wireError is an error as it stands in a message.
 type wireError struct {
-	Code         int    `json:"code"`
-	Name         string `json:"name"`
-	Message      string `json:"message"`
-	RetryAfterMS int64  `json:"retry_after_ms"`
+	Code         int     `json:"code"`
+	Name         string  `json:"name"`
+	Message      string  `json:"message"`
+	RetryAfterMS int64   `json:"retry_after_ms"`
+	Epoch        string  `json:"epoch"`
+	Offset       *uint64 `json:"offset"`
+}
+
+// answer is the error as it answers a request.
+func (w *wireError) answer() error {
+	if w.Code == int(dialect.Conflict) && w.Offset != nil {
+		return &ConflictError{Position{w.Epoch, *w.Offset}, w.error()}
+	}
+	return w.error()
 }
 
 func (w *wireError) error() *Error {

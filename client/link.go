@@ -14,6 +14,7 @@ import (
 type link struct {
 	conn  *websocket.Conn
 	limit int           // bytes a message to the server may have
+	who   Member        // what the server calls this session
 	quiet time.Duration // how long the server may say nothing, not even a heartbeat; 0 for any time
 
 	wake chan struct{} // holds one when there is something in out
@@ -32,8 +33,10 @@ type goAway struct {
 
 // connected is what the server says to a session it has admitted.
 type connected struct {
-	PingMS int64 `json:"ping_ms"`
-	Limits struct {
+	Session string `json:"session"`
+	User    string `json:"user"`
+	PingMS  int64  `json:"ping_ms"`
+	Limits  struct {
 		MessageBytes int `json:"message_bytes"`
 	} `json:"limits"`
 }
@@ -88,7 +91,7 @@ func (l *link) introduce(ctx context.Context, id uint64, hello json.RawMessage) 
 			if err := json.Unmarshal(in.Payload, &hi); err != nil {
 				return fmt.Errorf("client: connect: the reply makes no sense: %w", err)
 			}
-			l.limit = hi.Limits.MessageBytes
+			l.limit, l.who = hi.Limits.MessageBytes, Member{User: hi.User, Session: hi.Session}
 			if hi.PingMS > 0 {
 				l.quiet = time.Duration(hi.PingMS)*time.Millisecond + heartbeatGrace
 			}

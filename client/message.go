@@ -21,21 +21,24 @@ const (
 	Entry Kind = iota
 	// Gap says that the entries from From to To, both included, were not sent and will not be.
 	Gap
-	// Restarted says that the subscription could not go on where it stood: entries in between are gone, or the log began
+	// Reset says that the subscription could not go on where it stood: entries in between are gone, or the log began
 	// anew. What is still kept follows. Position is the channel's now.
-	Restarted
+	Reset
+	// Sync says, where the subscription began with State, that all the keys there were have come: at first, and after every
+	// new connection.
+	Sync
 )
 
-// String returns "message", "gap" or "restarted".
+// String returns "message", "gap", "reset" or "sync".
 func (k Kind) String() string {
-	return [...]string{Entry: "message", Gap: "gap", Restarted: "restarted"}[k]
+	return [...]string{Entry: "message", Gap: "gap", Reset: "reset", Sync: "sync"}[k]
 }
 
 // A Message is what a subscription brings. It belongs to whoever got it.
 type Message struct {
 	Kind     Kind
 	Channel  string
-	Position Position // of the entry; of the channel where Kind is Restarted; of the gap's end
+	Position Position // of the entry; of the channel where Kind is Reset or Sync; of the gap's end
 
 	// Of an Entry.
 	Time    time.Time // when it was appended, by the broker's clock, to the millisecond
@@ -45,16 +48,27 @@ type Message struct {
 	Key     string  // "" in a stream
 	Op      string  // "set", "append" or "delete"
 	Tags    map[string]string
+	Score   float64 // by which a state can be sorted
 
 	// Of a Gap.
 	GapFrom, GapTo uint64
 	Reason         string // such as "slow_consumer"
 }
 
+// Decode stores the payload in what v points to, as json.Unmarshal does. Where there is none, as of a key that does not
+// exist, it leaves v alone.
+func (m Message) Decode(v any) error {
+	if len(m.Payload) == 0 {
+		return nil
+	}
+	return json.Unmarshal(m.Payload, v)
+}
+
 // A Member names a session and its user, "" for an anonymous one.
 type Member struct {
-	User    string `json:"user"`
-	Session string `json:"session"`
+	User    string          `json:"user"`
+	Session string          `json:"session"`
+	Info    json.RawMessage `json:"info,omitempty"` // what it tells about itself in presence; nil elsewhere, and when it tells nothing
 }
 
 // incoming is any message of the server.
@@ -62,6 +76,7 @@ type incoming struct {
 	Type     string            `json:"type"`
 	ID       *uint64           `json:"id"`
 	Channel  string            `json:"channel"`
+	Epoch    string            `json:"epoch"`
 	Offset   uint64            `json:"offset"`
 	Time     int64             `json:"time"`
 	Payload  json.RawMessage   `json:"payload"`
@@ -70,6 +85,8 @@ type incoming struct {
 	Key      string            `json:"key"`
 	Op       string            `json:"op"`
 	Tags     map[string]string `json:"tags"`
+	Score    float64           `json:"score"`
+	Members  []Member          `json:"members"`
 	Error    *wireError        `json:"error"`
 }
 
@@ -77,7 +94,7 @@ type incoming struct {
 func (in *incoming) message(epoch string) (Message, error) {
 	m := Message{
 		Channel: in.Channel, Position: Position{epoch, in.Offset}, Time: time.UnixMilli(in.Time),
-		Payload: in.Payload, From: in.From, Key: in.Key, Op: in.Op, Tags: in.Tags,
+		Payload: in.Payload, From: in.From, Key: in.Key, Op: in.Op, Tags: in.Tags, Score: in.Score,
 	}
 	if m.Op == "" {
 		m.Op = "set"
@@ -108,6 +125,10 @@ type outgoing struct {
 	Tags           map[string]string `json:"tags,omitempty"`
 	IdempotencyKey string            `json:"idempotency_key,omitempty"`
 	Seq            uint64            `json:"seq,omitempty"`
+	Expect         *uint64           `json:"expect,omitempty"`
+	TTLMS          int64             `json:"ttl_ms,omitempty"`
+	Score          float64           `json:"score,omitempty"`
+	Ephemeral      bool              `json:"ephemeral,omitempty"`
 }
 
 // encode writes a request down. Nothing in it can fail: payloads have been marshaled before.

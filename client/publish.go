@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // PublishOptions change what Publish does. nil and the zero value are the same.
@@ -15,6 +16,16 @@ type PublishOptions struct {
 	NoEcho bool
 	// Tags travel with the entry: at most 16, names of 1 to 64 bytes, values of at most 256.
 	Tags map[string]string
+	// Expect makes the publish conditional: the newest entry of the key, or of the channel where Key is "", must have this
+	// offset, 0 for none; new(at) makes one. Otherwise a *ConflictError tells which one it has.
+	Expect *uint64
+	// TTL is how long the entry, and with it the value of its key, is kept, in whole milliseconds; 0 leaves it to the
+	// channel's rule.
+	TTL time.Duration
+	// Score sorts the key among the others, see ReadState and Map.Top.
+	Score float64
+	// Ephemeral deletes the key when this client is gone: for cursors, and for who is typing.
+	Ephemeral bool
 	// IdempotencyKey makes the publish known by name, so that another process may repeat it; 1 to 64 bytes. Without it
 	// the client numbers its publishes, which is enough for repetitions of its own.
 	IdempotencyKey string
@@ -27,11 +38,34 @@ type PublishOptions struct {
 // again and applied once. When ctx ends the outcome is unknown. Other errors are an *Error, and nothing was published.
 // Publishes of one goroutine to one channel stand in their order.
 func (c *Client) Publish(ctx context.Context, channel string, payload any, opts *PublishOptions) (Position, error) {
+	o, err := opts.request(channel, payload)
+	if err != nil {
+		return Position{}, err
+	}
+	reply, err := c.do(ctx, o, true)
+	if err != nil {
+		return Position{}, err
+	}
+	return published(channel, reply)
+}
+
+// published reads the reply to a publish.
+func published(channel string, reply json.RawMessage) (at Position, err error) {
+	if err := json.Unmarshal(reply, &at); err != nil {
+		return Position{}, fmt.Errorf("client: publish to %q: the reply makes no sense: %w", channel, err)
+	}
+	return at, nil
+}
+
+// request makes the request to publish.
+func (opts *PublishOptions) request(channel string, payload any) (outgoing, error) {
 	if opts == nil {
 		opts = &PublishOptions{}
 	}
 	o := outgoing{
 		Type: "publish", Channel: channel, Key: opts.Key, Op: opts.Op, Tags: opts.Tags, IdempotencyKey: opts.IdempotencyKey,
+		Expect: opts.Expect, Score: opts.Score, Ephemeral: opts.Ephemeral,
+		TTLMS: int64((opts.TTL + time.Millisecond - 1) / time.Millisecond),
 	}
 	if opts.NoEcho {
 		o.Echo = new(bool)
@@ -42,18 +76,10 @@ func (c *Client) Publish(ctx context.Context, channel string, payload any, opts 
 	if payload != nil || opts.Op != "delete" {
 		var err error
 		if o.Payload, err = marshal(payload); err != nil {
-			return Position{}, err
+			return o, err
 		}
 	}
-	reply, err := c.do(ctx, o, true)
-	if err != nil {
-		return Position{}, err
-	}
-	var at Position
-	if err := json.Unmarshal(reply, &at); err != nil {
-		return Position{}, fmt.Errorf("client: publish to %q: the reply makes no sense: %w", channel, err)
-	}
-	return at, nil
+	return o, nil
 }
 
 // Call calls a method of the program behind the server and stores its result in what result points to, as json.Unmarshal

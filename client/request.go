@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+
+	"hocket.dev/dialect"
 )
 
 // A request waits for an answer. It belongs to the client's lock.
@@ -80,7 +83,7 @@ func (c *Client) attach(l *link) {
 	if c.err != nil {
 		return
 	}
-	c.link = l
+	c.link, c.who = l, l.who
 	waiting := c.queue
 	c.queue = nil
 	for _, s := range c.subs {
@@ -116,6 +119,7 @@ func (c *Client) detach(l *link) {
 	clear(c.open)
 	for _, s := range c.subs {
 		s.live, s.asked = false, nil
+		s.lost()
 	}
 }
 
@@ -124,8 +128,8 @@ func (c *Client) handle(l *link, in *incoming) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch in.Type {
-	case "message", "position", "gap", "unsubscribed":
-		if s := c.subs[in.Channel]; s != nil && s.live {
+	case "message", "position", "gap", "unsubscribed", "join", "leave", "update", "presence":
+		if s := c.subs[strings.TrimPrefix(in.Channel, dialect.PresencePrefix)]; s != nil && (s.live || in.Channel != s.channel) {
 			s.handle(in)
 		}
 	case "reply", "error":
@@ -152,7 +156,7 @@ func (c *Client) answered(l *link, in *incoming) {
 	}
 	delete(c.open, r.id)
 	if in.Error != nil {
-		r.answer(nil, in.Error.error())
+		r.answer(nil, in.Error.answer())
 	} else {
 		r.answer(in.Payload, nil)
 	}
@@ -170,6 +174,20 @@ func (c *Client) forget(r *request) {
 	}
 }
 
+// number gives a publish the next seq, unless it has a name of its own. The caller holds the lock.
+func (c *Client) number(o *outgoing) {
+	if o.Type == "publish" && o.IdempotencyKey == "" && c.err == nil {
+		c.seq++
+		o.Seq = c.seq
+	}
+}
+
+// publish makes a request to publish; done is called with the lock held, which the caller holds too.
+func (c *Client) publish(o outgoing, done func(json.RawMessage, error)) error {
+	c.number(&o)
+	return c.add(o, &request{again: true, done: done})
+}
+
 // do makes a request and waits for its answer.
 func (c *Client) do(ctx context.Context, o outgoing, again bool) (json.RawMessage, error) {
 	type answer struct {
@@ -179,10 +197,7 @@ func (c *Client) do(ctx context.Context, o outgoing, again bool) (json.RawMessag
 	answered := make(chan answer, 1)
 	r := &request{again: again, done: func(p json.RawMessage, err error) { answered <- answer{p, err} }}
 	c.mu.Lock()
-	if again && o.IdempotencyKey == "" && c.err == nil {
-		c.seq++
-		o.Seq = c.seq
-	}
+	c.number(&o)
 	err := c.add(o, r)
 	c.mu.Unlock()
 	if err != nil {

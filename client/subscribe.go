@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 )
 
@@ -24,12 +23,21 @@ func Since(d time.Duration) Start { return Start{map[string]int64{"since_ms": d.
 // After starts after a position: the way to go on where another Client stood.
 func After(p Position) Start { return Start{p} }
 
-// State starts with the latest entry of every key, by offset; live entries follow.
+// State starts with the latest entry of every key, by offset; live entries follow. A Message of the kind Sync says that
+// all of them have come. Over a new connection the subscription goes on by position, even where the log does not reach
+// back that far: then what has changed in the state comes, with Deletes for what is gone.
 func State() Start { return Start{"state"} }
 
 // SubscribeOptions change what Subscribe does. nil and the zero value are the same.
 type SubscribeOptions struct {
 	From Start
+	// Filter leaves out entries that do not have, for each of these tags, one of the values: at most 16 tags with 16
+	// values each. Nothing counts as missing.
+	Filter map[string][]string
+	// Presence makes this client a member (Join), or only tells it of members (Watch); see Subscription.Presence.
+	Presence PresenceMode
+	// MaxMembers is how many members Presence lists; it counts all of them. 0 means 1,000.
+	MaxMembers int
 	// Buffer is how many messages wait for Next; 0 means 1,000. When it is full the client leaves the channel, so that a
 	// slow reader holds up nothing else, and comes back to the same position once half of it has been read. So nothing is
 	// missing as long as the channel's history reaches back that far, and what is missing is told.
@@ -40,66 +48,108 @@ type SubscribeOptions struct {
 type Subscription struct {
 	c       *Client
 	channel string
-	from    Start
-	limit   int
+	opts    SubscribeOptions
+	state   bool          // it began with State
 	ready   chan struct{} // closed with the first answer, or the end
 	news    chan struct{} // holds one when there is something to read
+	members *Presence     // nil when none was asked for
+	keys    *Map          // takes the messages instead of Next; nil when there is none
 
 	// guarded by Client.mu
 	buffer []Message
 	paused bool     // left, because the buffer was full
 	live   bool     // subscribed on the connection in use
 	at     Position // of the last message, or where the subscription began without one
-	placed bool     // at holds an offset to go on from; else the start is still from
+	placed bool     // at holds an offset to go on from; else the start is still that of opts
+	began  Position // of the channel when the start was first agreed on; without an epoch before that
+	read   Position // of the last message that Next has returned
 	again  int      // subscribe requests in a row that failed for now
 	asked  *request // the one under way
-	err    error    // why it has ended
+	part   *transfer
+	err    error // why it has ended
 }
+
+// A transfer is a state on its way here: it is whole once the position has come to head.
+type transfer struct {
+	head  uint64
+	told  bool            // Sync has been told
+	seen  map[string]bool // keys whose value has come since a cut in the middle; nil when there was none
+	quiet *time.Timer     // tells Sync when nothing more comes
+}
+
+// quietAfter is when a state of which nothing more has come counts as whole: what came last to the log was a delete.
+const quietAfter = 2 * time.Second
 
 // Subscribe follows a channel and returns when the server has agreed. While there is no connection it waits for one. A
 // Client subscribes once to a channel; to follow it twice is the program's matter. The error is an *Error, or ctx's.
 func (c *Client) Subscribe(ctx context.Context, channel string, opts *SubscribeOptions) (*Subscription, error) {
-	s := &Subscription{
-		c: c, channel: channel, limit: 1000, ready: make(chan struct{}), news: make(chan struct{}, 1),
+	s := newSubscription(c, channel, opts)
+	if err := s.start(ctx); err != nil {
+		return nil, err
 	}
+	return s, nil
+}
+
+func newSubscription(c *Client, channel string, opts *SubscribeOptions) *Subscription {
+	s := &Subscription{c: c, channel: channel, ready: make(chan struct{}), news: make(chan struct{}, 1)}
 	if opts != nil {
-		s.from = opts.From
-		if opts.Buffer > 0 {
-			s.limit = opts.Buffer
-		}
-		if p, ok := opts.From.from.(Position); ok {
-			s.at, s.placed = p, true
-		}
+		s.opts = *opts
 	}
+	setDefault(&s.opts.Buffer, 1000)
+	setDefault(&s.opts.MaxMembers, 1000)
+	s.state = s.opts.From.from == State().from
+	if p, ok := s.opts.From.from.(Position); ok {
+		s.at, s.placed = p, true
+	}
+	if s.opts.Presence != NoPresence {
+		s.members = newPresence(s)
+	}
+	return s
+}
+
+// start subscribes and waits until the server has agreed.
+func (s *Subscription) start(ctx context.Context) error {
+	c := s.c
 	c.mu.Lock()
 	switch {
 	case c.err != nil:
 		defer c.mu.Unlock()
-		return nil, c.err
-	case c.subs[channel] != nil:
+		return c.err
+	case c.subs[s.channel] != nil:
 		defer c.mu.Unlock()
-		return nil, &Error{Code: alreadySubscribed, Name: "already_subscribed",
-			Message: fmt.Sprintf("this client is subscribed to %q already", channel)}
+		return &Error{Code: alreadySubscribed, Name: "already_subscribed",
+			Message: fmt.Sprintf("this client is subscribed to %q already", s.channel)}
 	}
-	c.subs[channel] = s
+	c.subs[s.channel] = s
 	s.ask()
 	c.mu.Unlock()
 	select {
 	case <-s.ready:
 	case <-ctx.Done():
 		s.Close()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.err != nil {
-		return nil, s.err
-	}
-	return s, nil
+	return s.err
 }
 
 // Channel returns the channel's name.
 func (s *Subscription) Channel() string { return s.channel }
+
+// Presence tells who is on the channel; nil when SubscribeOptions did not ask for it.
+func (s *Subscription) Presence() *Presence { return s.members }
+
+// Position returns how far the program has come: everything up to there has been returned by Next, or was not for this
+// client. Given to After, a later subscription goes on from there.
+func (s *Subscription) Position() Position {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if len(s.buffer) == 0 {
+		return s.at
+	}
+	return s.read
+}
 
 // Close leaves the channel. Messages that have come already can still be read; then Next returns ErrClosed. It does not
 // block and always returns nil.
@@ -139,7 +189,8 @@ func (s *Subscription) take() (m Message, ok bool, err error) {
 	m = s.buffer[0]
 	s.buffer[0] = Message{}
 	s.buffer = s.buffer[1:]
-	if s.paused && s.err == nil && len(s.buffer) <= s.limit/2 {
+	s.read = m.Position
+	if s.paused && s.err == nil && len(s.buffer) <= s.opts.Buffer/2 {
 		s.paused = false
 		s.ask()
 	}
@@ -153,13 +204,24 @@ func (s *Subscription) ask() {
 	if s.paused || s.c.link == nil {
 		return
 	}
-	from := s.from.from
-	if s.placed {
-		from = s.at
+	asked := make(map[string]any)
+	switch {
+	case s.placed && s.state:
+		asked["from"] = map[string]any{"epoch": s.at.Epoch, "offset": s.at.Offset, "state": true}
+	case s.placed:
+		asked["from"] = s.at
+	case s.opts.From.from != nil:
+		asked["from"] = s.opts.From.from
+	}
+	if s.opts.Filter != nil {
+		asked["filter"] = s.opts.Filter
+	}
+	if s.members != nil {
+		asked["presence"] = s.members.ask()
 	}
 	var payload json.RawMessage
-	if from != nil {
-		payload, _ = marshal(map[string]any{"from": from})
+	if len(asked) > 0 {
+		payload, _ = marshal(asked)
 	}
 	r := &request{managed: true}
 	r.done = func(reply json.RawMessage, err error) { s.answered(r, reply, err) }
@@ -188,21 +250,122 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 	}
 	var where struct {
 		Position
-		Recovered bool `json:"recovered"`
+		Recovered bool          `json:"recovered"`
+		Presence  presenceReply `json:"presence"`
 	}
 	if json.Unmarshal(reply, &where) != nil {
 		return
 	}
 	s.live, s.again = true, 0
+	resumed := s.placed && where.Recovered && s.at.Epoch == where.Epoch
+	if !where.Recovered || s.placed && !resumed {
+		s.at, s.placed = Position{Epoch: where.Epoch}, !s.state // what is kept, or the whole state, follows
+		s.put(Message{Kind: Reset, Channel: s.channel, Position: where.Position})
+	}
 	s.at.Epoch = where.Epoch
 	switch {
-	case !where.Recovered:
-		s.at.Offset = 0 // what is kept follows
-		s.put(Message{Kind: Restarted, Channel: s.channel, Position: where.Position})
-	case s.from.from == nil && !s.placed:
+	case s.placed:
+	case s.opts.From.from == nil:
 		s.at, s.placed = where.Position, true
+	case !s.state:
+		s.startAgain(where.Position)
+	}
+	if s.members != nil {
+		s.members.subscribed(where.Presence)
+	}
+	if s.state {
+		s.transfer(resumed, where.Offset)
 	}
 	s.begin()
+}
+
+// startAgain notes where a start was agreed on that is asked for anew as long as nothing has come. What was published in
+// between, and is no part of it any more, would be missing without a word: the newest 5 are others by then.
+func (s *Subscription) startAgain(now Position) {
+	if s.began.Epoch != "" && s.began != now {
+		s.put(Message{Kind: Reset, Channel: s.channel, Position: now})
+	}
+	s.began = now
+}
+
+// transfer begins to take in a state, or what has changed in it. After a cut in the middle it is whole no sooner than it
+// was before.
+func (s *Subscription) transfer(resumed bool, head uint64) {
+	t := &transfer{head: head}
+	if before := s.part; resumed && before != nil {
+		t.head, t.seen = before.head, make(map[string]bool)
+	} else if !resumed && s.keys != nil {
+		s.keys.doubt()
+	}
+	s.part = t
+	if s.at.Offset >= head {
+		s.at.Offset, s.placed = head, true
+		s.came()
+		return
+	}
+	t.quiet = time.AfterFunc(quietAfter, func() {
+		s.c.mu.Lock()
+		defer s.c.mu.Unlock()
+		if s.part == t && s.live {
+			s.synced()
+		}
+	})
+}
+
+// synced tells once that the state is whole.
+func (s *Subscription) synced() {
+	if s.part == nil || s.part.told {
+		return
+	}
+	s.part.told = true
+	s.part.stop()
+	s.put(Message{Kind: Sync, Channel: s.channel, Position: s.at})
+}
+
+func (t *transfer) stop() {
+	if t != nil && t.quiet != nil {
+		t.quiet.Stop()
+	}
+}
+
+// came says that the position has moved.
+func (s *Subscription) came() {
+	if s.keys != nil {
+		s.keys.came(s.at)
+	}
+	if s.part != nil && s.at.Offset >= s.part.head {
+		s.synced()
+		s.part = nil
+	}
+}
+
+// lacksBase tells whether m is more of a value that was never received: when the transfer of a state was cut and goes on
+// from the log, what follows may grow a value that stood behind the cut.
+func (s *Subscription) lacksBase(m *Message) bool {
+	t := s.part
+	if t == nil || t.seen == nil || m.Key == "" || m.Position.Offset > t.head {
+		return false
+	}
+	if m.Op == "append" {
+		return !t.seen[m.Key]
+	}
+	t.seen[m.Key] = true
+	return false
+}
+
+// lost says that the connection is gone.
+func (s *Subscription) lost() {
+	s.part.stop()
+	if s.keys != nil {
+		s.keys.lost()
+	}
+}
+
+// askAgain leaves the channel and subscribes anew.
+func (s *Subscription) askAgain() {
+	s.lost()
+	s.leave()
+	s.ask()
 }
 
 // refused acts on an error: what may succeed later is asked for again, else the subscription ends.
@@ -212,7 +375,7 @@ func (s *Subscription) refused(err *Error) {
 		s.end(err)
 		return
 	}
-	delay := err.RetryAfter + rand.N(s.c.opts.MinDelay<<min(s.again, 5))
+	delay := err.RetryAfter + s.c.draw(s.c.opts.MinDelay<<min(s.again, 5))
 	s.again++
 	link := s.c.link
 	time.AfterFunc(delay, func() {
@@ -228,16 +391,21 @@ func (s *Subscription) refused(err *Error) {
 func (s *Subscription) handle(in *incoming) {
 	switch in.Type {
 	case "message":
-		s.placed = true
-		m, err := in.message(s.at.Epoch)
-		if err != nil {
-			m.Kind, m.GapFrom, m.GapTo, m.Reason = Gap, in.Offset, in.Offset, "malformed"
-		}
-		s.put(m)
-		s.at.Offset = in.Offset
+		s.message(in)
 	case "position":
-		s.at.Offset, s.placed = in.Offset, true
+		s.at.Offset, s.placed = max(s.at.Offset, in.Offset), true
+		s.came()
+	case "join", "leave", "update", "presence":
+		if s.members != nil {
+			s.members.handle(in)
+		}
 	case "gap":
+		if in.Channel != s.channel { // of the presence log
+			if s.members != nil {
+				s.members.missed()
+			}
+			return
+		}
 		m := Message{Kind: Gap, Channel: s.channel}
 		var gap struct {
 			From, To uint64
@@ -248,9 +416,14 @@ func (s *Subscription) handle(in *incoming) {
 		}
 		m.GapFrom, m.GapTo, m.Reason, m.Position = gap.From, gap.To, gap.Reason, Position{s.at.Epoch, gap.To}
 		s.put(m)
+		if s.state {
+			s.askAgain() // a missed entry may have set or deleted any key: go on from before the gap
+			return
+		}
 		s.at.Offset, s.placed = max(s.at.Offset, gap.To), true
 	case "unsubscribed":
 		s.live = false
+		s.lost()
 		var why wireError
 		_ = json.Unmarshal(in.Payload, &why)
 		if why.Message == "" {
@@ -260,11 +433,41 @@ func (s *Subscription) handle(in *incoming) {
 	}
 }
 
+// message takes an entry.
+func (s *Subscription) message(in *incoming) {
+	m, err := in.message(s.at.Epoch)
+	if err != nil {
+		m.Kind, m.GapFrom, m.GapTo, m.Reason = Gap, in.Offset, in.Offset, "malformed"
+	}
+	if s.placed && in.Offset <= s.at.Offset {
+		return // had it
+	}
+	if s.lacksBase(&m) {
+		s.at.Offset, s.placed = 0, false
+		s.askAgain()
+		return
+	}
+	if t := s.part; t != nil && !t.told {
+		if in.Offset > t.head {
+			s.synced() // nothing of the state comes after it
+		} else {
+			t.quiet.Reset(quietAfter)
+		}
+	}
+	s.put(m)
+	s.at.Offset, s.placed = in.Offset, true
+	s.came()
+}
+
 // put adds a message for Next. When the buffer is full the channel is left until there is room.
 func (s *Subscription) put(m Message) {
+	if s.keys != nil {
+		s.keys.take(m)
+		return
+	}
 	s.buffer = append(s.buffer, m)
 	s.notify()
-	if len(s.buffer) >= s.limit && !s.paused {
+	if len(s.buffer) >= s.opts.Buffer && !s.paused {
 		s.paused = true
 		s.leave()
 	}
@@ -282,6 +485,13 @@ func (s *Subscription) begin() {
 // end ends the subscription for good.
 func (s *Subscription) end(err error) {
 	s.err, s.live = err, false
+	s.part.stop()
+	if s.members != nil {
+		s.members.end()
+	}
+	if s.keys != nil {
+		s.keys.end()
+	}
 	s.begin()
 	s.notify()
 }

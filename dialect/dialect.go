@@ -110,8 +110,6 @@ type PublishArgs struct {
 	TTL            time.Duration
 	Score          float64
 	Ephemeral      bool // the key is deleted when the session ends
-	// Unsupported names a field of the request that this server cannot honour yet.
-	Unsupported string
 }
 
 // ConnectArgs are the arguments of Connect.

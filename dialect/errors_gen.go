@@ -88,6 +88,8 @@ const (
 	CloseForbidden Code = 4201
 	// CloseBanned is the close banned. The client is banned: do not reconnect.
 	CloseBanned Code = 4202
+	// CloseReplaced is the close replaced. A newer session of the same client id has taken its place: do not reconnect with this id.
+	CloseReplaced Code = 4203
 )
 
 var catalogue = map[Code]Info{
@@ -131,4 +133,5 @@ var catalogue = map[Code]Info{
 	CloseUnauthenticated: {Name: "unauthenticated", Sentence: "The client did not prove who it is: do not reconnect.", Action: ActionStop},
 	CloseForbidden:       {Name: "forbidden", Sentence: "The client may not connect: do not reconnect.", Action: ActionStop},
 	CloseBanned:          {Name: "banned", Sentence: "The client is banned: do not reconnect.", Action: ActionStop},
+	CloseReplaced:        {Name: "replaced", Sentence: "A newer session of the same client id has taken its place: do not reconnect with this id.", Action: ActionStop},
 }

@@ -61,6 +61,9 @@ func (l *loop) connect() (fd int, err error) {
 		// The port is chosen when the destination is known: 28,000 for each pair.
 		steps = append(steps, unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), unix.Bind(fd, &source))
 	}
+	if l.receive > 0 {
+		steps = append(steps, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.receive))
+	}
 	steps = append(steps,
 		unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_NODELAY, 1),
 		unix.Connect(fd, &to),

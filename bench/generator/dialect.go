@@ -4,6 +4,7 @@ package generator
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -28,6 +29,20 @@ type Dialect interface {
 	next(msg []byte) (publication, rest []byte)
 	// carries reports whether a publication is p, with nothing changed in it.
 	carries(publication, p []byte) bool
+}
+
+// A resumer is a Dialect with positions: who comes back says where it stood.
+type resumer interface {
+	// position takes the position out of the message that says that a subscriber has joined.
+	position(msg []byte) (epoch string, offset uint64, err error)
+	// offset takes the offset out of a publication.
+	offset(publication []byte) (uint64, error)
+	// resume is Dialect.subscriber for who comes back.
+	resume(room int, epoch string, offset uint64) (path string, hello []string)
+	// published tells whether a message to a publisher is the answer to a publish.
+	published(msg []byte) bool
+	// resumed reports whether a message says that nothing was missed.
+	resumed(msg []byte) error
 }
 
 // The dialects.
@@ -109,6 +124,43 @@ func carriesIn(publication []byte, prefix, name string, p []byte) bool {
 	}
 	end := behind[len(p):]
 	return len(end) > 0 && (end[0] == '}' || end[0] == ',')
+}
+
+func (hocket) position(msg []byte) (epoch string, offset uint64, err error) {
+	var reply struct {
+		Payload struct {
+			Epoch  string
+			Offset uint64
+		}
+	}
+	if err := json.Unmarshal(msg, &reply); err != nil || reply.Payload.Epoch == "" {
+		return "", 0, fmt.Errorf("%q names no position", msg)
+	}
+	return reply.Payload.Epoch, reply.Payload.Offset, nil
+}
+
+func (hocket) offset(publication []byte) (uint64, error) {
+	_, behind, _ := bytes.Cut(publication, []byte(`"offset":`))
+	digits, _, _ := bytes.Cut(behind, []byte(","))
+	offset, err := strconv.ParseUint(string(digits), 10, 53)
+	if err != nil {
+		return 0, fmt.Errorf("%q names no offset", publication)
+	}
+	return offset, nil
+}
+
+func (hocket) resume(room int, epoch string, offset uint64) (string, []string) {
+	return "/v1/ws", []string{fmt.Sprintf(
+		`{"type":"subscribe","id":1,"channel":"room:%d","payload":{"from":{"epoch":%q,"offset":%d}}}`, room, epoch, offset)}
+}
+
+func (hocket) published(msg []byte) bool { return bytes.HasPrefix(msg, []byte(`{"type":"reply"`)) }
+
+func (hocket) resumed(msg []byte) error {
+	if !bytes.Contains(msg, []byte(`"recovered":true`)) {
+		return fmt.Errorf("a subscriber that came back missed something: %s", msg)
+	}
+	return nil
 }
 
 type centrifuge struct{}

@@ -43,6 +43,10 @@ type fanout struct {
 	late      int
 	now       time.Time // when the bytes came that are being looked at
 	latency   load.Histogram
+	answers   load.Histogram // from publish to its answer, in a storm
+	watching  bool           // latency is that of watched subscribers
+	// meanwhile, when it is not nil, is called while publishing goes on, and says when it wants to be called again.
+	meanwhile func() time.Time
 	message   []byte
 	frames    []byte
 }
@@ -91,7 +95,7 @@ func (r *fanout) join() error {
 	}
 	return r.loop.openMany(r.Rooms, &r.ready, func(i int) error {
 		path, _ := r.loop.target.Dialect.publisher(i)
-		return r.loop.dial(path, &publisher{r.rooms[i]})
+		return r.loop.dial(path, &publisher{room: r.rooms[i]})
 	})
 }
 
@@ -111,7 +115,13 @@ func (r *fanout) publish(d time.Duration) error {
 	period := time.Duration(float64(time.Second) / r.Rate / float64(r.Rooms))
 	for next := began; next.Before(end); next = next.Add(period) {
 		for time.Now().Before(next) {
-			if err := r.loop.turn(next); err != nil {
+			wake := next
+			if r.meanwhile != nil {
+				if at := r.meanwhile(); at.Before(next) {
+					wake = at
+				}
+			}
+			if err := r.loop.turn(wake); err != nil {
 				return err
 			}
 		}
@@ -140,6 +150,11 @@ func (r *fanout) send(to *room, n int) {
 	}
 	r.published += n
 	r.open += n
+	if p, ok := to.publisher.owner.(*publisher); ok && r.watching {
+		for range n {
+			p.sent = append(p.sent, now)
+		}
+	}
 	r.loop.write(to.publisher, r.frames)
 }
 
@@ -179,6 +194,12 @@ func (j *joining) received(c *conn, b []byte) (int, error) {
 	if joined {
 		c.owner = j.next
 		*j.ready++
+		switch next := j.next.(type) {
+		case *subscriber:
+			err = next.joined(m.data)
+		case stalled:
+			next.joined(c)
+		}
 	}
 	return m.size, err
 }

@@ -35,6 +35,7 @@ type loop struct {
 	events  []unix.EpollEvent
 	moved   time.Time // when something came last
 	message reader
+	receive int   // bytes that a new socket holds unread; 0 is the system's choice
 	err     error // the first fault; the run is over with it
 }
 

@@ -26,6 +26,7 @@ type due struct {
 	payload     []byte
 	frames      []byte // as it came to whoever got it last; empty before
 	publication []byte // the same, without what is around it
+	offset      uint64 // in the channel's log, where the dialect tells
 	sent        time.Time
 	left        int // subscribers that have not got it
 }
@@ -49,13 +50,17 @@ func (m *room) at(n uint64) *due {
 	return nil
 }
 
-// got counts that one subscriber has got e, in size bytes.
-func (m *room) got(e *due, size int) {
+// got counts that s has got e, in size bytes.
+func (m *room) got(s *subscriber, e *due, size int) {
 	r := m.run
+	s.at++
+	s.offset = e.offset
 	r.delivered++
 	r.wire += int64(size)
 	r.payload += int64(len(e.payload))
-	r.latency.Add(r.now.Sub(e.sent))
+	if s.watched || !r.watching {
+		r.latency.Add(r.now.Sub(e.sent))
+	}
 	if e.left--; e.left > 0 {
 		return
 	}
@@ -68,7 +73,10 @@ func (m *room) got(e *due, size int) {
 }
 
 // publisher is a connection that publishes to one room.
-type publisher struct{ room *room }
+type publisher struct {
+	room *room
+	sent []time.Time // publishes that have not been answered, oldest first
+}
 
 func (p *publisher) opened(c *conn) error {
 	l := p.room.run.loop
@@ -80,21 +88,38 @@ func (p *publisher) opened(c *conn) error {
 }
 
 func (p *publisher) received(_ *conn, b []byte) (int, error) {
-	l := p.room.run.loop
-	m, whole, err := l.message.next(b)
+	r := p.room.run
+	m, whole, err := r.loop.message.next(b)
 	if err != nil || !whole {
 		return 0, err
 	}
-	return m.size, l.target.Dialect.answered(m.data)
+	if d, ok := r.loop.target.Dialect.(resumer); ok && d.published(m.data) && len(p.sent) > 0 {
+		r.answers.Add(time.Since(p.sent[0]))
+		p.sent = p.sent[:copy(p.sent, p.sent[1:])]
+	}
+	return m.size, r.loop.target.Dialect.answered(m.data)
 }
 
 // subscriber is a connection that follows one room.
 type subscriber struct {
-	room *room
-	at   uint64 // number of the publish that has to come next
+	room    *room
+	at      uint64 // number of the publish that has to come next
+	watched bool   // its latency counts where not everybody's does
+
+	// Where the dialect tells: the position of what came last.
+	epoch  string
+	offset uint64
 }
 
 func (*subscriber) opened(*conn) error { return nil }
+
+// joined takes the position out of the message that says so.
+func (s *subscriber) joined(msg []byte) (err error) {
+	if d, ok := s.room.run.loop.target.Dialect.(resumer); ok && s.epoch == "" {
+		s.epoch, s.offset, err = d.position(msg)
+	}
+	return err
+}
 
 // received compares what comes with what came to others before, which costs least, and
 // looks into it only where it is different.
@@ -104,8 +129,7 @@ func (s *subscriber) received(_ *conn, b []byte) (taken int, err error) {
 		e := s.room.at(s.at)
 		if e != nil && len(e.frames) > 0 && bytes.HasPrefix(b[taken:], e.frames) {
 			taken += len(e.frames)
-			s.at++
-			s.room.got(e, len(e.frames))
+			s.room.got(s, e, len(e.frames))
 			continue
 		}
 		n, err := s.inspect(b[taken:])
@@ -142,8 +166,12 @@ func (s *subscriber) inspect(b []byte) (int, error) {
 		if len(rest) == 0 && size > 0 {
 			e.frames = append(e.frames[:0], b[:size]...)
 		}
-		s.at++
-		s.room.got(e, size)
+		if d, ok := l.target.Dialect.(resumer); ok && e.offset == 0 {
+			if e.offset, err = d.offset(publication); err != nil {
+				return 0, err
+			}
+		}
+		s.room.got(s, e, size)
 		if len(rest) == 0 {
 			return m.size, nil
 		}

@@ -22,7 +22,7 @@ type Target struct {
 	Stats   bool    // it answers /stats
 }
 
-// Work is one kind of work: [Handshakes], [Echo], [Fanout] or [Idle].
+// Work is one kind of work: [Handshakes], [Echo], [Fanout], [Storm], [Stalled] or [Idle].
 type Work interface {
 	run(l *loop) (Result, error)
 }
@@ -30,16 +30,21 @@ type Work interface {
 // Result is what a run has done, without what came before it was measured, and what it
 // took. Fields that the kind of work has no use for are 0.
 type Result struct {
-	Done    int           // handshakes, echoes or deliveries
-	Elapsed time.Duration // while they were done
-	CPU     time.Duration // of the server, user and system
-	RSS     float64       // bytes of memory of the server per connection
-	Wire    int64         // bytes of frames delivered
-	Payload int64         // bytes of payload in them
-	Allocs  float64       // allocations of the server per delivery, NaN when it does not tell
-	Late    int           // publishes that went out more than a period late
-	P50     time.Duration // from publish, or request, to receipt
-	P99     time.Duration
+	Done       int           // handshakes, echoes or deliveries
+	Elapsed    time.Duration // while they were done
+	CPU        time.Duration // of the server, user and system
+	RSS        float64       // bytes of memory of the server per connection
+	Wire       int64         // bytes of frames delivered
+	Payload    int64         // bytes of payload in them
+	Allocs     float64       // allocations of the server per delivery, NaN when it does not tell
+	Late       int           // publishes that went out more than a period late
+	P50        time.Duration // from publish, or request, to receipt
+	P99        time.Duration
+	Calm       time.Duration // P99 before the storm, or without those that are stalled
+	Answer     time.Duration // P99 from publish to answer in a storm
+	CalmAnswer time.Duration // and before it
+	Reads      float64       // of the broker, in a storm
+	Kernel     float64       // bytes of memory of the kernel for each stalled connection
 }
 
 // Run makes one run. It blocks until it is over, or ctx ends; then the error is ctx's.

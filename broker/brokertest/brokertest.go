@@ -25,7 +25,7 @@ import (
 )
 
 // Run runs the suite as subtests of t. open returns a broker that has not been run; what it holds is to be freed with
-// t.Cleanup. Tests of [broker.State] and [broker.Lister] are skipped when the broker implements them not.
+// t.Cleanup. Tests of [broker.State], [broker.Remover] and [broker.Lister] are skipped when the broker implements them not.
 func Run(t *testing.T, open func(t *testing.T) broker.Broker) {
 	tests := []struct {
 		name string
@@ -47,12 +47,32 @@ func Run(t *testing.T, open func(t *testing.T) broker.Broker) {
 		{"LatestRetentionGoverns", testRetentionChange},
 		{"IdempotencyKeys", testKeys},
 		{"SequenceNumbers", testSequence},
+		{"LostAnswers", testLostAnswers},
 		{"OneOfManyIsApplied", testDedupRace},
 		{"DedupIsBounded", testDedupBound},
 		{"DedupIsForgotten", testDedupWindow},
 		{"StateLikeTheModel", testState},
 		{"StateWhileWriting", testStateWhileWriting},
 		{"AppendConflicts", testConflicts},
+		{"ExpectedKeys", testExpectKeys},
+		{"ExpectedChannels", testExpectChannels},
+		{"DuplicatesBeforeConditions", testExpectDuplicates},
+		{"OneWinnerPerRound", testExpectStorm},
+		{"ExpectLikeTheModel", testExpectModel},
+		{"TTLInLog", testTTLInLog},
+		{"TTLOfValues", testTTLOfValues},
+		{"AgeOfValues", testAgeOfValues},
+		{"DeletesHaveNoTTL", testTTLOfDelete},
+		{"DeletesLikeTheModel", testDeletes},
+		{"ForgottenDeletes", testForgottenDeletes},
+		{"ScoresLikeTheModel", testScores},
+		{"FoldedFields", testFoldedFields},
+		{"RemoveHistory", testRemoveHistory},
+		{"RemoveEntry", testRemoveEntry},
+		{"RemoveNoPart", testRemovePart},
+		{"RemoveKey", testRemoveKey},
+		{"RemovalIsTold", testRemovalIsTold},
+		{"RemoveWhilePublishing", testRemoveRace},
 		{"ChannelsInOrder", testChannels},
 		{"NotRunning", testNotRunning},
 		{"CanceledReads", testCanceled},
@@ -214,32 +234,29 @@ type sink struct {
 	epochs  map[string]string
 	inside  map[string]bool
 	errs    []error
+
+	removals map[string][]broker.Removal
 }
 
 func newSink() *sink {
-	return &sink{entries: map[string][]*broker.Entry{}, epochs: map[string]string{}, inside: map[string]bool{}}
+	return &sink{
+		entries: map[string][]*broker.Entry{}, epochs: map[string]string{}, inside: map[string]bool{},
+		removals: map[string][]broker.Removal{},
+	}
 }
 
 func (s *sink) Deliver(channel, epoch string, e *broker.Entry) {
+	s.enter(channel)
 	s.mu.Lock()
-	if s.closed.Load() {
-		s.errs = append(s.errs, fmt.Errorf("%s: delivered after Run had returned", channel))
-	}
-	if s.inside[channel] {
-		s.errs = append(s.errs, fmt.Errorf("%s: two deliveries at once", channel))
-	}
 	if was, ok := s.epochs[channel]; ok && was != epoch || epoch == "" {
 		s.errs = append(s.errs, fmt.Errorf("%s: epoch %q follows %q", channel, epoch, was))
 	}
-	s.inside[channel] = true
 	s.entries[channel], s.epochs[channel] = append(s.entries[channel], e), epoch
 	s.mu.Unlock()
 	if s.hook != nil {
 		s.hook(channel, e)
 	}
-	s.mu.Lock()
-	s.inside[channel] = false
-	s.mu.Unlock()
+	s.leave(channel)
 }
 
 // Gap is a broker's right at any time; the suite reads what it needs to know anyway.
@@ -257,4 +274,36 @@ func (s *sink) faults() []error {
 	return s.errs
 }
 
-func (s *sink) Removed(string, broker.Removal) {}
+func (s *sink) Removed(channel string, r broker.Removal) {
+	s.enter(channel)
+	s.mu.Lock()
+	s.removals[channel] = append(s.removals[channel], r)
+	s.mu.Unlock()
+	s.leave(channel)
+}
+
+// removedFrom returns the removals told of a channel.
+func (s *sink) removedFrom(channel string) []broker.Removal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]broker.Removal(nil), s.removals[channel]...)
+}
+
+// enter notes that the broker calls about a channel, and leave that the call returns.
+func (s *sink) enter(channel string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		s.errs = append(s.errs, fmt.Errorf("%s: a call after Run had returned", channel))
+	}
+	if s.inside[channel] {
+		s.errs = append(s.errs, fmt.Errorf("%s: two calls at once", channel))
+	}
+	s.inside[channel] = true
+}
+
+func (s *sink) leave(channel string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inside[channel] = false
+}

@@ -62,6 +62,22 @@ func testSequence(t *testing.T, open func(*testing.T) broker.Broker) {
 	n.wantDuplicate(c, ada(900), keep, last)
 }
 
+// testLostAnswers: who does not know whether a publish was applied sends it again, and it is there once.
+func testLostAnswers(t *testing.T, open func(*testing.T) broker.Broker) {
+	lossy := LoseLast(open(t))
+	n := start(t, lossy)
+	c := channel()
+	n.b.Follow([]string{c})
+	for i, e := range []broker.Entry{{IdempotencyKey: "once"}, {Client: "ada", Seq: 1}, expecting(broker.Entry{Key: "k", IdempotencyKey: "cas"}, 0)} {
+		e.Payload = []byte(`1`)
+		lossy.LoseAnswers(c, 2)
+		n.wantError(c, e, keep, ErrUnknown)
+		n.wantError(c, e, keep, ErrUnknown)
+		n.wantDuplicate(c, e, keep, n.head(c))
+		n.delivered(c, i+1)
+	}
+}
+
 func testDedupRace(t *testing.T, open func(*testing.T) broker.Broker) {
 	n := start(t, open(t))
 	c := channel()

@@ -8,30 +8,45 @@ import (
 	"hocket.dev/broker"
 )
 
-// Lossy is a broker that, when told to, loses what it should deliver, or fails. It passes everything else on, State and
-// Lister included. Its methods may be called from any goroutine.
+// Lossy is a broker that, when told to, loses what it should deliver, or fails. It passes everything else on, State,
+// Remover and Lister included. Its methods may be called from any goroutine.
 type Lossy struct {
 	inner broker.Broker
 
-	mu   sync.Mutex
-	lose map[string]int
-	err  error
+	mu     sync.Mutex
+	lose   map[string]int
+	unsure map[string]int
+	err    error
 }
 
+// ErrUnknown is the answer to a publish whose own answer was lost.
+var ErrUnknown = errors.New("brokertest: the answer was lost")
+
 var (
-	_ broker.Broker = (*Lossy)(nil)
-	_ broker.State  = (*Lossy)(nil)
-	_ broker.Lister = (*Lossy)(nil)
+	_ broker.Broker  = (*Lossy)(nil)
+	_ broker.State   = (*Lossy)(nil)
+	_ broker.Remover = (*Lossy)(nil)
+	_ broker.Lister  = (*Lossy)(nil)
 )
 
 // LoseLast returns b with faults, of which none has been asked for yet.
-func LoseLast(b broker.Broker) *Lossy { return &Lossy{inner: b, lose: make(map[string]int)} }
+func LoseLast(b broker.Broker) *Lossy {
+	return &Lossy{inner: b, lose: make(map[string]int), unsure: make(map[string]int)}
+}
 
 // Lose makes the next n entries of a channel get lost on their way to the sink. The log has them.
 func (l *Lossy) Lose(channel string, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lose[channel] = n
+}
+
+// LoseAnswers makes the next n publishes to a channel be answered with ErrUnknown. The log has them, unless the broker
+// refused them.
+func (l *Lossy) LoseAnswers(channel string, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unsure[channel] = n
 }
 
 // Fail makes Publish and all reads answer err and do nothing, until it is called with nil.
@@ -60,7 +75,25 @@ func (l *Lossy) Publish(channel string, e broker.Entry, r broker.Retention, done
 		}
 		return
 	}
+	l.mu.Lock()
+	lost := take(l.unsure, channel)
+	l.mu.Unlock()
+	if lost && done != nil {
+		answer := done
+		done = func(broker.Receipt, error) { answer(broker.Receipt{}, ErrUnknown) }
+	}
 	l.inner.Publish(channel, e, r, done)
+}
+
+// take takes one of what a channel has left, and tells whether there was any.
+func take(left map[string]int, channel string) bool {
+	n := left[channel]
+	if n > 1 {
+		left[channel] = n - 1
+	} else {
+		delete(left, channel)
+	}
+	return n > 0
 }
 
 // Follow follows.
@@ -112,6 +145,15 @@ func (l *Lossy) Channels(ctx context.Context, after string, limit int) ([]string
 	return s.Channels(ctx, after, limit)
 }
 
+// Remove takes entries out, unless told to fail. It answers errors.ErrUnsupported when the broker cannot.
+func (l *Lossy) Remove(ctx context.Context, channel string, r broker.Removal) (int, error) {
+	s, ok := l.inner.(broker.Remover)
+	if err := l.check(ok); err != nil {
+		return 0, err
+	}
+	return s.Remove(ctx, channel, r)
+}
+
 func (l *Lossy) check(supported bool) error {
 	if err := l.fault(); err != nil {
 		return err
@@ -129,14 +171,9 @@ type lossySink struct {
 
 func (s *lossySink) Deliver(channel, epoch string, e *broker.Entry) {
 	s.l.mu.Lock()
-	n := s.l.lose[channel]
-	if n > 1 {
-		s.l.lose[channel] = n - 1
-	} else {
-		delete(s.l.lose, channel)
-	}
+	lost := take(s.l.lose, channel)
 	s.l.mu.Unlock()
-	if n <= 0 {
+	if !lost {
 		s.sink.Deliver(channel, epoch, e)
 	}
 }

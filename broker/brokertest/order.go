@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,6 +22,7 @@ func testFields(t *testing.T, open func(*testing.T) broker.Broker) {
 		{Payload: []byte(`1`), Key: "k:*>", From: &broker.Member{Session: "s1", User: "ada"}, NoEcho: true},
 		{Payload: []byte(`2`), Client: "c1", Seq: 7, From: &broker.Member{Session: "s1"}},
 		{Payload: []byte(`3`), Headers: map[string]string{"trace": "ab", "": "empty", "x": ""}},
+		{Payload: []byte(`4`), Key: "score", Score: -1.5, TTL: time.Hour},
 		{Key: "k:*>", Op: broker.Delete},
 	}
 	for _, e := range want {

@@ -47,7 +47,7 @@ type subCmd struct {
 
 // Help is the second part of `hocket sub --help`.
 func (subCmd) Help() string {
-	return `Prints one JSON object per line: messages; "gap" where the server says which offsets were left out; "restarted" where the log began anew. A lost connection is made again and goes on from the last message.
+	return `Prints one JSON object per line: messages; "gap" where the server says which offsets were left out; "reset" where the log began anew. A lost connection is made again and goes on from the last message.
 
 Examples:
   hocket sub ticker:demo
@@ -164,18 +164,19 @@ type printed struct {
 	Key      string            `json:"key,omitempty"`
 	Op       string            `json:"op,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
+	Score    float64           `json:"score,omitempty"`
 }
 
 func line(m *client.Message) printed {
 	p := printed{
 		Type: m.Kind.String(), Channel: m.Channel, Epoch: m.Position.Epoch, Offset: m.Position.Offset,
-		From: m.From, Key: m.Key, Tags: m.Tags,
+		From: m.From, Key: m.Key, Tags: m.Tags, Score: m.Score,
 	}
 	switch {
 	case m.Kind == client.Gap:
 		p.Payload, _ = json.Marshal(map[string]any{"from": m.GapFrom, "to": m.GapTo, "reason": m.Reason})
 		return p
-	case m.Kind == client.Restarted:
+	case m.Kind == client.Reset || m.Kind == client.Sync:
 		return p
 	case m.Binary:
 		p.Encoding = "base64"

@@ -92,7 +92,7 @@ func TestSubComesBack(t *testing.T) {
 	testproc.Until(t, "the subscriber to come back", func() bool { return strings.Contains(sub.Output(), "connected again") })
 	execute(t, command(against(again, "pub", "news", "second")...))
 	testproc.Until(t, "what the new server sends", func() bool { return strings.Contains(sub.Output(), `"second"`) })
-	if !strings.Contains(sub.Output(), `{"type":"restarted","channel":"news"`) {
+	if !strings.Contains(sub.Output(), `{"type":"reset","channel":"news"`) {
 		t.Error("nothing says that the log began anew")
 	}
 	sub.Signal(sigterm)

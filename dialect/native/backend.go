@@ -10,7 +10,7 @@ import (
 // Back ends use the words of the protocol without its envelope: the fields of a request stand side by side in one
 // object, and an answer is what a reply has for its payload.
 
-// DecodeRequest reads a back end's Publish, History or Presence from one JSON object, which need not have been checked.
+// DecodeRequest reads a back end's Publish, History, State or Presence from one JSON object, which need not have been checked.
 // Fields have the names, the bounds and the errors they have in a client's message. The Payload is a part of body.
 func DecodeRequest(verb dialect.Verb, body []byte) dialect.Command {
 	c := dialect.Command{Verb: verb}
@@ -25,6 +25,9 @@ func DecodeRequest(verb dialect.Verb, body []byte) dialect.Command {
 	case dialect.History:
 		e.payload = body
 		c.Err = e.history(&c)
+	case dialect.State:
+		e.payload = body
+		c.Err = e.state(&c)
 	case dialect.Presence:
 		e.payload = body
 		c.Err = e.presence(&c)
@@ -54,13 +57,15 @@ func DecodePayload(payload, encoding []byte) ([]byte, broker.Format, *dialect.Er
 }
 
 // AppendResult appends what the reply to a client's request has for its payload: a JSON object. r is a Published, a
-// HistoryPage or a PresencePage.
+// HistoryPage, a StatePage or a PresencePage.
 func AppendResult(dst []byte, r dialect.Reply) []byte {
 	switch r := r.(type) {
 	case *dialect.Published:
 		return appendReceipt(dst, r)
 	case *dialect.HistoryPage:
 		return appendPage(dst, r)
+	case *dialect.StatePage:
+		return appendState(dst, r)
 	case *dialect.PresencePage:
 		return appendMembers(dst, r)
 	}

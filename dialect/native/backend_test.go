@@ -24,7 +24,9 @@ func TestBackEndsSayTheSameWithoutAnEnvelope(t *testing.T) {
 			dialect.Command{Verb: dialect.History, Channel: "c", History: &dialect.HistoryArgs{After: 7, HasAfter: true, Limit: 3}}},
 		{dialect.History, `{"channel":"c","limit":0}`,
 			dialect.Command{Verb: dialect.History, Channel: "c", History: &dialect.HistoryArgs{},
-				Err: dialect.Errorf(dialect.InvalidMessage, "limit must be a whole number from 1 to 1000, not 0")}},
+				Err: dialect.Errorf(dialect.InvalidRange, "limit must be a whole number from 1 to 1000, not 0")}},
+		{dialect.State, `{"channel":"c","order":"score","limit":2,"next":"n"}`,
+			dialect.Command{Verb: dialect.State, Channel: "c", State: &dialect.StateArgs{Order: broker.ByScore, Limit: 2, Next: "n"}}},
 		{dialect.Presence, `{"channel":"c","next":"k.4","payload":{"next":"no"}}`,
 			dialect.Command{Verb: dialect.Presence, Channel: "c", Presence: &dialect.PresenceArgs{Next: "k.4"}}},
 		{dialect.Presence, `[]`, dialect.Command{Verb: dialect.Presence,
@@ -46,6 +48,7 @@ func TestResultsAreThePayloadsOfReplies(t *testing.T) {
 	for _, r := range []dialect.Reply{
 		&dialect.Published{Epoch: "k3", Offset: 4, Duplicate: true},
 		&dialect.HistoryPage{Page: broker.Page{Epoch: "k3", Head: 4, Entries: []*broker.Entry{entry}, More: true}},
+		&dialect.StatePage{Page: broker.Page{Epoch: "k3", Head: 4, Entries: []*broker.Entry{entry}}, Count: 2, Next: "n"},
 		&dialect.PresencePage{Epoch: "k3", Offset: 4, Count: 1, Members: []*broker.Entry{entry}, Next: "k3.4"},
 	} {
 		want := string(open(t).AppendReply(nil, dialect.NoID, r))

@@ -18,10 +18,9 @@ const (
 // envelope holds the fields of a message as they stand in it, nil for those that are not there. Of a field that comes
 // twice the last one counts, as in JSON.parse; names are matched exactly.
 type envelope struct {
-	typ, id, channel, payload                             []byte
-	method                                                []byte
-	key, op, echo, idempotencyKey, seq, tags, expect, ttl []byte
-	encoding                                              []byte
+	typ, id, channel, payload, method, encoding []byte
+	key, op, echo, idempotencyKey, seq, tags    []byte
+	expect, ttl, score, ephemeral               []byte
 }
 
 // Decode appends the one command that msg is. Everything in the message is looked at before anything is interpreted,
@@ -91,6 +90,10 @@ func (e *envelope) field(name []byte) *[]byte {
 		return &e.expect
 	case "ttl_ms":
 		return &e.ttl
+	case "score":
+		return &e.score
+	case "ephemeral":
+		return &e.ephemeral
 	case "encoding":
 		return &e.encoding
 	}
@@ -145,6 +148,8 @@ func (e *envelope) decode(c *dialect.Command) *dialect.Error {
 		return e.publish(c)
 	case "history":
 		return e.history(c)
+	case "state":
+		return e.state(c)
 	case "presence":
 		return e.presence(c)
 	case "call":
@@ -157,7 +162,7 @@ func (e *envelope) decode(c *dialect.Command) *dialect.Error {
 		return nil
 	}
 	return dialect.Errorf(dialect.UnknownType, "the type %s is not known: a client sends connect, subscribe, "+
-		"unsubscribe, publish, history, presence, call, ping or pong", excerpt(e.typ))
+		"unsubscribe, publish, history, state, presence, call, ping or pong", excerpt(e.typ))
 }
 
 // needChannel reads the channel. Whether its name is well formed is for the session to say.

@@ -53,9 +53,19 @@ func TestDecodeEveryRequest(t *testing.T) {
 				Err:     dialect.Errorf(dialect.InvalidMessage, "the name of a tag must have 1 to 64 bytes, not 0")}},
 		{`{"type":"publish","channel":"c","payload":null,"key":"k","op":"set","echo":true,"seq":1,"tags":{"a":"b","c":"","a":"ä"},"expect":0}`,
 			dialect.Command{Verb: dialect.Publish, Channel: "c", Payload: []byte("null"), Publish: dialect.PublishArgs{
-				Key: "k", Seq: 1, Tags: map[string]string{"a": "ä", "c": ""}, Unsupported: "expect"}}},
-		{`{"type":"publish","channel":"c","key":"k","op":"delete","ttl_ms":5}`,
-			dialect.Command{Verb: dialect.Publish, Channel: "c", Publish: dialect.PublishArgs{Key: "k", Op: broker.Delete, Unsupported: "ttl_ms"}}},
+				Key: "k", Seq: 1, Tags: map[string]string{"a": "ä", "c": ""}, HasExpect: true}}},
+		{`{"type":"publish","channel":"c","key":"k","op":"delete","expect":41,"score":null,"ttl_ms":31622400000,"ephemeral":false}`,
+			dialect.Command{Verb: dialect.Publish, Channel: "c", Publish: dialect.PublishArgs{
+				Key: "k", Op: broker.Delete, Expect: 41, HasExpect: true, TTL: 366 * 24 * time.Hour}}},
+		{`{"type":"publish","channel":"c","key":"k","payload":1,"score":-1.5e3,"ephemeral":true,"ttl_ms":1,"expect":null}`,
+			dialect.Command{Verb: dialect.Publish, Channel: "c", Payload: []byte("1"), Publish: dialect.PublishArgs{
+				Key: "k", Score: -1500, Ephemeral: true, TTL: time.Millisecond}}},
+		{`{"type":"state","id":3,"channel":"c"}`,
+			dialect.Command{Verb: dialect.State, ID: number(3), Channel: "c", State: &dialect.StateArgs{}}},
+		{`{"type":"state","channel":"c","payload":{"order":"score","limit":7,"next":"s1"}}`,
+			dialect.Command{Verb: dialect.State, Channel: "c", State: &dialect.StateArgs{Order: broker.ByScore, Limit: 7, Next: "s1"}}},
+		{`{"type":"state","channel":"c","payload":{"order":"offset","next":null}}`,
+			dialect.Command{Verb: dialect.State, Channel: "c", State: &dialect.StateArgs{}}},
 		{`{"type":"publish","channel":"c","payload":"AP8\u003d","encoding":"base64"}`,
 			dialect.Command{Verb: dialect.Publish, Channel: "c", Payload: []byte{0, 255}, Format: broker.Binary}},
 		{`{"type":"history","id":4,"channel":"c","payload":{"after":0,"limit":1000}}`,
@@ -91,6 +101,12 @@ func TestDecodeSubscribe(t *testing.T) {
 		{`{"from":{"last":50},"presence":"watch"}`, dialect.SubscribeArgs{Start: dialect.StartLast, Last: 50, Presence: dialect.PresenceWatch}},
 		{`{"from":{"since_ms":120000}}`, dialect.SubscribeArgs{Start: dialect.StartSince, Since: 2 * time.Minute}},
 		{`{"from":{"epoch":"k3","offset":41}}`, dialect.SubscribeArgs{Start: dialect.StartPosition, Epoch: "k3", Offset: 41}},
+		{`{"from":{"epoch":"k3","offset":41,"state":true}}`, dialect.SubscribeArgs{
+			Start: dialect.StartPosition, Epoch: "k3", Offset: 41, WantsState: true}},
+		{`{"filter":{"lang":"en","kind":["b","a","b"],"a":[""],"lang":"de"}}`, dialect.SubscribeArgs{Filter: dialect.Filter{
+			{Name: "a", Values: []string{""}}, {Name: "kind", Values: []string{"a", "b"}}, {Name: "lang", Values: []string{"de"}}}}},
+		{`{"filter":{}}`, dialect.SubscribeArgs{}},
+		{`{"filter":null}`, dialect.SubscribeArgs{}},
 		{`{"from":"state"}`, dialect.SubscribeArgs{Start: dialect.StartState}},
 		{`{"presence":{"epoch":"p1","offset":0}}`, dialect.SubscribeArgs{
 			Presence: dialect.PresenceMember, PresenceFrom: broker.Position{Epoch: "p1"}, HasPresenceFrom: true}},
@@ -103,59 +119,53 @@ func TestDecodeSubscribe(t *testing.T) {
 	}
 }
 
-// TestDecodeErrorsNameFieldAndRemedy also holds that the id is there wherever it stands.
+// refusal is a message, without its braces and id, and the error it leads to.
+type refusal struct {
+	fields string
+	code   dialect.Code
+	want   string
+}
+
+// check also holds that the id is there wherever it stands.
+func (r refusal) check(t *testing.T) {
+	t.Helper()
+	for _, msg := range []string{`{"id":"me",` + r.fields + `}`, `{` + r.fields + `,"id":"me"}`} {
+		if r.fields == "" {
+			msg = `{"id":"me"}`
+		}
+		c := decode(t, msg)
+		if c.Err == nil {
+			t.Errorf("%s: no error", msg)
+			continue
+		}
+		if c.ID.Str != "me" || c.Err.Code != r.code || c.Err.Message != r.want || c.Err.Name != r.code.Info().Name {
+			t.Errorf("%.200s\n got %v, code %d: %s\nwant code %d: %s", msg, c.ID, c.Err.Code, c.Err.Message, r.code, r.want)
+		}
+	}
+}
+
+var long = strings.Repeat("x", 2000)
+
 func TestDecodeErrorsNameFieldAndRemedy(t *testing.T) {
-	long := strings.Repeat("x", 2000)
-	for _, test := range []struct {
-		fields string
-		code   dialect.Code
-		want   string
-	}{
+	for _, r := range []refusal{
 		{``, dialect.InvalidMessage, `type is missing: it says what the message is, such as "subscribe"`},
 		{`"type":null`, dialect.InvalidMessage, `type is missing: it says what the message is, such as "subscribe"`},
 		{`"type":7`, dialect.InvalidMessage, `type must be a string, not 7`},
-		{`"type":"message"`, dialect.UnknownType, `the type "message" is not known: a client sends connect, subscribe, unsubscribe, publish, history, presence, call, ping or pong`},
-		{`"type":"` + long + `"`, dialect.UnknownType, `the type "` + long[:63] + `… is not known: a client sends connect, subscribe, unsubscribe, publish, history, presence, call, ping or pong`},
-		{`"type":"` + strings.Repeat("ä", 100) + `"`, dialect.UnknownType, `the type "` + strings.Repeat("ä", 31) + `… is not known: a client sends connect, subscribe, unsubscribe, publish, history, presence, call, ping or pong`},
+		{`"type":"message"`, dialect.UnknownType, `the type "message" is not known: a client sends connect, subscribe, unsubscribe, publish, history, state, presence, call, ping or pong`},
+		{`"type":"` + long + `"`, dialect.UnknownType, `the type "` + long[:63] + `… is not known: a client sends connect, subscribe, unsubscribe, publish, history, state, presence, call, ping or pong`},
+		{`"type":"` + strings.Repeat("ä", 100) + `"`, dialect.UnknownType, `the type "` + strings.Repeat("ä", 31) + `… is not known: a client sends connect, subscribe, unsubscribe, publish, history, state, presence, call, ping or pong`},
 		{`"type":"unsubscribe"`, dialect.InvalidChannel, `channel is missing`},
 		{`"type":"history","channel":null`, dialect.InvalidChannel, `channel is missing`},
-		{`"type":"publish","channel":["a"],"payload":1`, dialect.InvalidChannel, `channel must be a string, not an array`},
-		{`"type":"publish","channel":"c"`, dialect.InvalidPayload, `payload is missing: a publish carries one JSON value`},
-		{`"type":"publish","channel":"c","payload":1,"key":""`, dialect.InvalidKey, `key must have 1 to 512 bytes, not 0`},
-		{`"type":"publish","channel":"c","payload":1,"key":"` + long + `"`, dialect.InvalidKey, `key must have 1 to 512 bytes, not 2000`},
-		{`"type":"publish","channel":"c","payload":1,"key":5`, dialect.InvalidKey, `key must be a string, not 5`},
-		{`"type":"publish","channel":"c","payload":1,"op":"append"`, dialect.InvalidKey, `key is missing: op append changes the value of a key`},
-		{`"type":"publish","channel":"c","payload":1,"op":"merge"`, dialect.InvalidMessage, `op must be "set", "append" or "delete", not "merge"`},
-		{`"type":"publish","channel":"c","payload":1,"echo":0`, dialect.InvalidMessage, `echo must be true or false, not 0`},
-		{`"type":"publish","channel":"c","payload":1,"idempotency_key":"` + long + `"`, dialect.InvalidKey, `idempotency_key must have 1 to 64 bytes, not 2000`},
-		{`"type":"publish","channel":"c","payload":1,"seq":0`, dialect.InvalidMessage, `seq must be a whole number from 1 to 9007199254740991, not 0`},
-		{`"type":"publish","channel":"c","payload":1,"tags":[]`, dialect.InvalidMessage, `tags must be an object of strings, not an array`},
-		{`"type":"publish","channel":"c","payload":1,"tags":{"a\"b":1}`, dialect.InvalidMessage, `the tag "a\"b" must be a string of at most 256 bytes, not 1`},
-		{`"type":"publish","channel":"c","payload":1,"tags":{"` + strings.Join(strings.Split("abcdefghijklmnopq", ""), `":"","`) + `":""}`,
-			dialect.InvalidMessage, `tags must be at most 16`},
-		{`"type":"publish","channel":"c","payload":1,"encoding":"gzip"`, dialect.InvalidMessage, `encoding must be "base64" or left out, not "gzip"`},
-		{`"type":"publish","channel":"c","payload":1,"encoding":"base64"`, dialect.InvalidPayload, `with "encoding":"base64" the payload must be a string, not 1`},
-		{`"type":"publish","channel":"c","payload":"AP8","encoding":"base64"`, dialect.InvalidPayload,
-			`the payload is not base64 as in RFC 4648 §4, with padding: illegal base64 data at input byte 0`},
-		{`"type":"subscribe","channel":"c","payload":[]`, dialect.InvalidPayload, `the payload of subscribe must be an object, not an array`},
-		{`"type":"subscribe","channel":"c","payload":{"from":"now"}`, dialect.InvalidPosition, fromForms + `, not "now"`},
-		{`"type":"subscribe","channel":"c","payload":{"from":7}`, dialect.InvalidPosition, fromForms + `, not 7`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{}}`, dialect.InvalidPosition, fromForms + `: exactly one of them`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"last":1,"epoch":"k"}}`, dialect.InvalidPosition, fromForms + `: exactly one of them`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"last":-1}}`, dialect.InvalidPosition, `last must be a whole number from 0 to 2147483647, not -1`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":1.5}}`, dialect.InvalidPosition, `since_ms must be a whole number from 0 to 31622400000, not 1.5`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":31622400001}}`, dialect.InvalidPosition, `since_ms must be a whole number from 0 to 31622400000, not 31622400001`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"offset":1}}`, dialect.InvalidPosition, `from must name both epoch and offset, as in {"epoch":"k3","offset":41}`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":3,"offset":1}}`, dialect.InvalidPosition, `epoch must be a string, not 3`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":"k","offset":"x"}}`, dialect.InvalidPosition, `offset must be a whole number from 0 to 9007199254740991, not "x"`},
-		{`"type":"subscribe","channel":"c","payload":{"from":{"positions":{}}}`, dialect.NotSupported, `from with positions is not supported yet, nor are the patterns it is for`},
-		{`"type":"subscribe","channel":"c","payload":{"presence":"yes"}`, dialect.InvalidMessage, `presence must be true, "watch" or {"epoch":"…","offset":N}, not "yes"`},
-		{`"type":"subscribe","channel":"c","payload":{"presence":{"epoch":"p"}}`, dialect.InvalidPosition, `presence must name both epoch and offset, as in {"epoch":"k3","offset":41}`},
+		{`"type":"state","channel":"c","payload":{"order":"name"}`, dialect.InvalidMessage, `order must be "offset" or "score", not "name"`},
+		{`"type":"state","channel":"c","payload":{"order":1}`, dialect.InvalidMessage, `order must be "offset" or "score", not 1`},
+		{`"type":"state","channel":"c","payload":{"limit":1001}`, dialect.InvalidRange, `limit must be a whole number from 1 to 1000, not 1001`},
+		{`"type":"state","channel":"c","payload":{"limit":"1"}`, dialect.InvalidMessage, `limit must be a whole number from 1 to 1000, not "1"`},
+		{`"type":"state","channel":"c","payload":{"next":{}}`, dialect.InvalidMessage, `next must be a string, not an object`},
 		{`"type":"history","channel":"c","payload":{"after":1,"before":2}`, dialect.InvalidMessage, `a history is asked for after an offset or before one, not both`},
 		{`"type":"history","channel":"c","payload":{"after":"x"}`, dialect.InvalidPosition, `after must be a whole number from 0 to 9007199254740991, not "x"`},
-		{`"type":"history","channel":"c","payload":{"before":9007199254740992}`, dialect.InvalidPosition, `before must be a whole number from 0 to 9007199254740991, not 9007199254740992`},
-		{`"type":"history","channel":"c","payload":{"limit":0}`, dialect.InvalidMessage, `limit must be a whole number from 1 to 1000, not 0`},
-		{`"type":"presence","channel":"c","payload":{"limit":1001}`, dialect.InvalidMessage, `limit must be a whole number from 1 to 1000, not 1001`},
+		{`"type":"history","channel":"c","payload":{"before":9007199254740992}`, dialect.InvalidRange, `before must be a whole number from 0 to 9007199254740991, not 9007199254740992`},
+		{`"type":"history","channel":"c","payload":{"limit":0}`, dialect.InvalidRange, `limit must be a whole number from 1 to 1000, not 0`},
+		{`"type":"presence","channel":"c","payload":{"limit":1001}`, dialect.InvalidRange, `limit must be a whole number from 1 to 1000, not 1001`},
 		{`"type":"presence","channel":"c","payload":{"next":1}`, dialect.InvalidMessage, `next must be a string, not 1`},
 		{`"type":"call","payload":1`, dialect.InvalidMessage, `method is missing: a call names one`},
 		{`"type":"call","method":"` + long + `"`, dialect.InvalidMessage, `method must have 1 to 128 bytes, not 2000`},
@@ -168,19 +178,75 @@ func TestDecodeErrorsNameFieldAndRemedy(t *testing.T) {
 		{`"type":"connect","payload":{"heartbeat":"yes"}`, dialect.InvalidMessage, `heartbeat must be true or false, not "yes"`},
 		{`"type":"connect","payload":{"binary":1}`, dialect.InvalidMessage, `binary must be true or false, not 1`},
 	} {
-		for _, msg := range []string{`{"id":"me",` + test.fields + `}`, `{` + test.fields + `,"id":"me"}`} {
-			if test.fields == "" {
-				msg = `{"id":"me"}`
-			}
-			c := decode(t, msg)
-			if c.Err == nil {
-				t.Errorf("%s: no error", msg)
-				continue
-			}
-			if c.ID.Str != "me" || c.Err.Code != test.code || c.Err.Message != test.want || c.Err.Name != test.code.Info().Name {
-				t.Errorf("%.200s\n got %v, code %d: %s\nwant code %d: %s", msg, c.ID, c.Err.Code, c.Err.Message, test.code, test.want)
-			}
-		}
+		r.check(t)
+	}
+}
+
+func TestDecodePublishErrorsNameFieldAndRemedy(t *testing.T) {
+	for _, r := range []refusal{
+		{`"type":"publish","channel":["a"],"payload":1`, dialect.InvalidChannel, `channel must be a string, not an array`},
+		{`"type":"publish","channel":"c"`, dialect.InvalidPayload, `payload is missing: a publish carries one JSON value`},
+		{`"type":"publish","channel":"c","payload":1,"key":""`, dialect.InvalidKey, `key must have 1 to 512 bytes, not 0`},
+		{`"type":"publish","channel":"c","payload":1,"key":"` + long + `"`, dialect.InvalidKey, `key must have 1 to 512 bytes, not 2000`},
+		{`"type":"publish","channel":"c","payload":1,"key":5`, dialect.InvalidKey, `key must be a string, not 5`},
+		{`"type":"publish","channel":"c","payload":1,"op":"append"`, dialect.InvalidKey, `key is missing: op append changes the value of a key`},
+		{`"type":"publish","channel":"c","payload":1,"op":"merge"`, dialect.InvalidMessage, `op must be "set", "append" or "delete", not "merge"`},
+		{`"type":"publish","channel":"c","payload":1,"echo":0`, dialect.InvalidMessage, `echo must be true or false, not 0`},
+		{`"type":"publish","channel":"c","payload":1,"idempotency_key":"` + long + `"`, dialect.InvalidKey, `idempotency_key must have 1 to 64 bytes, not 2000`},
+		{`"type":"publish","channel":"c","payload":1,"seq":0`, dialect.InvalidRange, `seq must be a whole number from 1 to 9007199254740991, not 0`},
+		{`"type":"publish","channel":"c","payload":1,"tags":[]`, dialect.InvalidMessage, `tags must be an object of strings, not an array`},
+		{`"type":"publish","channel":"c","payload":1,"tags":{"a\"b":1}`, dialect.InvalidMessage, `the tag "a\"b" must be a string of at most 256 bytes, not 1`},
+		{`"type":"publish","channel":"c","payload":1,"tags":{"` + strings.Join(strings.Split("abcdefghijklmnopq", ""), `":"","`) + `":""}`,
+			dialect.InvalidMessage, `tags must be at most 16`},
+		{`"type":"publish","channel":"c","payload":1,"encoding":"gzip"`, dialect.InvalidMessage, `encoding must be "base64" or left out, not "gzip"`},
+		{`"type":"publish","channel":"c","payload":1,"encoding":"base64"`, dialect.InvalidPayload, `with "encoding":"base64" the payload must be a string, not 1`},
+		{`"type":"publish","channel":"c","payload":"AP8","encoding":"base64"`, dialect.InvalidPayload,
+			`the payload is not base64 as in RFC 4648 §4, with padding: illegal base64 data at input byte 0`},
+		{`"type":"publish","channel":"c","payload":1,"expect":-1`, dialect.InvalidRange, `expect must be a whole number from 0 to 9007199254740991, not -1`},
+		{`"type":"publish","channel":"c","payload":1,"expect":"41"`, dialect.InvalidPosition, `expect must be a whole number from 0 to 9007199254740991, not "41"`},
+		{`"type":"publish","channel":"c","payload":1,"ttl_ms":0`, dialect.InvalidRange, `ttl_ms must be a whole number from 1 to 31622400000, not 0`},
+		{`"type":"publish","channel":"c","payload":1,"ttl_ms":1.5`, dialect.InvalidMessage, `ttl_ms must be a whole number from 1 to 31622400000, not 1.5`},
+		{`"type":"publish","channel":"c","payload":1,"ttl_ms":31622400001`, dialect.InvalidRange, `ttl_ms must be a whole number from 1 to 31622400000, not 31622400001`},
+		{`"type":"publish","channel":"c","payload":1,"key":"k","score":1e999`, dialect.InvalidRange, `score must be a number from -1.7e308 to 1.7e308, not 1e999`},
+		{`"type":"publish","channel":"c","payload":1,"key":"k","score":"7"`, dialect.InvalidMessage, `score must be a number, not "7"`},
+		{`"type":"publish","channel":"c","payload":1,"score":7`, dialect.InvalidKey, `key is missing: score belongs to the value of a key`},
+		{`"type":"publish","channel":"c","key":"k","op":"delete","score":7`, dialect.InvalidMessage, `score belongs to the value of a key: a delete leaves none`},
+		{`"type":"publish","channel":"c","payload":1,"ephemeral":true`, dialect.InvalidKey, `key is missing: ephemeral belongs to the value of a key`},
+		{`"type":"publish","channel":"c","key":"k","op":"delete","ephemeral":true`, dialect.InvalidMessage, `ephemeral belongs to the value of a key: a delete leaves none`},
+		{`"type":"publish","channel":"c","payload":1,"key":"k","ephemeral":1`, dialect.InvalidMessage, `ephemeral must be true or false, not 1`},
+	} {
+		r.check(t)
+	}
+}
+
+func TestDecodeSubscribeErrorsNameFieldAndRemedy(t *testing.T) {
+	for _, r := range []refusal{
+		{`"type":"subscribe","channel":"c","payload":[]`, dialect.InvalidPayload, `the payload of subscribe must be an object, not an array`},
+		{`"type":"subscribe","channel":"c","payload":{"from":"now"}`, dialect.InvalidPosition, fromForms + `, not "now"`},
+		{`"type":"subscribe","channel":"c","payload":{"from":7}`, dialect.InvalidPosition, fromForms + `, not 7`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{}}`, dialect.InvalidPosition, fromForms + `: exactly one of them`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"last":1,"epoch":"k"}}`, dialect.InvalidPosition, fromForms + `: exactly one of them`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"last":-1}}`, dialect.InvalidRange, `last must be a whole number from 0 to 2147483647, not -1`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":1.5}}`, dialect.InvalidPosition, `since_ms must be a whole number from 0 to 31622400000, not 1.5`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":31622400001}}`, dialect.InvalidRange, `since_ms must be a whole number from 0 to 31622400000, not 31622400001`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"since_ms":31556952000000}}`, dialect.InvalidRange, `since_ms must be a whole number from 0 to 31622400000, not 31556952000000`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":"k","offset":-1}}`, dialect.InvalidRange, `offset must be a whole number from 0 to 9007199254740991, not -1`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":"k","offset":1,"state":1}}`, dialect.InvalidMessage, `state must be true or false, not 1`},
+		{`"type":"subscribe","channel":"c","payload":{"filter":"lang"}`, dialect.InvalidMessage, filterForm + `, not "lang"`},
+		{`"type":"subscribe","channel":"c","payload":{"filter":{"":"a"}}`, dialect.InvalidMessage, `the name of a tag in filter must have 1 to 64 bytes, not 0`},
+		{`"type":"subscribe","channel":"c","payload":{"filter":{"a":[]}}`, dialect.InvalidMessage, `the tag "a" in filter must have 1 to 16 values`},
+		{`"type":"subscribe","channel":"c","payload":{"filter":{"a":[` + strings.Repeat(`"",`, 16) + `""]}}`, dialect.InvalidMessage, `the tag "a" in filter must have 1 to 16 values`},
+		{`"type":"subscribe","channel":"c","payload":{"filter":{"a":["b",7]}}`, dialect.InvalidMessage, `the tag "a" in filter must have strings of at most 256 bytes, not 7`},
+		{`"type":"subscribe","channel":"c","payload":{"filter":{"` + strings.Join(strings.Split("abcdefghijklmnopq", ""), `":"","`) + `":""}}`,
+			dialect.InvalidMessage, `filter may name at most 16 tags`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"offset":1}}`, dialect.InvalidPosition, `from must name both epoch and offset, as in {"epoch":"k3","offset":41}`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":3,"offset":1}}`, dialect.InvalidPosition, `epoch must be a string, not 3`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"epoch":"k","offset":"x"}}`, dialect.InvalidPosition, `offset must be a whole number from 0 to 9007199254740991, not "x"`},
+		{`"type":"subscribe","channel":"c","payload":{"from":{"positions":{}}}`, dialect.NotSupported, `from with positions is not supported yet, nor are the patterns it is for`},
+		{`"type":"subscribe","channel":"c","payload":{"presence":"yes"}`, dialect.InvalidMessage, `presence must be true, "watch" or {"epoch":"…","offset":N}, not "yes"`},
+		{`"type":"subscribe","channel":"c","payload":{"presence":{"epoch":"p"}}`, dialect.InvalidPosition, `presence must name both epoch and offset, as in {"epoch":"k3","offset":41}`},
+	} {
+		r.check(t)
 	}
 }
 

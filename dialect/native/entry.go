@@ -14,11 +14,11 @@ import (
 // encoding makes the pushed entries of JSON connections. All of them are equal, so they share their bytes.
 type encoding struct{}
 
-// AppendEntry appends the message that pushes e: a message, or for the entry of a presence log what it says of a
-// member of the channel.
+// AppendEntry appends the message that pushes e: a message, or for the entry of a presence log what it says of the
+// channel's members, which may be nothing.
 func (encoding) AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte {
 	if of, ok := strings.CutPrefix(channel, dialect.PresencePrefix); ok {
-		return appendPresenceEntry(dst, of, epoch, e)
+		return appendNews(dst, of, epoch, newsOf(e), []*broker.Entry{e})
 	}
 	dst = append(dst, `{"type":"message","channel":`...)
 	dst = jsonval.AppendString(dst, channel)
@@ -50,6 +50,9 @@ func appendEntryFields(dst []byte, e *broker.Entry) []byte {
 		dst = append(dst, `,"op":"append"`...)
 	case broker.Delete:
 		dst = append(dst, `,"op":"delete"`...)
+	}
+	if e.Score != 0 {
+		dst = jsonval.AppendFloat(append(dst, `,"score":`...), e.Score)
 	}
 	return appendTags(dst, e.Headers)
 }
@@ -93,44 +96,6 @@ func appendTags(dst []byte, headers map[string]string) []byte {
 		dst = jsonval.AppendString(dst, name[len(dialect.TagHeader):])
 		dst = append(dst, ':')
 		dst = jsonval.AppendString(dst, headers[name])
-	}
-	return append(dst, '}')
-}
-
-// appendPresenceEntry appends what an entry of a presence log says of a member of channel.
-func appendPresenceEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte {
-	switch {
-	case e.Op == broker.Delete:
-		dst = append(dst, `{"type":"leave"`...)
-	case e.Headers[dialect.UpdateHeader] == "1":
-		dst = append(dst, `{"type":"update"`...)
-	default:
-		dst = append(dst, `{"type":"join"`...)
-	}
-	dst = append(dst, `,"channel":`...)
-	dst = jsonval.AppendString(dst, channel)
-	dst = append(dst, `,"epoch":`...)
-	dst = jsonval.AppendString(dst, epoch)
-	dst = append(dst, `,"offset":`...)
-	dst = strconv.AppendUint(dst, e.Offset, 10)
-	dst = append(dst, `,"members":[`...)
-	dst = appendMember(dst, e)
-	return append(dst, "]}"...)
-}
-
-// appendMember appends the member that an entry of a presence log is about.
-func appendMember(dst []byte, e *broker.Entry) []byte {
-	session, user := e.Key, ""
-	if e.From != nil {
-		session, user = e.From.Session, e.From.User
-	}
-	dst = append(dst, `{"session":`...)
-	dst = jsonval.AppendString(dst, session)
-	dst = append(dst, `,"user":`...)
-	dst = jsonval.AppendString(dst, user)
-	if e.Format == broker.JSON && len(e.Payload) > 0 && !jsonval.IsNull(e.Payload) {
-		dst = append(dst, `,"info":`...)
-		dst = append(dst, e.Payload...)
 	}
 	return append(dst, '}')
 }

@@ -36,6 +36,8 @@ func TestEntries(t *testing.T) {
 			`{"type":"message","channel":"c","offset":1,"time":0,"payload":"x","key":"k","op":"append","tags":{"a":"1","b":"2","c":"","d":"","e":"","f":""}}`},
 		{"c", broker.Entry{Offset: 1, Key: "k", Op: broker.Delete, From: &broker.Member{Session: "s"}, Headers: map[string]string{"trace": "t"}},
 			`{"type":"message","channel":"c","offset":1,"time":0,"from":{"user":"","session":"s"},"key":"k","op":"delete"}`},
+		{"c", broker.Entry{Offset: 1, Key: "k", Payload: []byte(`1`), Score: -0.25, Headers: map[string]string{"tag:a": "b"}},
+			`{"type":"message","channel":"c","offset":1,"time":0,"payload":1,"key":"k","score":-0.25,"tags":{"a":"b"}}`},
 		{"c", broker.Entry{Format: broker.Binary, Payload: []byte{0, 255}},
 			`{"type":"message","channel":"c","offset":0,"time":0,"payload":"AP8=","encoding":"base64"}`},
 		{"c", broker.Entry{Format: broker.Text},
@@ -92,6 +94,8 @@ func TestNoStringChangesTheEnvelope(t *testing.T) {
 			[][]any{{"id"}, {"channel"}, {"error", "name"}, {"error", "message"}}},
 		{"reply", reply(&dialect.HistoryPage{Channel: hostile, Page: broker.Page{Epoch: hostile, Entries: []*broker.Entry{e}}}), 4,
 			[][]any{{"id"}, {"channel"}, {"payload", "epoch"}, {"payload", "messages", 0, "key"}}},
+		{"reply", reply(&dialect.StatePage{Channel: hostile, Page: broker.Page{Epoch: hostile, Entries: []*broker.Entry{e}}, Next: hostile}), 4,
+			[][]any{{"channel"}, {"payload", "epoch"}, {"payload", "messages", 0, "key"}, {"payload", "next"}}},
 		{"reply", reply(&dialect.PresencePage{Channel: hostile, Epoch: hostile, Next: hostile, Members: []*broker.Entry{e}}), 4,
 			[][]any{{"channel"}, {"payload", "epoch"}, {"payload", "next"}, {"payload", "members", 0, "user"}}},
 		{"reply", reply(&dialect.Connected{Session: hostile, User: hostile, Node: hostile, Features: []string{hostile}}), 3,
@@ -148,9 +152,10 @@ func fullEntries() []*broker.Entry {
 	from := &broker.Member{Session: "s", User: "u"}
 	tags := map[string]string{"tag:a": "b"}
 	return []*broker.Entry{
-		{Payload: []byte("1"), Key: "k", Op: broker.Append, From: from, Headers: tags},
+		{Payload: []byte("1"), Key: "k", Op: broker.Append, From: from, Headers: tags, Score: 1},
 		{Payload: []byte("1"), Format: broker.Binary},
 		{Op: broker.Delete, From: from},
 		{Headers: map[string]string{dialect.UpdateHeader: "1"}, From: from},
+		{Headers: map[string]string{dialect.CrowdHeader: "1001"}, From: from},
 	}
 }

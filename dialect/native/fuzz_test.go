@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,6 +25,9 @@ func FuzzDecode(f *testing.F) {
 		`{"type":"publish","id":2,"channel":"c","payload":{"text":"hello"},"idempotency_key":"c7-12","key":"k","op":"append","tags":{"a":"b"},"seq":3}`,
 		`{"type":"publish","channel":"c","payload":"AP8=","encoding":"base64","echo":false}`,
 		`{"type":"history","id":4,"channel":"c","payload":{"after":10,"limit":100}}`,
+		`{"type":"publish","channel":"c","key":"k","payload":1,"expect":0,"ttl_ms":5,"score":1e3,"ephemeral":true}`,
+		`{"type":"subscribe","channel":"c","payload":{"from":{"epoch":"k","offset":1,"state":true},"filter":{"lang":"en","kind":["a","b"]}}}`,
+		`{"type":"state","id":7,"channel":"c","payload":{"order":"score","limit":2,"next":"n"}}`,
 		`{"type":"presence","id":5,"channel":"c","payload":{"limit":100,"next":"s"}}`,
 		`{"type":"call","id":6,"method":"price.get","payload":{"symbol":"BTC"}}`,
 		`{"type":"connect","id":0,"payload":{"token":"t","user":"u","info":[],"client":"c","heartbeat":true,"binary":false}}`,
@@ -101,14 +105,18 @@ func TestPublishIsReadAsWritten(t *testing.T) {
 			Publish: dialect.PublishArgs{
 				Key: text.Draw(t, "key"), IdempotencyKey: text.Draw(t, "idempotency_key"),
 				Seq: rapid.Uint64Range(1, maxOffset).Draw(t, "seq"), NoEcho: rapid.Bool().Draw(t, "no echo"),
-				Tags: rapid.MapOfN(text, text, 1, maxTags).Draw(t, "tags"),
+				Tags:   rapid.MapOfN(text, text, 1, maxTags).Draw(t, "tags"),
+				Expect: rapid.Uint64Range(0, maxOffset).Draw(t, "expect"), HasExpect: true,
+				TTL:   time.Duration(rapid.Int64Range(1, maxTTL.Milliseconds()).Draw(t, "ttl_ms")) * time.Millisecond,
+				Score: rapid.Float64().Draw(t, "score"), Ephemeral: rapid.Bool().Draw(t, "ephemeral"),
 			},
 		}
 		want.Payload, _ = json.Marshal(rapid.MapOf(text, text).Draw(t, "payload"))
 		a := want.Publish
 		msg, err := json.MarshalIndent(map[string]any{
 			"type": "publish", "id": want.ID.Str, "channel": want.Channel, "key": a.Key, "idempotency_key": a.IdempotencyKey,
-			"seq": a.Seq, "echo": !a.NoEcho, "tags": a.Tags, "payload": string(want.Payload),
+			"seq": a.Seq, "echo": !a.NoEcho, "tags": a.Tags, "expect": a.Expect,
+			"ttl_ms": a.TTL.Milliseconds(), "score": a.Score, "ephemeral": a.Ephemeral, "payload": string(want.Payload),
 		}, "", "\t")
 		if err != nil {
 			t.Fatal(err)

@@ -20,6 +20,9 @@ const maxOffset = 1<<53 - 1
 // maxDepth is how deep arrays and objects may be nested in a message, the message itself included.
 const maxDepth = 128
 
+// maxTTL is how long an entry may live.
+const maxTTL = 366 * 24 * time.Hour
+
 // maxSince is how far back a subscription may begin by time. No log is kept for longer than that.
 const maxSince = 366 * 24 * time.Hour
 

@@ -2,6 +2,8 @@ package native
 
 import (
 	"encoding/base64"
+	"math"
+	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
@@ -44,11 +46,8 @@ func (e *envelope) entry(c *dialect.Command) *dialect.Error {
 			return err
 		}
 	}
-	switch {
-	case !absent(e.expect):
-		a.Unsupported = "expect"
-	case !absent(e.ttl):
-		a.Unsupported = "ttl_ms"
+	if err := e.conditions(a); err != nil {
+		return err
 	}
 	return e.publishPayload(c)
 }
@@ -92,6 +91,54 @@ func (e *envelope) identity(a *dialect.PublishArgs) (err *dialect.Error) {
 		a.Seq, err = whole(dialect.InvalidMessage, "seq", e.seq, 1, maxOffset)
 	}
 	return err
+}
+
+// conditions reads when the entry may be appended, how long it lives, and how its key is ranked.
+func (e *envelope) conditions(a *dialect.PublishArgs) (err *dialect.Error) {
+	if !absent(e.expect) {
+		a.HasExpect = true
+		if a.Expect, err = whole(dialect.InvalidPosition, "expect", e.expect, 0, maxOffset); err != nil {
+			return err
+		}
+	}
+	if !absent(e.ttl) {
+		n, err := whole(dialect.InvalidMessage, "ttl_ms", e.ttl, 1, uint64(maxTTL.Milliseconds()))
+		if err != nil {
+			return err
+		}
+		a.TTL = time.Duration(n) * time.Millisecond
+	}
+	if !absent(e.score) {
+		if a.Score, err = decodeScore(e.score, a); err != nil {
+			return err
+		}
+	}
+	if a.Ephemeral, err = truth("ephemeral", e.ephemeral, false); err != nil || !a.Ephemeral {
+		return err
+	}
+	return needValue("ephemeral", a)
+}
+
+func decodeScore(v []byte, a *dialect.PublishArgs) (float64, *dialect.Error) {
+	score, ok := jsonval.Float(v)
+	switch {
+	case !ok:
+		return 0, dialect.Errorf(dialect.InvalidMessage, "score must be a number, not %s", excerpt(v))
+	case math.IsInf(score, 0):
+		return 0, dialect.Errorf(dialect.InvalidRange, "score must be a number from -1.7e308 to 1.7e308, not %s", excerpt(v))
+	}
+	return score, needValue("score", a)
+}
+
+// needValue refuses a field that says something of the value of a key where there is none.
+func needValue(name string, a *dialect.PublishArgs) *dialect.Error {
+	switch {
+	case a.Key == "":
+		return dialect.Errorf(dialect.InvalidKey, "key is missing: %s belongs to the value of a key", name)
+	case a.Op == broker.Delete:
+		return dialect.Errorf(dialect.InvalidMessage, "%s belongs to the value of a key: a delete leaves none", name)
+	}
+	return nil
 }
 
 func decodeTags(v []byte) (map[string]string, *dialect.Error) {

@@ -2,11 +2,12 @@ package native
 
 import (
 	"net/url"
+	"unicode/utf8"
 
 	"hocket.dev/dialect"
 )
 
-// decodeQuery makes the commands that the query of a handshake contains: a Connect for user and heartbeat, then a
+// decodeQuery makes the commands that the query of a handshake contains: a Connect for user, client and heartbeat, then a
 // Subscribe for each channel. They have no id, so they get no reply, only an error when they fail.
 func decodeQuery(q url.Values) ([]dialect.Command, *dialect.Error) {
 	if q.Has("ticket") {
@@ -31,10 +32,17 @@ func decodeQuery(q url.Values) ([]dialect.Command, *dialect.Error) {
 		err := dialect.Errorf(dialect.InvalidMessage, "user must have at most %d bytes, not %d", maxUser, len(user))
 		return nil, err
 	}
-	if user != "" || heartbeat {
+	client := q.Get("client")
+	switch {
+	case len(client) > maxClient:
+		return nil, dialect.Errorf(dialect.InvalidKey, "client must have at most %d bytes, not %d", maxClient, len(client))
+	case !utf8.ValidString(client):
+		return nil, dialect.Errorf(dialect.InvalidKey, "client must be valid UTF-8")
+	}
+	if user != "" || client != "" || heartbeat {
 		commands = append(commands, dialect.Command{
 			Verb:    dialect.Connect,
-			Connect: &dialect.ConnectArgs{User: user, Heartbeat: heartbeat},
+			Connect: &dialect.ConnectArgs{User: user, Client: client, Heartbeat: heartbeat},
 		})
 	}
 	for _, channel := range q["channel"] {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/jsonval"
 )
@@ -21,6 +22,9 @@ func (codec) AppendReply(dst []byte, id dialect.ID, r dialect.Reply) []byte {
 		return append(appendHead(dst, "reply", id, r.Channel), '}')
 	case *dialect.HistoryPage:
 		return appendHistory(dst, id, r)
+	case *dialect.StatePage:
+		dst = append(appendHead(dst, "reply", id, r.Channel), `,"payload":`...)
+		return append(appendState(dst, r), '}')
 	case *dialect.PresencePage:
 		return appendPresence(dst, id, r)
 	case *dialect.Result:
@@ -140,8 +144,14 @@ func appendHistory(dst []byte, id dialect.ID, r *dialect.HistoryPage) []byte {
 
 func appendPage(dst []byte, r *dialect.HistoryPage) []byte {
 	dst = appendPositionFields(append(dst, '{'), r.Page.Epoch, r.Page.Head)
+	dst = appendMessages(dst, r.Page.Entries)
+	dst = strconv.AppendBool(append(dst, `,"more":`...), r.Page.More)
+	return append(dst, '}')
+}
+
+func appendMessages(dst []byte, entries []*broker.Entry) []byte {
 	dst = append(dst, `,"messages":[`...)
-	for i, e := range r.Page.Entries {
+	for i, e := range entries {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -149,7 +159,16 @@ func appendPage(dst []byte, r *dialect.HistoryPage) []byte {
 		dst = appendEntryFields(dst, e)
 		dst = append(dst, '}')
 	}
-	dst = strconv.AppendBool(append(dst, `],"more":`...), r.Page.More)
+	return append(dst, ']')
+}
+
+func appendState(dst []byte, r *dialect.StatePage) []byte {
+	dst = appendPositionFields(append(dst, '{'), r.Page.Epoch, r.Page.Head)
+	dst = appendIntField(dst, "count", int64(r.Count))
+	dst = appendMessages(dst, r.Page.Entries)
+	if r.Next != "" {
+		dst = appendStringField(dst, "next", r.Next)
+	}
 	return append(dst, '}')
 }
 
@@ -181,6 +200,9 @@ func appendFailed(dst []byte, id dialect.ID, r *dialect.Failed) []byte {
 	dst = appendStringField(dst, "message", r.Err.Message)
 	wait := (r.Err.RetryAfter + time.Millisecond - 1).Milliseconds() // rounded up: 0 would say that there is no advice
 	dst = appendIntField(dst, "retry_after_ms", wait)
+	if p := r.Err.Position; p != nil {
+		dst = appendPositionFields(dst, p.Epoch, p.Offset)
+	}
 	return append(dst, "}}"...)
 }
 

@@ -19,6 +19,11 @@ func TestReplies(t *testing.T) {
 		{Offset: 40, Time: 1795000000123, Payload: []byte(`{"text": "hi"}`), From: &broker.Member{Session: "0R6", User: "u2"}},
 		{Offset: 43, Time: 1795000000124, Key: "k", Op: broker.Delete},
 	}
+	scored := []*broker.Entry{
+		{Offset: 42, Time: 7, Key: "ada", Payload: []byte(`1`), Score: 12.5}, {Offset: 43, Time: 7, Key: "bo", Payload: []byte(`2`)},
+	}
+	conflict := dialect.Errorf(dialect.Conflict, "expect does not hold")
+	conflict.Position = &broker.Position{Epoch: "k3", Offset: 42}
 	members := []*broker.Entry{
 		{Key: "s1", From: &broker.Member{Session: "s1", User: "u1"}, Payload: []byte(`{"name":"Ada"}`)},
 		{Key: "s2", From: &broker.Member{Session: "s2"}, Payload: []byte(`null`)},
@@ -40,6 +45,8 @@ func TestReplies(t *testing.T) {
 		{number(3), &dialect.Done{}, `{"type":"reply","id":3}`},
 		{number(4), &dialect.HistoryPage{Channel: "c", Page: broker.Page{Epoch: "k3", Head: 43, Entries: entries, More: true}}, `{"type":"reply","id":4,"channel":"c","payload":{"epoch":"k3","offset":43,"messages":[{"offset":40,"time":1795000000123,"payload":{"text": "hi"},"from":{"user":"u2","session":"0R6"}},{"offset":43,"time":1795000000124,"key":"k","op":"delete"}],"more":true}}`},
 		{number(4), &dialect.HistoryPage{Channel: "c", Page: broker.Page{Epoch: "k3"}}, `{"type":"reply","id":4,"channel":"c","payload":{"epoch":"k3","offset":0,"messages":[],"more":false}}`},
+		{number(4), &dialect.StatePage{Channel: "c", Page: broker.Page{Epoch: "k3", Head: 43, Entries: scored}, Count: 9, Next: "s.k3"}, `{"type":"reply","id":4,"channel":"c","payload":{"epoch":"k3","offset":43,"count":9,"messages":[{"offset":42,"time":7,"payload":1,"key":"ada","score":12.5},{"offset":43,"time":7,"payload":2,"key":"bo"}],"next":"s.k3"}}`},
+		{number(4), &dialect.StatePage{Channel: "c"}, `{"type":"reply","id":4,"channel":"c","payload":{"epoch":"","offset":0,"count":0,"messages":[]}}`},
 		{number(5), &dialect.PresencePage{Channel: "c", Epoch: "p1", Offset: 9, Count: 5, Members: members, Next: "s3"}, `{"type":"reply","id":5,"channel":"c","payload":{"count":5,"members":[{"session":"s1","user":"u1","info":{"name":"Ada"}},{"session":"s2","user":""},{"session":"s3","user":""}],"next":"s3","epoch":"p1","offset":9}}`},
 		{number(5), &dialect.PresencePage{Channel: "c", Epoch: "p1"}, `{"type":"reply","id":5,"channel":"c","payload":{"count":0,"members":[],"epoch":"p1","offset":0}}`},
 		{number(6), &dialect.Result{Payload: []byte(`[1, 2]`)}, `{"type":"reply","id":6,"payload":[1, 2]}`},
@@ -48,6 +55,7 @@ func TestReplies(t *testing.T) {
 		{dialect.NoID, &dialect.PongReply{}, `{"type":"pong"}`},
 		{dialect.NoID, &dialect.PingNotice{}, `{"type":"ping"}`},
 		{number(2), &dialect.Failed{Err: denied}, `{"type":"error","id":2,"error":{"code":1403,"name":"permission_denied","message":"publish to chat:lobby is not allowed","retry_after_ms":0}}`},
+		{number(2), &dialect.Failed{Channel: "c", Err: conflict}, `{"type":"error","id":2,"channel":"c","error":{"code":1409,"name":"conflict","message":"expect does not hold","retry_after_ms":0,"epoch":"k3","offset":42}}`},
 		{dialect.NoID, &dialect.Failed{Channel: "c", Err: slow}, `{"type":"error","channel":"c","error":{"code":10007,"name":"too_fast","message":"slower","retry_after_ms":1501}}`},
 		{dialect.NoID, &dialect.PositionNotice{Channel: "c", Offset: 57}, `{"type":"position","channel":"c","offset":57}`},
 		{dialect.NoID, &dialect.GapNotice{Channel: "c", From: 43, To: 57, Reason: "slow_consumer"}, `{"type":"gap","channel":"c","payload":{"from":43,"to":57,"reason":"slow_consumer"}}`},

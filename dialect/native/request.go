@@ -3,6 +3,7 @@ package native
 import (
 	"bytes"
 
+	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/jsonval"
 )
@@ -110,6 +111,52 @@ func pageLimit(v []byte) (int, *dialect.Error) {
 	return int(n), err
 }
 
+// pageNext reads where a page begins, "" for the first one.
+func pageNext(v []byte) (string, *dialect.Error) {
+	if absent(v) {
+		return "", nil
+	}
+	return text(dialect.InvalidMessage, "next", v, 0, maxNext)
+}
+
+func (e *envelope) state(c *dialect.Command) *dialect.Error {
+	c.Verb = dialect.State
+	if err := e.needChannel(c); err != nil {
+		return err
+	}
+	o, err := arguments("state", e.payload)
+	if err != nil {
+		return err
+	}
+	var order, limit, next []byte
+	for o.Next() {
+		switch string(o.Name()) {
+		case "order":
+			order = o.Value()
+		case "limit":
+			limit = o.Value()
+		case "next":
+			next = o.Value()
+		}
+	}
+	a := new(dialect.StateArgs)
+	c.State = a
+	if !absent(order) {
+		switch s, _ := jsonval.String(order); s {
+		case "offset":
+		case "score":
+			a.Order = broker.ByScore
+		default:
+			return dialect.Errorf(dialect.InvalidMessage, `order must be "offset" or "score", not %s`, excerpt(order))
+		}
+	}
+	if a.Limit, err = pageLimit(limit); err != nil {
+		return err
+	}
+	a.Next, err = pageNext(next)
+	return err
+}
+
 func (e *envelope) presence(c *dialect.Command) *dialect.Error {
 	c.Verb = dialect.Presence
 	if err := e.needChannel(c); err != nil {
@@ -133,9 +180,7 @@ func (e *envelope) presence(c *dialect.Command) *dialect.Error {
 	if a.Limit, err = pageLimit(limit); err != nil {
 		return err
 	}
-	if !absent(next) {
-		a.Next, err = text(dialect.InvalidMessage, "next", next, 0, maxNext)
-	}
+	a.Next, err = pageNext(next)
 	return err
 }
 

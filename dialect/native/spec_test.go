@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"hocket.dev/broker"
 	"hocket.dev/dialect"
 )
 
@@ -64,7 +65,7 @@ func serverMessages(t *testing.T) map[string]map[string]any {
 	codec := open(t)
 	for _, r := range []dialect.Reply{
 		&dialect.Connected{ExpiresAt: 1}, &dialect.Done{Channel: "c"}, &dialect.Result{}, &dialect.PongReply{}, &dialect.PingNotice{},
-		&dialect.Failed{Channel: "c", Err: &dialect.Error{}}, &dialect.PositionNotice{Channel: "c"}, &dialect.GapNotice{Channel: "c"},
+		&dialect.Failed{Channel: "c", Err: &dialect.Error{Position: &broker.Position{}}}, &dialect.PositionNotice{Channel: "c"}, &dialect.GapNotice{Channel: "c"},
 		&dialect.Unsubscribed{Channel: "c", Err: &dialect.Error{}}, &dialect.Event{Payload: []byte("1")}, &dialect.Reconnect{URL: "u"},
 	} {
 		add(codec.AppendReply(nil, number(1), r))

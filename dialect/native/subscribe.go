@@ -21,13 +21,15 @@ func (e *envelope) subscribe(c *dialect.Command) *dialect.Error {
 	if err != nil {
 		return err
 	}
-	var from, presence []byte
+	var from, presence, filter []byte
 	for o.Next() {
 		switch string(o.Name()) {
 		case "from":
 			from = o.Value()
 		case "presence":
 			presence = o.Value()
+		case "filter":
+			filter = o.Value()
 		}
 	}
 	a := new(dialect.SubscribeArgs)
@@ -38,9 +40,14 @@ func (e *envelope) subscribe(c *dialect.Command) *dialect.Error {
 		}
 	}
 	if !absent(presence) {
-		return decodePresenceMode(a, presence)
+		if err := decodePresenceMode(a, presence); err != nil {
+			return err
+		}
 	}
-	return nil
+	if !absent(filter) {
+		a.Filter, err = decodeFilter(filter)
+	}
+	return err
 }
 
 const fromForms = `from must be "live", "state", {"last":N}, {"since_ms":N} or {"epoch":"…","offset":N}`
@@ -62,7 +69,7 @@ func decodeFrom(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 }
 
 func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
-	var last, since, epoch, offset []byte
+	var last, since, epoch, offset, state []byte
 	for o := jsonval.Fields(v, maxDepth); o.Next(); {
 		switch string(o.Name()) {
 		case "last":
@@ -73,6 +80,8 @@ func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 			epoch = o.Value()
 		case "offset":
 			offset = o.Value()
+		case "state":
+			state = o.Value()
 		case "positions":
 			return dialect.Errorf(dialect.NotSupported, "from with positions is not supported yet, nor are the patterns it is for")
 		}
@@ -97,7 +106,11 @@ func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 		return err
 	}
 	p, err := decodePosition("from", epoch, offset)
+	if err != nil {
+		return err
+	}
 	a.Start, a.Epoch, a.Offset = dialect.StartPosition, p.Epoch, p.Offset
+	a.WantsState, err = truth("state", state, false)
 	return err
 }
 

@@ -57,10 +57,14 @@ func text(code dialect.Code, name string, v []byte, minimum, maximum int) (strin
 	return s, nil
 }
 
-// whole reads the whole number v from minimum to maximum.
+// whole reads the whole number v from minimum to maximum. What is no whole number is an error with the field's code,
+// one outside the range InvalidRange, whatever the field.
 func whole(code dialect.Code, name string, v []byte, minimum, maximum uint64) (uint64, *dialect.Error) {
 	n, ok := jsonval.Uint(v, maximum)
 	if !ok || n < minimum {
+		if jsonval.IsInteger(v) {
+			code = dialect.InvalidRange
+		}
 		return 0, dialect.Errorf(code, "%s must be a whole number from %d to %d, not %s", name, minimum, maximum, excerpt(v))
 	}
 	return n, nil

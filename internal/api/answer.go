@@ -49,5 +49,9 @@ func appendError(dst []byte, err *dialect.Error) []byte {
 		wait := (err.RetryAfter + time.Millisecond - 1).Milliseconds()
 		dst = strconv.AppendInt(append(dst, `,"retry_after_ms":`...), wait, 10)
 	}
+	if p := err.Position; p != nil {
+		dst = jsonval.AppendString(append(dst, `,"epoch":`...), p.Epoch)
+		dst = strconv.AppendUint(append(dst, `,"offset":`...), p.Offset, 10)
+	}
 	return append(dst, '}')
 }

@@ -74,6 +74,9 @@ func (f fields) whole(code dialect.Code, name string, least, most uint64) (uint6
 	}
 	n, ok := jsonval.Uint(f[name], most)
 	if !ok || n < least {
+		if jsonval.IsInteger(f[name]) {
+			code = dialect.InvalidRange
+		}
 		return 0, dialect.Errorf(code, "%s must be a whole number from %d to %d, not %s", name, least, most, excerpt(f[name]))
 	}
 	return n, nil

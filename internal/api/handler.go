@@ -62,6 +62,7 @@ var methods = map[string]method{
 	"state":     (*Handler).state,
 	"presence":  (*Handler).presence,
 	"channels":  (*Handler).channels,
+	"remove":    (*Handler).remove,
 	"send":      (*Handler).send,
 	"info":      (*Handler).info,
 

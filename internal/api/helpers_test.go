@@ -131,7 +131,9 @@ type page struct {
 		Payload json.RawMessage
 		Key     string
 	}
-	More bool
+	More  bool   // of history
+	Next  string // of state
+	Count int
 }
 
 // payloads are those of the page's messages, one after another.

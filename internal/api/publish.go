@@ -28,12 +28,15 @@ func makeEntry(c *dialect.Command) (e broker.Entry, err *dialect.Error) {
 	switch {
 	case c.Err != nil:
 		return e, c.Err
-	case a.Unsupported != "":
-		return e, dialect.Errorf(dialect.NotSupported, "%s is not supported yet", a.Unsupported)
+	case a.Ephemeral:
+		return e, dialect.Errorf(dialect.NotSupported, "ephemeral is for clients: a back end has no session that could end")
 	case a.Seq != 0:
 		return e, dialect.Errorf(dialect.NotSupported, "seq is for clients: a back end gives an idempotency_key")
 	}
-	e = broker.Entry{Key: a.Key, Op: a.Op, Format: c.Format, Payload: bytes.Clone(c.Payload)}
+	e = broker.Entry{
+		Key: a.Key, Op: a.Op, Format: c.Format, Payload: bytes.Clone(c.Payload),
+		Expect: a.Expect, HasExpect: a.HasExpect, TTL: a.TTL, Score: a.Score,
+	}
 	if a.IdempotencyKey != "" {
 		e.IdempotencyKey = "b:" + a.IdempotencyKey // apart from those of users, whose begin with other letters
 	}

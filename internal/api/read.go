@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/dialect/native"
 	"hocket.dev/internal/jsonval"
@@ -31,27 +30,15 @@ func (h *Handler) history(ctx context.Context, dst, body []byte) ([]byte, *diale
 
 // state tells the latest entry of each key.
 func (h *Handler) state(ctx context.Context, dst, body []byte) ([]byte, *dialect.Error) {
-	f, err := scan(body, "channel", "after", "limit")
+	c := native.DecodeRequest(dialect.State, body)
+	if c.Err != nil {
+		return nil, c.Err
+	}
+	page, err := h.cfg.Node.State(ctx, c.Channel, c.State)
 	if err != nil {
 		return nil, err
 	}
-	channel, err := f.channel()
-	if err != nil {
-		return nil, err
-	}
-	after, err := f.whole(dialect.InvalidPosition, "after", 0, broker.MaxOffset)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := f.whole(dialect.InvalidMessage, "limit", 1, maxPage)
-	if err != nil {
-		return nil, err
-	}
-	page, err := h.cfg.Node.State(ctx, channel, after, int(limit))
-	if err != nil {
-		return nil, err
-	}
-	return native.AppendResult(dst, &dialect.HistoryPage{Page: page}), nil
+	return native.AppendResult(dst, page), nil
 }
 
 // presence tells who is on a channel.

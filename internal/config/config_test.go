@@ -27,10 +27,10 @@ func TestExample(t *testing.T) {
 	want := Default()
 	want.Listen, want.Anonymous = ":8000", true
 	want.Origins, want.APIKeys = []string{"https://app.example.com"}, []string{"a-long-random-key"}
-	want.Channels = []Channel{
-		{"chat:*", Rule{History: History{1000, 0, 24 * time.Hour}, Presence: true}},
-		{"ticker:>", Rule{History: History{1, 0, 10 * time.Minute}, Publish: rule.Server, Overflow: rule.OverflowDisconnect}},
-	}
+	chat, ticker := want.Fallback, want.Fallback
+	chat.History.Count, chat.History.Age, chat.Presence = 1000, 24*time.Hour, true
+	ticker.History.Count, ticker.Publish, ticker.Overflow, ticker.Sample = 1, rule.Server, rule.OverflowLatest, 250*time.Millisecond
+	want.Channels = []Channel{{"chat:*", chat}, {"ticker:>", ticker}}
 	want.Limits.MessageBytes = 128 << 10
 	if diff := cmp.Diff(want, f, cmpopts.IgnoreUnexported(File{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -56,7 +56,7 @@ func TestReadKeepsWhatIsNotNamed(t *testing.T) {
 	if err := parse("hocket.yaml", []byte("fallback: {history: {age: 1m}}"), &f); err != nil {
 		t.Fatal(err)
 	}
-	if !f.Anonymous || f.Fallback.History != (History{Count: 7, Age: time.Minute}) {
+	if !f.Anonymous || f.Fallback.History != (History{Count: 7, Age: time.Minute, Deletes: 10 * time.Minute}) {
 		t.Errorf("%+v", f.Fallback.History)
 	}
 }
@@ -70,10 +70,10 @@ drain: 100ms
 compression: true
 compression_min_bytes: 1KiB
 window_bytes: 2MiB
-channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s}, presence: true, publish: server, overflow: disconnect}]
-fallback: {history: {count: 9}}
+channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s}]
+fallback: {history: {count: 9}, presence_grace: 0s}
 limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 4KiB, history_entries: 5, history_bytes: 6KiB,
-  info_bytes: 7, call_timeout: 8s, proof_timeout: 9s}
+  info_bytes: 7, ephemeral_keys: 10, lag_bytes: 11KiB, lag_age: 12s, call_timeout: 8s, proof_timeout: 9s}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -82,11 +82,12 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 	want := hocket.Config{
 		Node: "n1", PingEvery: 5 * time.Second, PongTimeout: 2 * time.Second, Drain: 100 * time.Millisecond, WindowBytes: 2 << 20,
 		Compression: true, CompressionMinBytes: 1 << 10,
-		Channels: []hocket.Rule{{Pattern: "a", History: hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second}, Presence: true,
-			Publish: hocket.PublishServer, Overflow: hocket.OverflowDisconnect}},
-		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute}},
+		Channels: []hocket.Rule{{Pattern: "a", Presence: true, Publish: hocket.PublishServer,
+			History:  hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second, Deletes: 4 * time.Second},
+			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second}},
+		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute, Deletes: 10 * time.Minute}, PresenceGrace: -1},
 		Limits: hocket.Limits{MessageBytes: 1 << 10, Subscriptions: 2, OpenRequests: 3, OutboxBytes: 4 << 10, HistoryEntries: 5,
-			HistoryBytes: 6 << 10, InfoBytes: 7, CallTimeout: 8 * time.Second, ProofTimeout: 9 * time.Second},
+			HistoryBytes: 6 << 10, InfoBytes: 7, EphemeralKeys: 10, LagBytes: 11 << 10, LagAge: 12 * time.Second, CallTimeout: 8 * time.Second, ProofTimeout: 9 * time.Second},
 	}
 	if diff := cmp.Diff(want, have, cmpopts.IgnoreFields(hocket.Config{}, "Broker")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -124,10 +125,12 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"channels:\n- pattern: chat:*\n  history:\n    age: 10 minutes", `hocket.yaml:4: channels[0].history.age: "10 minutes" is no duration: write it like 90s, 10m or 1h30m`},
 		{"channels:\n- pattern: a\n  history: {count: -1}", `hocket.yaml:3: channels[0].history.count: "-1" is less than 0`},
 		{"channels:\n- pattern: a\n  publish: nobody", `hocket.yaml:3: channels[0].publish: "nobody" is none of clients, server`},
-		{"channels:\n- pattern: a\n  overflow: refill", `hocket.yaml:3: channels[0].overflow: "refill" is not supported yet: use gap or disconnect`},
-		{"fallback:\n  overflow: latest", `hocket.yaml:2: fallback.overflow: "latest" is not supported yet: use gap or disconnect`},
+		{"channels:\n- pattern: a\n  sample: -1s", `hocket.yaml:3: channels[0].sample: "-1s" is less than 0`},
+		{"channels:\n- pattern: a\n  presence_grace: soon", `hocket.yaml:3: channels[0].presence_grace: "soon" is no duration: write it like 90s, 10m or 1h30m`},
+		{"fallback:\n  history: {deletes: 0s}", `hocket.yaml:2: fallback.history.deletes: "0s" is less than 1s`},
+		{"limits:\n  ephemeral_keys: 0", `hocket.yaml:2: limits.ephemeral_keys: "0" is less than 1`},
 		{"fallback:\n  overflow: sample", `hocket.yaml:2: fallback.overflow: "sample" is none of gap, disconnect, refill, latest`},
-		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, overflow`},
+		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, overflow, sample, presence_grace`},
 		{"channels:\n- pattern: a\n- pattern: a", `hocket.yaml:3: channels[1].pattern: is the same as that of rule 0, which comes first`},
 		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, tls, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
 		{"node: &x n\nlisten: *x", `hocket.yaml:2: listen: refers to another value by *: write the value out`},

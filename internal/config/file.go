@@ -54,14 +54,19 @@ type Rule struct {
 	History  History         `name:"history" doc:"How much of a channel is kept for who comes late or comes back. Each bound holds by itself."`
 	Presence bool            `name:"presence" default:"false" doc:"Whether clients may be listed as members of the channel, and see who is."`
 	Publish  rule.Publishers `name:"publish" default:"clients" doc:"Who may publish: \"clients\" and the server, or the \"server\" (API and methods) alone."`
-	Overflow rule.Overflow   `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed, \"disconnect\" closes its connection with 4001."`
+	Overflow rule.Overflow   `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed and goes on, \"refill\" sends it those from history when it takes messages again, \"latest\" sends it only the latest entry of each key (and the newest of those without one), \"disconnect\" closes its connection with 4001."`
+	Sample   time.Duration   `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. For positions, prices and the like; 0s sends all."`
+
+	PresenceGrace time.Duration `name:"presence_grace" default:"10s" doc:"How long a member whose connection was lost, and the ephemeral keys it had, stay, so that it can come back unnoticed; 0s for not at all. It holds for clients that give their name in connect, as the SDKs do."`
 }
 
 // A History says how much is kept.
 type History struct {
 	Count int           `name:"count" default:"100" doc:"Entries; 0 keeps nothing."`
 	Bytes Bytes         `name:"bytes" default:"0" doc:"Bytes of payloads and what belongs to them; 0 is no bound."`
-	Age   time.Duration `name:"age" default:"10m" doc:"Time since publication; 0 is no bound."`
+	Age   time.Duration `name:"age" default:"10m" doc:"Time since publication; 0 is no bound. The values of keys end with it too."`
+
+	Deletes time.Duration `name:"deletes" default:"10m" min:"1s" doc:"How long it is remembered that a key was deleted, so that who was away meanwhile and has an older state learns of it."`
 }
 
 // Limits bound what one session may hold and ask.
@@ -73,6 +78,9 @@ type Limits struct {
 	HistoryEntries int           `name:"history_entries" default:"1000" min:"1" doc:"Entries in one page of history."`
 	HistoryBytes   Bytes         `name:"history_bytes" default:"1MiB" min:"1KiB" doc:"The entries of one page of history."`
 	InfoBytes      Bytes         `name:"info_bytes" default:"4KiB" min:"1" doc:"What a member tells about itself."`
+	EphemeralKeys  int           `name:"ephemeral_keys" default:"100" min:"1" doc:"Keys that end with the session."`
+	LagBytes       Bytes         `name:"lag_bytes" default:"0" doc:"What the entries that one subscription has not taken yet may hold before the overflow rule of the channel decides; 0 leaves it to window_bytes alone."`
+	LagAge         time.Duration `name:"lag_age" default:"0s" doc:"How old the oldest of them may be before it does; 0s is no bound."`
 	CallTimeout    time.Duration `name:"call_timeout" default:"10s" min:"1ms" doc:"How long a method may take to answer a call."`
 	ProofTimeout   time.Duration `name:"proof_timeout" default:"10s" min:"1ms" doc:"How long a client has to prove who it is."`
 }
@@ -99,6 +107,7 @@ func (f *File) Hocket() hocket.Config {
 			MessageBytes: int64(f.Limits.MessageBytes), Subscriptions: f.Limits.Subscriptions,
 			OpenRequests: f.Limits.OpenRequests, OutboxBytes: int(f.Limits.OutboxBytes),
 			HistoryEntries: f.Limits.HistoryEntries, HistoryBytes: int64(f.Limits.HistoryBytes),
+			EphemeralKeys: f.Limits.EphemeralKeys, LagBytes: int64(f.Limits.LagBytes), LagAge: f.Limits.LagAge,
 			InfoBytes: int(f.Limits.InfoBytes), CallTimeout: f.Limits.CallTimeout, ProofTimeout: f.Limits.ProofTimeout,
 		},
 		WindowBytes: int64(f.WindowBytes),
@@ -107,9 +116,15 @@ func (f *File) Hocket() hocket.Config {
 }
 
 func (r *Rule) rule(pattern string) hocket.Rule {
+	grace := r.PresenceGrace
+	if grace == 0 {
+		grace = -1 // 0 means the default there
+	}
 	return hocket.Rule{
-		Pattern:  pattern,
-		History:  hocket.History{Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age},
-		Presence: r.Presence, Publish: r.Publish, Overflow: r.Overflow,
+		Pattern: pattern,
+		History: hocket.History{
+			Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age, Deletes: r.History.Deletes,
+		},
+		Presence: r.Presence, Publish: r.Publish, Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
 	}
 }

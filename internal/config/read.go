@@ -155,14 +155,6 @@ func isOrigin(s string) bool {
 
 func (f *File) checkRules() error {
 	config := f.Hocket()
-	for i := range f.Channels {
-		if overflow := f.Channels[i].Overflow; !overflow.Supported() {
-			return f.failOverflow(fmt.Sprintf("channels[%d].overflow", i), overflow)
-		}
-	}
-	if !f.Fallback.Overflow.Supported() {
-		return f.failOverflow("fallback.overflow", f.Fallback.Overflow)
-	}
 	_, err := rule.Compile(config.Channels, config.Fallback)
 	var e *rule.Error
 	if errors.As(err, &e) {
@@ -176,8 +168,4 @@ func (f *File) checkRules() error {
 		return f.fail(path, "%w", e.Err)
 	}
 	return err
-}
-
-func (f *File) failOverflow(path string, o rule.Overflow) error {
-	return f.fail(path, "%q is not supported yet: use gap or disconnect", o)
 }

@@ -40,7 +40,8 @@ channels:
   - pattern: ticker:>
     publish: server
     history: {count: 1}
-    overflow: disconnect
+    overflow: latest
+    sample: 250ms
 fallback:
   history: {count: 100, age: 10m}
 limits:

@@ -61,7 +61,7 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 			break
 		}
 		n := 1
-		if !skips(e, name) && !l.over(e) {
+		if (!skips(e, name) || c.inState()) && !l.over(e) {
 			s.buf, n = c.view.set.append(s.buf, l, epoch, l.together(entries, name))
 		}
 		offset := entries[n-1].Offset
@@ -128,6 +128,10 @@ func (l *log) over(e *broker.Entry) bool {
 func skips(e *broker.Entry, name string) bool {
 	return e.NoEcho && e.From != nil && e.From.Session == name && name != ""
 }
+
+// inState says that c is due entries of the compacted state. They stand for the values of their keys, which are for everybody,
+// whoever wrote last, and whether or not that was to come back.
+func (c *Cursor) inState() bool { return c.behind != nil && c.behind.kind != entriesOfLog }
 
 // passAll moves the cursor over the next n entries, of which the last has the given offset.
 func (c *Cursor) passAll(offset uint64, n int) {

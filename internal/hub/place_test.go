@@ -317,6 +317,21 @@ func TestStateThenTheLog(t *testing.T) {
 	c.want("11 x\n")
 }
 
+// A value of a key is for everybody, whoever wrote last to it: a client that comes back to the state would else miss the keys
+// that it wrote without echo.
+func TestStateHoldsOnesOwn(t *testing.T) {
+	w := newWorld(t)
+	own := broker.Entry{Key: "k", Payload: []byte("own"), Format: broker.Text, From: &broker.Member{Session: "me"}, NoEcho: true}
+	w.put("a", own)
+	c := &client{w: w, name: "me"}
+	w.join(c, "a", from(Start{Kind: State}))
+	w.settle()
+	c.want("1 own\n")
+	w.put("a", own)
+	w.settle()
+	c.want("")
+}
+
 func TestStateOfNothing(t *testing.T) {
 	w := newWorld(t)
 	c := w.place("a", from(Start{Kind: State}))

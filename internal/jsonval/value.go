@@ -2,6 +2,8 @@ package jsonval
 
 import (
 	"bytes"
+	"math"
+	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -35,6 +37,50 @@ func Uint(v []byte, maximum uint64) (uint64, bool) {
 		n = n*10 + uint64(c-'0')
 	}
 	return n, n <= maximum
+}
+
+// IsInteger says whether v is a number without fraction and exponent, of whatever size and sign.
+func IsInteger(v []byte) bool {
+	v = bytes.TrimPrefix(v, []byte("-"))
+	for _, c := range v {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return len(v) > 0
+}
+
+// Float returns the number that v is, as near as it can be had, and whether v is one. It is infinite where v is too large.
+func Float(v []byte) (float64, bool) {
+	if len(v) == 0 || v[0] != '-' && !isDigit(v[0]) {
+		return 0, false
+	}
+	f, _ := strconv.ParseFloat(string(v), 64) // v is checked, so an error is that of a number too large
+	return f, true
+}
+
+// AppendFloat appends a finite number in the shortest digits that mean it, as JavaScript does but for the form of an
+// exponent.
+func AppendFloat(dst []byte, f float64) []byte {
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		return strconv.AppendFloat(dst, f, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(dst, f, 'f', -1, 64)
+}
+
+// Elements returns the elements of the array that v is, most of them at most, as parts of v; none when v is no array.
+func Elements(v []byte, most int) (elements [][]byte) {
+	if len(v) == 0 || v[0] != '[' {
+		return nil
+	}
+	for i := skipSpace(v, 1); v[i] != ']' && len(elements) < most; {
+		end, _ := skipValue(v, i, len(v)) // v is checked
+		elements = append(elements, v[i:end:end])
+		if i = skipSpace(v, end); v[i] == ',' {
+			i = skipSpace(v, i+1)
+		}
+	}
+	return elements
 }
 
 // Bool returns the truth value that v is, and whether v is one.

@@ -1,9 +1,11 @@
 package jsonval
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -93,6 +95,52 @@ func TestUint(t *testing.T) {
 	for _, text := range []string{"", "-1", "-0", "1.0", "1e3", `"1"`, "null", "9007199254740992", "18446744073709551617", "99999999999999999999999"} {
 		if got, ok := Uint([]byte(text), most); ok {
 			t.Errorf("Uint(%s) = %d", text, got)
+		}
+	}
+}
+
+func TestIsInteger(t *testing.T) {
+	for v, want := range map[string]bool{
+		"0": true, "-1": true, "9007199254740993": true, "123456789012345678901234567890": true,
+		"1.0": false, "1e3": false, "-": false, "": false, `"1"`: false, "null": false, "true": false, "{}": false,
+	} {
+		if got := IsInteger([]byte(v)); got != want {
+			t.Errorf("%s: %v", v, got)
+		}
+	}
+}
+
+func TestNumbersAreWrittenShort(t *testing.T) {
+	for v, want := range map[string]string{
+		"0": "0", "-0": "-0", "12.50": "12.5", "1e3": "1000", "1E21": "1e+21", "123456789012345680000": "123456789012345680000",
+		"0.000001": "0.000001", "1e-7": "1e-07", "-7": "-7", "1e-400": "0",
+	} {
+		f, ok := Float([]byte(v))
+		if got := string(AppendFloat(nil, f)); !ok || got != want {
+			t.Errorf("%s became %s, want %s", v, got, want)
+		}
+	}
+	if f, ok := Float([]byte("-1e999")); !ok || !math.IsInf(f, -1) {
+		t.Errorf("what is too large became %v", f)
+	}
+	for _, v := range []string{"", `"1"`, "true", "null", "[]", "Infinity"} {
+		if f, ok := Float([]byte(v)); ok {
+			t.Errorf("%q became %v", v, f)
+		}
+	}
+}
+
+func TestElements(t *testing.T) {
+	for _, test := range []struct {
+		v    string
+		most int
+		want string
+	}{
+		{`[]`, 9, ``}, {`[ ]`, 9, ``}, {`[1]`, 9, `1`}, {`[ "a,]" , [2,{"b":[]}] ,null ]`, 9, `"a,]"|[2,{"b":[]}]|null`},
+		{`[1,2,3]`, 2, `1|2`}, {`{"a":1}`, 9, ``}, {`1`, 9, ``}, {``, 9, ``},
+	} {
+		if got := string(bytes.Join(Elements([]byte(test.v), test.most), []byte("|"))); got != test.want {
+			t.Errorf("%s: %s, want %s", test.v, got, test.want)
 		}
 	}
 }

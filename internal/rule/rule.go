@@ -40,6 +40,9 @@ type History struct {
 	Count int           // entries
 	Bytes int64         // of payloads and what belongs to them; 0: no bound of its own
 	Age   time.Duration // since publication; 0: no bound of its own
+	// Deletes is how long it is remembered that a key was deleted, for who resumes a state; 0 means 10 minutes. It does not
+	// depend on the other bounds.
+	Deletes time.Duration
 }
 
 // Publishers says who may publish.
@@ -85,9 +88,6 @@ const (
 var overflows = []string{
 	OverflowGap: "gap", OverflowDisconnect: "disconnect", OverflowRefill: "refill", OverflowLatest: "latest",
 }
-
-// Supported tells whether this version can do it; a configuration that asks for another is refused.
-func (o Overflow) Supported() bool { return o == OverflowGap || o == OverflowDisconnect }
 
 // String returns the name as written in a configuration.
 func (o Overflow) String() string { return nameOf(overflows, int(o)) }
@@ -192,6 +192,10 @@ func (r *Rule) check(index int) error {
 		return &Error{index, "history.bytes", negative}
 	case r.History.Age < 0:
 		return &Error{index, "history.age", negative}
+	case r.History.Deletes < 0:
+		return &Error{index, "history.deletes", negative}
+	case r.Sample < 0:
+		return &Error{index, "sample", negative}
 	case int(r.Publish) >= len(publishers):
 		return &Error{index, "publish", errors.New(r.Publish.String())}
 	case int(r.Overflow) >= len(overflows):

@@ -66,6 +66,8 @@ func TestCompileNamesTheRuleAndTheField(t *testing.T) {
 		{[]Rule{bad(func(r *Rule) { r.History.Count = -1 })}, Rule{}, 0, "history.count", "negative"},
 		{[]Rule{bad(func(r *Rule) { r.History.Bytes = -1 })}, Rule{}, 0, "history.bytes", "negative"},
 		{[]Rule{bad(func(r *Rule) { r.History.Age = -time.Second })}, Rule{}, 0, "history.age", "negative"},
+		{[]Rule{bad(func(r *Rule) { r.History.Deletes = -1 })}, Rule{}, 0, "history.deletes", "negative"},
+		{[]Rule{bad(func(r *Rule) { r.Sample = -time.Second })}, Rule{}, 0, "sample", "negative"},
 		{[]Rule{bad(func(r *Rule) { r.Publish = 9 })}, Rule{}, 0, "publish", "unknown (9)"},
 		{[]Rule{bad(func(r *Rule) { r.Overflow = 9 })}, Rule{}, 0, "overflow", "unknown (9)"},
 		{nil, Rule{History: History{Count: -1}}, -1, "history.count", "fallback rule: history.count: is negative"},
@@ -110,16 +112,6 @@ func TestNamesOfValuesAreReadBack(t *testing.T) {
 	}
 	if _, err := ParsePublishers(""); err == nil {
 		t.Error("no publishers at all are accepted")
-	}
-}
-
-func TestOverflowRulesOfLaterVersionsAreNotSupported(t *testing.T) {
-	for o, want := range map[Overflow]bool{
-		OverflowGap: true, OverflowDisconnect: true, OverflowRefill: false, OverflowLatest: false,
-	} {
-		if o.Supported() != want {
-			t.Errorf("%v supported: %v", o, !want)
-		}
 	}
 }
 

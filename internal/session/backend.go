@@ -7,7 +7,6 @@ import (
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
-	"hocket.dev/internal/hub"
 )
 
 // What back ends ask of a node. Sessions read through the same methods, so that a page is the same for both.
@@ -48,23 +47,6 @@ func (n *Node) History(ctx context.Context, channel string, a *dialect.HistoryAr
 		return broker.Page{}, readError(ctx, err, channel)
 	}
 	cutPage(&page, n.cfg.Limits.HistoryBytes, a.HasAfter)
-	return page, nil
-}
-
-// State reads the latest entry of each key after an offset, oldest first. Otherwise it is like History.
-func (n *Node) State(ctx context.Context, channel string, after uint64, limit int) (broker.Page, *dialect.Error) {
-	if err := checkChannel(channel); err != nil {
-		return broker.Page{}, err
-	}
-	state, ok := n.cfg.Broker.(broker.State)
-	if !ok {
-		return broker.Page{}, asError(hub.ErrNoState, channel)
-	}
-	page, err := state.State(ctx, channel, broker.StateQuery{After: after, Limit: n.pageLimit(limit)})
-	if err != nil {
-		return broker.Page{}, readError(ctx, err, channel)
-	}
-	cutPage(&page, n.cfg.Limits.HistoryBytes, true)
 	return page, nil
 }
 

@@ -46,19 +46,19 @@ func (s *Session) connect(c *dialect.Command) {
 	}
 }
 
-// identify takes over who the client says it is. A session keeps its user: one that has none may be given a name as
-// long as nothing has been done without it that others could have seen.
+// identify takes over who the client says it is. A session keeps its user: one that has none may be given one as long as
+// nothing has been done without it that others could have seen. The same holds for the public name that a client id brings.
 func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 	limit := s.shard.node.cfg.Limits.InfoBytes
 	switch {
 	case args.Binary:
 		return dialect.Errorf(dialect.NotSupported, "binary payloads are not supported yet")
 	case len(args.Info) > limit:
-		return dialect.Errorf(dialect.TooLarge, "info may have at most %d bytes", limit)
+		return dialect.Errorf(dialect.InfoTooLarge, "info may have at most %d bytes", limit)
 	}
-	who := *s.who
+	who, fresh := *s.who, !s.settled && len(s.subs) == 0
 	if args.User != "" && args.User != who.user {
-		if who.user != "" || s.settled || len(s.subs) > 0 {
+		if who.user != "" || !fresh {
 			return dialect.Errorf(dialect.UserMismatch, "this session is %q and stays so", who.user)
 		}
 		if err := checkUser(args.User); err != nil {
@@ -73,6 +73,9 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 		who.client = args.Client
 	}
 	s.who = &who
+	if fresh && who.client != "" {
+		s.rename()
+	}
 	s.heartbeat = s.heartbeat || args.Heartbeat
 	s.settled = true
 	return nil
@@ -94,7 +97,7 @@ func checkUser(user string) *dialect.Error {
 
 var verbs = [...]string{
 	dialect.Connect: "connect", dialect.Subscribe: "subscribe", dialect.Unsubscribe: "unsubscribe",
-	dialect.Publish: "publish", dialect.History: "history", dialect.Presence: "presence", dialect.Call: "call",
+	dialect.Publish: "publish", dialect.History: "history", dialect.State: "state", dialect.Presence: "presence", dialect.Call: "call",
 	dialect.Ping: "ping", dialect.Pong: "pong",
 }
 

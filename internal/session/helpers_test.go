@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,14 +74,18 @@ func (l *timed) After(d time.Duration, fn func()) (stop func()) {
 	return func() { l.timers = slices.DeleteFunc(l.timers, func(other *timer) bool { return other == t }) }
 }
 
-// world is a node of one loop that a test turns by hand.
+// world is a node that a test turns by hand: of one loop, unless Config.Loops is set to more by addLoop.
 type world struct {
 	t       testing.TB
-	now     time.Time
+	now     time.Time    // by set and step
+	clock   atomic.Int64 // the same, for the broker
 	loop    *timed
+	loops   []*timed // with loop
 	tasks   queue
 	refuse  bool // no more tasks
 	broker  *brokertest.Lossy
+	keys    broker.State // of the broker in use
+	cluster *cluster     // nil for a node on its own
 	hub     *hub.Hub
 	node    *Node
 	methods map[string]Method
@@ -89,8 +95,10 @@ type world struct {
 func newWorld(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, now: time.UnixMilli(1_795_000_000_000), methods: make(map[string]Method)}
+	w.set(w.now)
 	w.loop = &timed{w: w}
-	memory := broker.NewMemory(broker.MemoryConfig{Now: func() time.Time { return w.now }, Seed: 1})
+	w.loops = []*timed{w.loop}
+	memory := broker.NewMemory(broker.MemoryConfig{Now: func() time.Time { return time.UnixMilli(w.clock.Load()) }, Seed: 1})
 	w.broker = brokertest.LoseLast(memory)
 	rules, err := rule.Compile([]rule.Rule{
 		{Pattern: "none:>"},
@@ -109,7 +117,15 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		PingEvery: 25 * time.Second, Drain: time.Second, Loops: []Loop{w.loop},
 	}
 	change(&cfg)
-	w.hub = hub.New(hub.Config{Broker: cfg.Broker, Loops: []hub.Loop{w.loop}, Task: cfg.Task})
+	var loops []hub.Loop
+	for _, l := range cfg.Loops[1:] {
+		w.loops = append(w.loops, l.(*timed))
+	}
+	for _, l := range w.loops {
+		l.w = w
+		loops = append(loops, l)
+	}
+	w.hub = hub.New(hub.Config{Broker: cfg.Broker, Loops: loops, Task: cfg.Task})
 	cfg.Hub = w.hub
 	w.node = NewNode(cfg)
 	var running sync.WaitGroup
@@ -119,13 +135,23 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		}
 	})
 	t.Cleanup(func() { stop(); running.Wait() })
-	<-memory.Ready()
+	w.keys = cfg.Broker.(broker.State)
+	for _, err := cfg.Broker.Heads(ctx, nil); err != nil; _, err = cfg.Broker.Heads(ctx, nil) {
+		runtime.Gosched() // until it runs
+	}
 	return w
 }
 
+// addLoop gives the node one more.
+func addLoop(c *Config) { c.Loops = append(c.Loops, &timed{}) }
+
 // settle runs everything that is due now.
 func (w *world) settle() {
-	for w.loop.run() || w.tasks.run() {
+	for ran := true; ran; {
+		ran = w.tasks.run()
+		for _, l := range w.loops {
+			ran = l.run() || ran
+		}
 	}
 }
 
@@ -133,17 +159,29 @@ func (w *world) settle() {
 func (w *world) pass(d time.Duration) {
 	w.settle()
 	for end := w.now.Add(d); w.now.Before(end); {
-		w.now = w.now.Add(100 * time.Millisecond)
-		due := w.loop.timers
-		w.loop.timers = nil
+		w.step(100 * time.Millisecond)
+		w.settle()
+	}
+}
+
+func (w *world) set(now time.Time) {
+	w.now = now
+	w.clock.Store(now.UnixMilli())
+}
+
+// step moves the time, and posts what it brings.
+func (w *world) step(d time.Duration) {
+	w.set(w.now.Add(d))
+	for _, l := range w.loops {
+		due := l.timers
+		l.timers = nil
 		for _, t := range due {
 			if t.at.After(w.now) {
-				w.loop.timers = append(w.loop.timers, t)
+				l.timers = append(l.timers, t)
 			} else {
-				w.loop.Post(t.fn)
+				l.Post(t.fn)
 			}
 		}
-		w.settle()
 	}
 }
 
@@ -160,7 +198,7 @@ func (w *world) publish(channel, payload string) {
 
 func (w *world) members(channel string) int {
 	w.t.Helper()
-	n, err := w.broker.Keys(context.Background(), dialect.PresencePrefix+channel)
+	n, err := w.keys.Keys(context.Background(), dialect.PresencePrefix+channel)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -208,12 +246,18 @@ func (c *client) Close(code dialect.Code, reason string) {
 
 func (w *world) dial(commands ...dialect.Command) *client {
 	w.t.Helper()
+	return w.dialOn(0, commands...)
+}
+
+// dialOn is dial on a loop of the node.
+func (w *world) dialOn(loop int, commands ...dialect.Command) *client {
+	w.t.Helper()
 	codec, _, err := native.New().Open(dialect.Handshake{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	c := &client{w: w, reading: true}
-	c.Session = w.node.Shard(0).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Commands: commands, Address: "192.0.2.1:5"})
+	c.Session = w.node.Shard(loop).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Commands: commands, Address: "192.0.2.1:5"})
 	w.settle()
 	return c
 }

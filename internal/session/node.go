@@ -2,6 +2,9 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -21,6 +24,11 @@ type Limits struct {
 	HistoryEntries int           // of one page; 1000
 	HistoryBytes   int64         // of the entries of one page; 1 MiB
 	InfoBytes      int           // of what a member tells about itself; 4 KiB
+	EphemeralKeys  int           // that end with one session; 100
+	LagBytes       int64         // of the entries that one subscription may be behind before the channel's overflow rule decides, beside the window; 0: no bound
+	LagAge         time.Duration // the same for the age of the oldest of them; 0: no bound
+	LostMembers    int           // of the node, whose sessions may come back within the grace time; 100,000. Beyond it members leave at once
+	NamedMembers   int           // of a channel; 1000. Beyond it joins and leaves are told by their number, not by name
 	CallTimeout    time.Duration // 10 s
 	ProofTimeout   time.Duration // until a session has to prove who it is; 10 s
 }
@@ -33,6 +41,9 @@ func (l *Limits) setDefaults() {
 	set(&l.HistoryEntries, 1000)
 	set(&l.HistoryBytes, 1<<20)
 	set(&l.InfoBytes, 4<<10)
+	set(&l.EphemeralKeys, 100)
+	set(&l.LostMembers, 100_000)
+	set(&l.NamedMembers, 1000)
 	set(&l.CallTimeout, 10*time.Second)
 	set(&l.ProofTimeout, 10*time.Second)
 }
@@ -68,7 +79,10 @@ type Loop interface {
 
 // Config says what the sessions of a node work with.
 type Config struct {
-	Name   string // of the node
+	Name string // of the node
+	// Secret makes the public names of sessions out of client ids. Nodes of one system have the same one, so that a client
+	// keeps its name from node to node; nil is a random one.
+	Secret []byte
 	Broker broker.Broker
 	Hub    *hub.Hub
 	Rules  *rule.Set
@@ -89,6 +103,13 @@ type Config struct {
 type Node struct {
 	cfg    Config
 	shards []*Shard
+	roster roster
+	lease  *lease
+	left   left
+	marks  atomic.Uint64 // given to memberships
+	alone  atomic.Bool   // no other node writes to the broker, as far as is known
+
+	draining atomic.Bool // the node is about to end
 
 	Publishes  atomic.Uint64 // by the server; clients' are in Counters
 	Duplicates atomic.Uint64 // of them, those that had been applied before
@@ -97,11 +118,19 @@ type Node struct {
 // NewNode makes a Node.
 func NewNode(cfg Config) *Node {
 	cfg.Limits.setDefaults()
+	if cfg.Secret == nil {
+		cfg.Secret = make([]byte, sha256.Size)
+		rand.Read(cfg.Secret) // never fails (crypto/rand since Go 1.24)
+	}
 	n := &Node{cfg: cfg}
+	n.roster = roster{
+		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
+	}
+	n.lease = newLease(n)
 	for i, l := range cfg.Loops {
 		n.shards = append(n.shards, &Shard{
 			node: n, index: i, loop: l,
-			sessions: make(map[string]*Session),
+			sessions: make(map[string]*Session), dice: newDice(),
 		})
 	}
 	return n
@@ -118,7 +147,8 @@ func (n *Node) Limits() Limits { return n.cfg.Limits }
 
 // Features names what this server can do, as clients are told.
 func (n *Node) Features() []string {
-	return []string{"recover", "history", "presence", "state", "call", "idempotency", "echo", "heartbeat"}
+	return []string{"recover", "history", "presence", "state", "call", "idempotency", "echo", "heartbeat",
+		"expect", "ttl", "score", "ephemeral", "filter", "resume_state"}
 }
 
 // Send brings an event to a session, or to all sessions of a user, whichever is not "". It waits until every loop has
@@ -146,43 +176,53 @@ func (n *Node) Send(ctx context.Context, session, user string, payload []byte, f
 // DrainSessions tells every session to connect again, one after another over Config.Drain, and closes it. It returns at
 // once.
 func (n *Node) DrainSessions() {
+	n.draining.Store(true)
 	for _, sh := range n.shards {
 		sh.loop.Post(sh.drain)
 	}
 }
 
-// presenceKeep is how presence logs are kept: a member stays in the state until it leaves, and the log reaches back far
-// enough to resume.
-var presenceKeep = rule.History{Count: 1000}
-
 func retention(h rule.History) broker.Retention {
-	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age}
+	return broker.Retention{Count: h.Count, Bytes: h.Bytes, Age: h.Age, Deletes: h.Deletes}
 }
 
 // refused says that a publish that failed with err has certainly changed nothing.
 func refused(err error) bool {
-	return err == broker.ErrBusy || err == broker.ErrClosed || err == broker.ErrConflict
+	return errors.Is(err, broker.ErrBusy) || errors.Is(err, broker.ErrClosed) || errors.Is(err, broker.ErrConflict)
 }
 
 // asError turns what a broker or the hub answered into what a client is told.
 func asError(err error, channel string) *dialect.Error {
-	switch err {
-	case nil:
+	var conflict *broker.ConflictError
+	switch {
+	case err == nil:
 		return nil
-	case broker.ErrBusy, hub.ErrBusy:
+	case errors.Is(err, broker.ErrBusy), errors.Is(err, hub.ErrBusy):
 		e := dialect.Busy.Err()
 		e.RetryAfter = time.Second
 		return e
-	case hub.ErrNoState:
+	case errors.Is(err, hub.ErrNoState):
 		return dialect.Errorf(dialect.NotSupported, "this server keeps no state of %s", channel)
-	case hub.ErrEncodings:
+	case errors.Is(err, hub.ErrEncodings):
 		return dialect.Errorf(dialect.LimitReached, "%s has too many different filters at once: use one that others use too", channel)
-	case hub.ErrEpochChanged:
+	case errors.Is(err, hub.ErrEpochChanged):
 		return dialect.EpochChanged.Err()
-	case broker.ErrConflict:
+	case errors.As(err, &conflict):
+		return conflictError(conflict)
+	case errors.Is(err, broker.ErrConflict):
 		return dialect.Errorf(dialect.Conflict, "the payload cannot be appended to the value of this key")
 	}
 	e := dialect.Errorf(dialect.Unavailable, "the log of %s cannot be reached: try again later", channel)
 	e.RetryAfter = time.Second
+	return e
+}
+
+// conflictError says that an expect does not hold, and what is there.
+func conflictError(c *broker.ConflictError) *dialect.Error {
+	e := dialect.Errorf(dialect.Conflict, "the newest entry is at %d, not where expect says", c.Offset)
+	if c.Offset == 0 {
+		e = dialect.Errorf(dialect.Conflict, "there is no entry where expect says")
+	}
+	e.Position = &c.Position
 	return e
 }

@@ -87,18 +87,41 @@ func (f *follower) Overflow(*hub.Cursor) { f.session.close(dialect.CloseSlowCons
 // Name implements hub.Owner.
 func (f *follower) Name() string { return f.session.name }
 
-// framed is an encoding in a transport's frames. It is compared by its parts.
+// framed is an encoding in a transport's frames, of what a filter lets pass. It is compared by its parts.
 type framed struct {
 	encoding hub.Encoding
 	framing  Framing
+	filter   filter
 }
 
-// AppendEntry implements hub.Encoding.
+// AppendEntry implements hub.Encoding. It appends nothing for what does not pass.
 func (e framed) AppendEntry(dst []byte, channel, epoch string, entry *broker.Entry) []byte {
+	if !e.filter.passes(entry) {
+		return dst
+	}
 	start := len(dst)
 	dst = e.framing.Begin(dst)
+	begun := len(dst)
 	dst = e.encoding.AppendEntry(dst, channel, epoch, entry)
+	if len(dst) == begun { // nothing is said of it
+		return dst[:start]
+	}
 	return e.framing.End(dst, start)
+}
+
+// AppendEntries implements hub.Gatherer, for encodings that are none too.
+func (e framed) AppendEntries(dst []byte, channel, epoch string, entries []*broker.Entry) (b []byte, n int) {
+	g, ok := e.encoding.(hub.Gatherer)
+	if !ok {
+		return e.AppendEntry(dst, channel, epoch, entries[0]), 1
+	}
+	start := len(dst)
+	dst = e.framing.Begin(dst)
+	begun := len(dst)
+	if dst, n = g.AppendEntries(dst, channel, epoch, entries); len(dst) == begun {
+		return dst[:start], n
+	}
+	return e.framing.End(dst, start), n
 }
 
 // say puts a message into the outbox.

@@ -1,86 +1,119 @@
 package session
 
 import (
+	"bytes"
 	"context"
-	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
+	"hocket.dev/internal/rule"
 )
 
 // Presence is a log that the server writes: key is the session, the payload its info.
 
-// leaveRetry is how long a leave that the broker did not take waits before it is tried again, and leaveTries how often.
-const (
-	leaveRetry = time.Second
-	leaveTries = 60
-)
+// presenceGather is how long joins and leaves wait for each other to be told in one message.
+const presenceGather = 200 * time.Millisecond
 
-// present makes the presence entry of the session.
-func (s *Session) present(op broker.Op) broker.Entry {
-	e := broker.Entry{
-		Key: s.name, Op: op, Format: broker.JSON,
-		From: &broker.Member{Session: s.name, User: s.who.user}, NoEcho: true,
-	}
-	if op == broker.Set {
-		e.Payload = s.who.info
-		if e.Payload == nil {
-			e.Payload = []byte("null")
-		}
-	}
-	return e
-}
+// presenceKeep is how presence logs are kept: a member stays in the state until it leaves, and the log reaches back far
+// enough to resume.
+var presenceKeep = rule.History{Count: 1000}
 
 // enter makes the session a member, where it wants to be one, and counts the members.
 func (s *Session) enter(sub *subscription) {
+	node := s.shard.node
+	if _, ok := node.cfg.Broker.(broker.State); !ok {
+		s.unfollowed(sub, asError(hub.ErrNoState, sub.channel))
+		return
+	}
 	if sub.asked.args.Presence == dialect.PresenceWatch {
 		s.count(sub)
 		return
 	}
-	sub.member = true
-	s.append(dialect.PresencePrefix+sub.channel, s.present(broker.Set), presenceKeep, func(r broker.Receipt, err error) {
-		switch {
-		case s.find(sub.channel) != sub: // unsubscribed meanwhile: the leave has been written
-		case err != nil:
-			sub.member = !refused(err) // else the join may have been written
+	m := node.roster.take(s.name, sub.channel)
+	if m == nil {
+		m = &membership{channel: sub.channel, from: &broker.Member{Session: s.name, User: s.who.user}}
+	}
+	m.shard, m.grace, m.wanted, sub.member = s.shard, graceOf(sub.rule), s.who.info, m
+	before := m.at
+	m.done = func(err error) {
+		if err != nil {
 			s.unfollowed(sub, asError(err, sub.channel))
-		default:
-			sub.asked.reply.PresenceEpoch, sub.asked.reply.PresenceOffset = r.Epoch, r.Offset
-			s.count(sub)
+			return
 		}
-	})
+		if m.at != before { // who comes back before it was missed has written nothing
+			sub.asked.reply.PresenceEpoch, sub.asked.reply.PresenceOffset = m.at.Epoch, m.at.Offset
+		}
+		s.count(sub)
+	}
+	same := bytes.Equal(m.info, m.wanted)
+	if same && m.at.Offset != 0 && node.alone.Load() {
+		m.settle(nil)
+		return
+	}
+	m.mark = node.mark(s.began)
+	if m.at.Offset == 0 {
+		m.join(joinTries)
+	} else { // a request of the client that is late on another node sees that it is
+		m.enter(m.entry(broker.Set, m.at.Offset, headerFor(same)), joinTries)
+	}
 }
 
-// announce tells the others on every channel where the session is a member that its info has changed. An announcement
-// that the broker does not take is not repeated: it changes what is shown of a member, never who is one.
+// mark names a new membership among all: by this life of the node, by its number there, and by when its session began.
+func (n *Node) mark(began int64) string {
+	return n.life() + "/" + strconv.FormatUint(n.marks.Add(1), 36) + "/" + strconv.FormatInt(began, 10)
+}
+
+// beganOf is when the session of a mark began, Unix milliseconds.
+func beganOf(mark string) int64 {
+	began, _ := strconv.ParseInt(mark[strings.LastIndexByte(mark, '/')+1:], 10, 64)
+	return began
+}
+
+// depart ends the membership of a subscription. lost says that the session may come back to it.
+func (sub *subscription) depart(lost bool) {
+	m := sub.member
+	if m == nil {
+		return
+	}
+	sub.member, m.done = nil, nil
+	if m.wish = toLeave; lost && m.grace > 0 {
+		m.wish = toLinger
+	}
+	m.turn()
+}
+
+// announce tells the others on every channel where the session is a member that its info has changed.
 func (s *Session) announce() {
 	for _, sub := range s.subs {
-		if !sub.member {
-			continue
+		if m := sub.member; m != nil {
+			if m.wanted = s.who.info; !m.busy {
+				m.wish = toTell
+				m.turn()
+			}
 		}
-		e := s.present(broker.Set)
-		e.Headers = map[string]string{dialect.UpdateHeader: "1"}
-		s.append(dialect.PresencePrefix+sub.channel, e, presenceKeep, func(broker.Receipt, error) {})
 	}
 }
 
 // count asks for the number of members, and for the log's position where no join has told it.
 func (s *Session) count(sub *subscription) {
-	state, ok := s.shard.node.cfg.Broker.(broker.State)
-	if !ok {
-		s.unfollowed(sub, asError(hub.ErrNoState, sub.channel))
-		return
-	}
+	state := s.shard.node.cfg.Broker.(broker.State)
 	var page broker.Page
 	var n int
 	var err error
 	log, reply := dialect.PresencePrefix+sub.channel, &sub.asked.reply
-	joined := reply.PresenceEpoch != ""
-	ok = s.task(func(ctx context.Context) {
+	joined, q := reply.PresenceEpoch != "", broker.StateQuery{Limit: 1}
+	var held broker.Position // of a member that has been missed and has written nothing
+	if !joined && sub.member != nil {
+		held = sub.member.at
+		q.After = held.Offset - 1
+	}
+	ok := s.task(func(ctx context.Context) {
 		if !joined {
-			page, err = state.State(ctx, log, broker.StateQuery{Limit: 1})
+			page, err = state.State(ctx, log, q)
 		}
 		if err == nil {
 			n, err = state.Keys(ctx, log)
@@ -90,17 +123,26 @@ func (s *Session) count(sub *subscription) {
 		case s.find(sub.channel) != sub:
 		case err != nil:
 			s.unfollowed(sub, asError(err, sub.channel))
+		case held.Offset != 0 && !holds(&page, held): // the client has been elsewhere in between, or the log began anew
+			sub.depart(false)
+			s.enter(sub)
 		default:
 			if !joined {
 				reply.PresenceEpoch, reply.PresenceOffset = page.Epoch, page.Head
 			}
 			reply.Count, reply.HasCount = n, true
+			s.shard.node.roster.noticed(sub.channel, n)
 			s.follow(sub)
 		}
 	})
 	if !ok {
 		s.unfollowed(sub, asError(hub.ErrBusy, sub.channel))
 	}
+}
+
+// holds tells whether a page begins with the entry at a position.
+func holds(p *broker.Page, at broker.Position) bool {
+	return p.Epoch == at.Epoch && len(p.Entries) > 0 && p.Entries[0].Offset == at.Offset
 }
 
 // watch places the cursor on the presence log: after the position told in the reply, or the one the client resumes at.
@@ -112,34 +154,13 @@ func (s *Session) watch(sub *subscription, a *subscribing) {
 	f := &follower{session: s, sub: sub, since: s.shard.node.seconds()}
 	sub.members = f
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
-		Channel: dialect.PresencePrefix + sub.channel, Loop: s.shard.index, Owner: f,
-		Encoding: framed{s.codec.Encoding(), s.framing},
+		Channel: dialect.PresencePrefix + sub.channel, Rule: sub.rule.Pattern, Loop: s.shard.index, Owner: f,
+		Encoding: framed{encoding: s.codec.Encoding(), framing: s.framing},
 		Start:    hub.Start{Kind: hub.Position, Position: at},
-		History:  presenceKeep,
+		History:  presenceKeep, Gather: presenceGather,
 	}, &f.Cursor, func(_ hub.Placed, err error) {
 		if err != nil && sub.members == f {
 			f.Ended(nil, err)
 		}
-	})
-}
-
-// leave writes that the session is gone from a channel.
-func (s *Session) leave(channel string) {
-	s.shard.leave(dialect.PresencePrefix+channel, s.present(broker.Delete), 1)
-}
-
-// leave tries until the broker has taken the entry: a leave that is lost leaves a ghost behind.
-func (sh *Shard) leave(log string, e broker.Entry, try int) {
-	sh.node.cfg.Broker.Publish(log, e, retention(presenceKeep), func(_ broker.Receipt, err error) {
-		if err == nil || err == broker.ErrClosed {
-			return
-		}
-		sh.loop.Post(func() {
-			if try == leaveTries {
-				sh.node.cfg.Log.Error("a member could not be removed", slog.String("log", log), slog.Any("error", err))
-				return
-			}
-			sh.loop.After(leaveRetry, func() { sh.leave(log, e, try+1) })
-		})
 	})
 }

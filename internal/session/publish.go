@@ -16,17 +16,36 @@ func (s *Session) publish(c *dialect.Command) {
 	case r.Publish != rule.Clients:
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "publish to %s is not allowed", c.Channel))
 		return
-	case a.Unsupported != "":
-		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.NotSupported, "%s is not supported yet", a.Unsupported))
-		return
 	case a.Seq > 0 && s.who.client == "":
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect"))
 		return
 	}
+	own, err := s.own(c.Channel, a)
+	if err != nil {
+		s.fail(c.ID, c.Channel, err)
+		return
+	}
+	e := s.entry(c)
+	s.begin(c.ID)
+	s.settled = true
+	id, channel := c.ID, c.Channel
+	s.shard.append(channel, e, r.History, func(r broker.Receipt, err error) {
+		if own != nil {
+			s.owned(own, &e, r, err)
+		}
+		if !s.closed {
+			s.published(id, channel, r, err)
+		}
+	})
+}
+
+// entry makes the entry that c asks for.
+func (s *Session) entry(c *dialect.Command) broker.Entry {
+	a := &c.Publish
 	e := broker.Entry{
 		Key: a.Key, Op: a.Op, Format: c.Format, Payload: slices.Clone(c.Payload),
 		From: &broker.Member{Session: s.name, User: s.who.user}, NoEcho: a.NoEcho,
-		Headers: tags(a.Tags),
+		Expect: a.Expect, HasExpect: a.HasExpect, TTL: a.TTL, Score: a.Score, Headers: tags(a.Tags),
 	}
 	if a.Seq > 0 {
 		e.Client, e.Seq = s.scope(s.who.client), a.Seq
@@ -34,10 +53,7 @@ func (s *Session) publish(c *dialect.Command) {
 	if a.IdempotencyKey != "" {
 		e.IdempotencyKey = s.scope(a.IdempotencyKey)
 	}
-	s.begin(c.ID)
-	s.settled = true
-	id, channel := c.ID, c.Channel
-	s.append(channel, e, r.History, func(r broker.Receipt, err error) { s.published(id, channel, r, err) })
+	return e
 }
 
 func (s *Session) published(id dialect.ID, channel string, r broker.Receipt, err error) {
@@ -78,9 +94,17 @@ func tags(from map[string]string) map[string]string {
 	return headers
 }
 
-// append publishes and calls done on the loop: before it returns when the broker answers at once, and not at all when
-// the session has ended meanwhile.
+// append publishes and calls done on the loop, but not when the session has ended meanwhile.
 func (s *Session) append(channel string, e broker.Entry, keep rule.History, done func(broker.Receipt, error)) {
+	s.shard.append(channel, e, keep, func(r broker.Receipt, err error) {
+		if !s.closed {
+			done(r, err)
+		}
+	})
+}
+
+// append publishes and calls done on the loop: before it returns when the broker answers at once.
+func (sh *Shard) append(channel string, e broker.Entry, keep rule.History, done func(broker.Receipt, error)) {
 	const (
 		calling  = iota
 		returned // Publish has returned first: the answer comes through the loop
@@ -89,16 +113,11 @@ func (s *Session) append(channel string, e broker.Entry, keep rule.History, done
 	var state atomic.Int32
 	var receipt broker.Receipt
 	var failure error
-	s.shard.node.cfg.Broker.Publish(channel, e, retention(keep), func(r broker.Receipt, err error) {
+	sh.node.cfg.Broker.Publish(channel, e, retention(keep), func(r broker.Receipt, err error) {
 		receipt, failure = r, err
-		if state.CompareAndSwap(calling, answered) {
-			return
+		if !state.CompareAndSwap(calling, answered) {
+			sh.loop.Post(func() { done(receipt, failure) })
 		}
-		s.shard.loop.Post(func() {
-			if !s.closed {
-				done(receipt, failure)
-			}
-		})
 	})
 	if !state.CompareAndSwap(calling, returned) {
 		done(receipt, failure)

@@ -66,6 +66,22 @@ func (s *Session) history(c *dialect.Command) {
 	})
 }
 
+// state answers with a page of the latest entry of each key.
+func (s *Session) state(c *dialect.Command) {
+	node, id, channel, args := s.shard.node, c.ID, c.Channel, c.State
+	var page *dialect.StatePage
+	var err *dialect.Error
+	s.query(id, channel, func(ctx context.Context) {
+		page, err = node.State(ctx, channel, args)
+	}, func() {
+		if err != nil {
+			s.fail(id, channel, err)
+			return
+		}
+		s.say(id, page)
+	})
+}
+
 // presence answers with a page of members.
 func (s *Session) presence(c *dialect.Command) {
 	node, id, channel, args := s.shard.node, c.ID, c.Channel, c.Presence

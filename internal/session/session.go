@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"log/slog"
 	"slices"
 	"time"
@@ -104,6 +102,7 @@ type Session struct {
 
 	// What an idle session does not need is made when it is needed, and given up afterwards.
 	subs []*subscription
+	owns map[place]*owned // ephemeral keys
 	due  followers
 	open *requests // nil when every request has been answered
 	out  *outgoing // nil when nothing waits to be sent
@@ -112,6 +111,7 @@ type Session struct {
 
 	admitted  bool
 	settled   bool // who it is has been said, or does not matter any more
+	stable    bool // the name follows from the client id, and comes again with it
 	heartbeat bool
 	paused    bool
 	closing   bool
@@ -279,6 +279,8 @@ func (s *Session) doChannel(c *dialect.Command) {
 		s.publish(c)
 	case dialect.History:
 		s.history(c)
+	case dialect.State:
+		s.state(c)
 	case dialect.Presence:
 		s.presence(c)
 	}
@@ -334,12 +336,23 @@ func (s *Session) Heartbeat() {
 	}
 }
 
+// Goodbye says with which code the client has begun to close: when it means to go, it is no member any more. Closed follows,
+// when the connection has ended.
+func (s *Session) Goodbye(code int) {
+	lost := s.comesBack(code)
+	for _, sub := range s.subs {
+		sub.depart(lost)
+	}
+	s.part(lost)
+}
+
 // Closed frees everything the session held. code and reason are those of the close, 1006 when there was none.
 func (s *Session) Closed(code int, reason string) {
 	if s.closed {
 		return
 	}
 	s.closed, s.closing = true, true
+	s.Goodbye(code)
 	for _, sub := range s.subs {
 		s.release(sub)
 	}
@@ -356,7 +369,7 @@ func (s *Session) Closed(code int, reason string) {
 	if s.proved != nil {
 		s.proved()
 	}
-	delete(s.shard.sessions, s.name)
+	s.unname()
 	s.shard.Counters.Sessions.Add(-1)
 	what := "disconnected"
 	if !s.admitted {
@@ -372,11 +385,4 @@ func (s *Session) log(level slog.Level, msg string, more ...slog.Attr) {
 		slog.String("session", s.name), slog.String("user", s.who.user), slog.String("address", s.address),
 	}, more...)
 	s.shard.node.cfg.Log.LogAttrs(context.Background(), level, msg, attrs...)
-}
-
-// newName makes a public name: 96 random bits, so that names are never given twice.
-func newName() string {
-	var b [12]byte
-	rand.Read(b[:]) // never fails (crypto/rand since Go 1.24)
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }

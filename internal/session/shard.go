@@ -1,6 +1,7 @@
 package session
 
 import (
+	crand "crypto/rand"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,19 @@ type Shard struct {
 	parts   []part // of what was pulled last
 	scratch [gatherParts]hub.Scratch
 	decoded []dialect.Command
+	dice    *rand.Rand
+}
+
+// newDice makes a loop's own source of times, seeded by crypto/rand, so that a simulation can repeat them.
+func newDice() *rand.Rand {
+	var seed [32]byte
+	crand.Read(seed[:])
+	return rand.New(rand.NewChaCha8(seed))
+}
+
+// Draw gives a time from 0 to bound, which is not included: to spread what would else happen to many at once.
+func (sh *Shard) Draw(bound time.Duration) time.Duration {
+	return time.Duration(sh.dice.Int64N(int64(bound)))
 }
 
 // giveBack takes what has been sent for the next session that has something to say.
@@ -110,6 +124,6 @@ func (sh *Shard) send(session, user string, payload []byte, format broker.Format
 // drain asks the clients of the shard to come back at different times, and closes them.
 func (sh *Shard) drain() {
 	for _, s := range sh.sessions {
-		s.Drain(rand.N(sh.node.cfg.Drain + 1))
+		s.Drain(sh.Draw(sh.node.cfg.Drain + 1))
 	}
 }

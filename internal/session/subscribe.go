@@ -17,7 +17,7 @@ type subscription struct {
 	main    follower
 	members *follower    // on the presence log, nil for none
 	asked   *subscribing // nil once the subscribe request has been answered
-	member  bool         // a join has been written, a leave is owed
+	member  *membership  // nil for none
 }
 
 // subscribing is a subscribe request that has not been answered.
@@ -84,11 +84,14 @@ func (s *Session) follow(sub *subscription) {
 	case dialect.StartPosition:
 		start.Kind = hub.Position
 		start.Position = broker.Position{Epoch: args.Epoch, Offset: args.Offset}
+		start.WantsState = args.WantsState
 	}
+	limits := &s.shard.node.cfg.Limits
 	s.shard.node.cfg.Hub.Subscribe(hub.Request{
 		Channel: sub.channel, Rule: sub.rule.Pattern, Loop: s.shard.index, Owner: &sub.main,
-		Encoding: framed{s.codec.Encoding(), s.framing}, Start: start,
-		Overflow: sub.rule.Overflow, History: sub.rule.History,
+		Encoding: framed{s.codec.Encoding(), s.framing, newFilter(args.Filter)}, Start: start,
+		Overflow: sub.rule.Overflow, History: sub.rule.History, Sample: sub.rule.Sample,
+		LagBytes: limits.LagBytes, LagAge: limits.LagAge,
 	}, &sub.main.Cursor, func(p hub.Placed, err error) { s.followed(sub, p, err) })
 }
 
@@ -171,10 +174,7 @@ func (s *Session) release(sub *subscription) {
 		sub.members.Close()
 		sub.members = nil
 	}
-	if sub.member {
-		sub.member = false
-		s.leave(sub.channel)
-	}
+	sub.depart(false)
 }
 
 // task runs work elsewhere and done on the loop afterwards, unless the session has ended. It answers false when too

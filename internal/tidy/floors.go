@@ -76,7 +76,7 @@ var floors = map[string]floor{
 }
 
 // tools help to build and test; the code that ships does not import them.
-var tools = []string{"internal/soak", "internal/testproc", "internal/testrun", "internal/strictflate", "internal/tidy", "internal/gen", "broker/brokertest"}
+var tools = []string{"internal/sim", "internal/soak", "internal/testproc", "internal/testrun", "internal/strictflate", "internal/tidy", "internal/gen", "broker/brokertest"}
 
 // listed is what the go command says of a package.
 type listed struct {

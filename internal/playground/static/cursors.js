@@ -33,7 +33,7 @@ export function cursors(conn, lobby) {
   };
 
   map.on('change', ({ key }) => draw(key));
-  map.on('clear', drawAll);
+  map.on('sync', drawAll);
   lobby.presence.on('sync', drawAll);
   for (const event of ['join', 'leave', 'update']) lobby.presence.on(event, (m) => draw(m.session));
   conn.on('state', drawAll);

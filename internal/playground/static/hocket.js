@@ -50,6 +50,10 @@ var ErrorCode = {
 	bad_handshake: 1110,
 	/** Pages of this origin may not connect. */
 	origin_not_allowed: 1111,
+	/** A number is outside the range the field allows. */
+	invalid_range: 1112,
+	/** What a member tells about itself is larger than the limit. */
+	info_too_large: 1113,
 	/** The session has not proved who it is. */
 	unauthenticated: 1401,
 	/** A session keeps its user: a later connect cannot name another one. */
@@ -176,7 +180,22 @@ var HocketError = class HocketError extends Error {
 		const name = typeof e["name"] === "string" ? e["name"] : "internal";
 		const message = typeof e["message"] === "string" ? e["message"] : name.replaceAll("_", " ");
 		const after = typeof e["retry_after_ms"] === "number" ? e["retry_after_ms"] : 0;
+		if (code === ErrorCode.conflict && typeof e["offset"] === "number") return new ConflictError(message, {
+			epoch: String(e["epoch"]),
+			offset: e["offset"]
+		});
 		return new HocketError(code, name, message, after);
+	}
+};
+/** A publish with `expect` met another entry than it expected. Nothing was published. */
+var ConflictError = class extends HocketError {
+	epoch;
+	/** The newest entry of the key, or of the channel; 0 when there is none. What to `expect` the next time. */
+	offset;
+	constructor(message, at) {
+		super(ErrorCode.conflict, "conflict", message);
+		this.epoch = at.epoch;
+		this.offset = at.offset;
 	}
 };
 /** Makes an error of the SDK's own. */
@@ -192,70 +211,322 @@ var closeNames = new Map(Object.entries(CloseCode).map(([name, code]) => [code, 
 function closeError(code, reason) {
 	return new HocketError(code, closeNames.get(code) ?? "connection_closed", reason || `the connection was closed with ${code}`);
 }
+// src/text.ts
+/**
+* A text that grows, under one key of a {@link LiveMap}. Who comes late gets the whole of it as the first piece; so does
+* who comes back after a cut, as far as it is new. Made by {@link LiveMap.text}.
+*/
+var LiveText = class extends Emitter {
+	key;
+	#map;
+	#value;
+	#ended;
+	/** @internal */
+	constructor(map, key) {
+		super();
+		this.key = key;
+		this.#map = map;
+		this.#value = asText(map.get(key));
+		this.#ended = hasEnded(map, key);
+		map.on("change", (change) => {
+			if (change.key === key) this.#changed(change.value);
+		});
+	}
+	/** The text so far; "" before the first piece. */
+	get value() {
+		return this.#value;
+	}
+	/** Whether it is whole. */
+	get ended() {
+		return this.#ended;
+	}
+	/**
+	* What there is so far, then each piece as it comes; pieces that come while the reader is busy are given as one. Ends
+	* with the text; also when it is replaced by another one.
+	*/
+	async *[Symbol.asyncIterator]() {
+		let unread = this.#value;
+		let over = this.#ended;
+		let wake = () => {};
+		const finish = () => {
+			over = true;
+			wake();
+		};
+		const more = (piece) => {
+			if (!over) unread += piece;
+			wake();
+		};
+		const ends = [
+			this.on("piece", more),
+			this.on("reset", finish),
+			this.on("end", finish)
+		];
+		try {
+			for (;;) {
+				const piece = unread;
+				unread = "";
+				if (piece !== "") yield piece;
+				else if (over) return;
+				else await new Promise((resolve) => wake = resolve);
+			}
+		} finally {
+			for (const end of ends) end();
+		}
+	}
+	#changed(value) {
+		const before = this.#value;
+		const now = asText(value);
+		const gone = value === void 0;
+		this.#ended = gone || hasEnded(this.#map, this.key);
+		if (!gone) {
+			this.#value = now;
+			if (!now.startsWith(before)) this.emit("reset", now);
+			else if (now !== before) this.emit("piece", now.slice(before.length));
+		}
+		if (this.#ended) this.emit("end", void 0);
+	}
+};
+function asText(value) {
+	return typeof value === "string" ? value : "";
+}
+/** The writer marks its last entry with the tag `end`. */
+function hasEnded(map, key) {
+	return map.entry(key)?.tags?.["end"] !== void 0;
+}
 // src/map.ts
 /**
 * A keyed channel as a map: each key with the latest value anyone has published for it. Writing publishes; the map
 * changes when the entry comes back from the log, so that every client goes through the same states in the same order.
+*
+* After a lost line it goes on where it stood. What it knows stays meanwhile, also where the whole state has to be read
+* again: only keys that are not in it are then taken out.
 */
 var LiveMap = class extends Emitter {
 	#channel;
-	#values = /* @__PURE__ */ new Map();
+	#entries = /* @__PURE__ */ new Map();
+	#stale = /* @__PURE__ */ new Set();
+	#waiters = /* @__PURE__ */ new Set();
+	#synced = false;
+	#ended;
+	#at = {
+		epoch: "",
+		offset: 0
+	};
 	/** @internal */
 	constructor(channel) {
 		super();
 		this.#channel = channel;
 		channel.on("message", (m) => this.#apply(m));
+		channel.on("position", (at) => {
+			this.#at = at;
+			this.#wake();
+		});
 		channel.on("subscribed", ({ resumed }) => {
-			if (!resumed) this.#clear();
+			if (!resumed) for (const key of this.#entries.keys()) this.#stale.add(key);
+		});
+		channel.on("sync", () => this.#whole());
+		channel.on("unsubscribed", ({ error, retrying }) => {
+			if (!retrying) this.#giveUp(error);
+		});
+		channel.on("state", (state) => {
+			if (state !== "subscribed") this.#synced = false;
+			if (state !== "unsubscribed") this.#ended = void 0;
 		});
 	}
+	/** Whether it is whole and up to date, as far as one can know. */
+	get synced() {
+		return this.#synced;
+	}
 	get size() {
-		return this.#values.size;
+		return this.#entries.size;
 	}
 	get(key) {
-		return this.#values.get(key);
+		return this.#entries.get(key)?.value;
+	}
+	/** The key with all that is known of it. */
+	entry(key) {
+		return this.#entries.get(key);
 	}
 	has(key) {
-		return this.#values.has(key);
+		return this.#entries.has(key);
 	}
-	[Symbol.iterator]() {
-		return this.#values.entries();
+	keys() {
+		return this.#entries.keys();
+	}
+	*[Symbol.iterator]() {
+		for (const [key, { value }] of this.#entries) yield [key, value];
+	}
+	/** The `n` keys with the highest scores, highest first; of equal ones the one written first. Without `n`: all. */
+	top(n) {
+		return [...this.#entries.values()].sort((a, b) => b.score - a.score || a.offset - b.offset).slice(0, n);
 	}
 	/** Publishes a value for the key. */
-	set(key, value) {
-		return this.#channel.publish(value, { key });
+	set(key, value, options = {}) {
+		return this.#channel.publish(value, {
+			...options,
+			key
+		});
 	}
-	/** Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`. */
-	append(key, more) {
+	/**
+	* Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`.
+	* {@link text} follows such a value, {@link write} makes one from a stream.
+	*/
+	append(key, more, options = {}) {
 		return this.#channel.publish(more, {
+			...options,
 			key,
 			op: "append"
 		});
 	}
 	/** Publishes that the key is gone. */
-	delete(key) {
+	delete(key, options = {}) {
 		return this.#channel.publish(null, {
+			...options,
 			key,
 			op: "delete"
 		});
 	}
+	/**
+	* Changes a value that others may be changing, too: `await map.update('likes', (n = 0) => n + 1)`. `change` gets the
+	* value known (undefined: none) and gives the new one, or undefined to leave it. When somebody was faster it is asked
+	* again with what that one wrote. Resolves with the value that now stands, once the map shows it. It rejects with a
+	* {@link ConflictError} after `tries`.
+	*/
+	async update(key, change, options = {}) {
+		const { tries = 20, ...publish } = options;
+		for (let left = tries;; left--) {
+			await this.#until(() => this.#synced);
+			const known = this.#entries.get(key);
+			const value = change(known?.value);
+			if (value === void 0) return known?.value;
+			const expect = known?.offset ?? 0;
+			try {
+				const at = await this.#channel.publish(value, {
+					...publish,
+					key,
+					expect
+				});
+				await this.#until(() => this.#has(at));
+				return value;
+			} catch (error) {
+				if (!(error instanceof ConflictError) || left <= 1) throw error;
+				await this.#until(() => (this.#entries.get(key)?.offset ?? 0) !== expect || error.offset > 0 && this.#has(error));
+			}
+		}
+	}
+	/**
+	* A value that grows by {@link append}, such as the answer of a language model: `for await (const piece of
+	* map.text('answer'))` gives what there is so far at once, and then each piece as it comes, until it is ended.
+	*/
+	text(key) {
+		return new LiveText(this, key);
+	}
+	/**
+	* Publishes a stream of text under the key, piece by piece, and ends it. Pieces that come while others are under way
+	* travel together, so a fast stream makes few messages. Resolves with the whole text once all of it is in the log.
+	*/
+	async write(key, pieces, options = {}) {
+		let text = "";
+		let waiting = "";
+		let underWay;
+		let failed;
+		const send = () => {
+			const piece = waiting;
+			waiting = "";
+			underWay = this.append(key, piece, options).then(() => {
+				underWay = void 0;
+				if (waiting !== "") send();
+			}, (error) => {
+				failed = { error };
+			});
+		};
+		await this.set(key, "", options);
+		for await (const piece of pieces) {
+			if (failed !== void 0) break;
+			text += piece;
+			waiting += piece;
+			if (underWay === void 0 && waiting !== "") send();
+		}
+		while (underWay !== void 0 && failed === void 0) await underWay;
+		if (failed !== void 0) throw failed.error;
+		await this.append(key, "", {
+			...options,
+			tags: {
+				...options.tags,
+				end: "1"
+			}
+		});
+		return text;
+	}
 	#apply(m) {
 		if (m.key === void 0) return;
-		const previous = this.#values.get(m.key);
-		const value = m.op === "delete" ? void 0 : m.op === "append" ? grow(previous, m.payload) : m.payload;
-		if (m.op === "delete") this.#values.delete(m.key);
-		else this.#values.set(m.key, value);
-		this.emit("change", {
-			key: m.key,
+		const { key, op } = m;
+		const previous = this.#entries.get(key);
+		this.#stale.delete(key);
+		if (op === "delete") return this.#remove(key, m.live);
+		const value = op === "append" ? grow(previous?.value, m.payload) : m.payload;
+		const { offset, time, tags, from } = m;
+		const score = op === "append" && m.score === 0 ? previous?.score ?? 0 : m.score;
+		this.#entries.set(key, {
+			key,
 			value,
-			previous,
-			op: m.op
+			offset,
+			time,
+			score,
+			tags,
+			from
+		});
+		this.emit("change", {
+			key,
+			value,
+			previous: previous?.value,
+			op,
+			live: m.live
 		});
 	}
-	#clear() {
-		if (this.#values.size === 0) return;
-		this.#values.clear();
-		this.emit("clear", void 0);
+	#remove(key, live) {
+		const previous = this.#entries.get(key);
+		if (!this.#entries.delete(key)) return;
+		this.emit("change", {
+			key,
+			value: void 0,
+			previous: previous?.value,
+			op: "delete",
+			live
+		});
+	}
+	/** All of the state has come: what was known and is not in it is gone. */
+	#whole() {
+		for (const key of [...this.#stale]) this.#remove(key, false);
+		this.#stale.clear();
+		this.#synced = true;
+		this.emit("sync", void 0);
+		this.#wake();
+	}
+	/** Whether the map has seen the log up to this position, or the log is another one by now. */
+	#has(at) {
+		return this.#at.epoch !== at.epoch ? this.#synced : this.#at.offset >= at.offset;
+	}
+	#until(until) {
+		if (until()) return Promise.resolve();
+		if (this.#ended !== void 0) return Promise.reject(this.#ended);
+		return new Promise((resolve, reject) => this.#waiters.add({
+			until,
+			resolve,
+			reject
+		}));
+	}
+	#wake() {
+		for (const w of this.#waiters) {
+			if (!w.until()) continue;
+			this.#waiters.delete(w);
+			w.resolve();
+		}
+	}
+	#giveUp(error) {
+		this.#ended = error;
+		for (const w of this.#waiters) w.reject(error);
+		this.#waiters.clear();
 	}
 };
 /** What `append` makes of a value: the server lets only strings grow. */
@@ -265,40 +536,84 @@ function grow(value, more) {
 // src/presence.ts
 var pageSize = 100;
 /**
-* Who is on a channel. The list is read in pages after every subscribe and kept up to date by joins and leaves; where
-* both speak of one member, the later position in the presence log is right.
+* Who is on a channel. The list is read in pages at first and kept up to date by joins and leaves; where both speak of one
+* member, the later position in the presence log is right. After a short loss of the line it goes on where it stood, and
+* nobody has left: the server waits a while for those who come back.
 */
 var Presence = class extends Emitter {
 	#ask;
+	#session;
 	#members = /* @__PURE__ */ new Map();
 	#changes;
 	#reading = 0;
+	#max = 1e3;
+	#complete = false;
+	#crowd = false;
+	#own = "";
+	#total = 0;
+	#totalAt;
+	#told = 0;
+	#users;
 	/** @internal */
-	constructor(ask) {
+	constructor(ask, session = () => "") {
 		super();
 		this.#ask = ask;
+		this.#session = session;
 	}
-	/** Everyone who is here, in the order in which they became known. */
+	/** Everyone who is here, in the order in which they became known; at most `maxMembers`. */
 	get members() {
 		return [...this.#members.values()];
 	}
+	/** How many members there are, listed or not. */
 	get count() {
-		return this.#members.size;
+		return this.#complete ? this.#members.size : Math.max(this.#total, this.#members.size);
+	}
+	/** Whether `members` are all there are: not before the first `sync`, and not where there are more than `maxMembers`. */
+	get complete() {
+		return this.#complete;
 	}
 	/** The member with this session name. */
 	get(session) {
 		return this.#members.get(session);
 	}
+	/** This session, where it is a member. */
+	get self() {
+		return this.#members.get(this.#session());
+	}
+	/** The same list by user: several sessions of one user are one. */
+	get users() {
+		return this.#users ??= new Users(this);
+	}
+	/** @internal The channel is subscribed, for the first time or again. */
+	subscribed(reply, max = 1e3) {
+		this.#max = max;
+		const same = this.#own === this.#session();
+		this.#own = this.#session();
+		if (reply?.resumed && same && this.#complete) {
+			this.emit("sync", this.members);
+			return;
+		}
+		if (!this.#complete) this.#total = reply?.count ?? this.#total;
+		this.#crowd = false;
+		this.synchronize();
+	}
 	/** @internal Reads the whole list. The one known so far stays until then. */
 	synchronize() {
 		const reading = ++this.#reading;
 		this.#changes = /* @__PURE__ */ new Map();
-		this.#readPages(reading).catch(() => {
-			if (reading === this.#reading) this.#changes = void 0;
+		this.#readPages(reading).catch((error) => {
+			if (reading !== this.#reading) return;
+			this.#changes = void 0;
+			if (error instanceof HocketError && error.code === ErrorCode.epoch_changed) this.synchronize();
 		});
 	}
 	/** @internal Takes what the server says about members. */
 	changed(kind, members, position) {
+		if (kind !== "update" && later(position, this.#totalAt)) this.#total += kind === "join" ? members.length : -members.length;
+		if (this.#crowd && kind !== "update") {
+			this.#crowd = false;
+			this.synchronize();
+		}
 		for (const m of members) {
 			this.#changes?.set(m.session, {
 				position,
@@ -307,12 +622,34 @@ var Presence = class extends Emitter {
 			if (kind === "leave") this.#remove(m.session);
 			else this.#put(toMember(m));
 		}
+		this.#tellCount();
+	}
+	/** @internal A crowd has grown or shrunk, or some of what was to be told is missing. */
+	changedUnseen(count) {
+		this.#complete = false;
+		if (count === void 0) return this.synchronize();
+		this.#crowd = true;
+		this.#total = count;
+		this.#totalAt = void 0;
+		this.#tellCount();
+	}
+	/** @internal We tell something else about ourselves: nobody tells us. */
+	told(info) {
+		const self = this.self;
+		if (self !== void 0) this.#put({
+			...self,
+			info
+		});
 	}
 	/** @internal Forgets everyone, silently: nobody has left, we have. */
 	clear() {
 		this.#reading++;
 		this.#changes = void 0;
+		this.#complete = this.#crowd = false;
+		this.#total = this.#told = 0;
+		this.#totalAt = void 0;
 		this.#members.clear();
+		this.#users?.clear();
 	}
 	async #readPages(reading) {
 		const listed = /* @__PURE__ */ new Set();
@@ -320,28 +657,30 @@ var Presence = class extends Emitter {
 		let next;
 		do {
 			const page = await this.#ask({
-				limit: pageSize,
+				limit: Math.min(pageSize, this.#max),
 				...next && { next }
 			});
 			if (reading !== this.#reading) return;
-			const at = position(page);
+			const at = position$1(page);
 			first ??= at;
+			this.#total = page.count ?? this.#total;
+			this.#totalAt = at;
 			for (const m of page.members ?? []) {
 				listed.add(m.session);
 				if (!this.#knowsBetter(m.session, at)) this.#put(toMember(m));
 			}
 			next = page.next;
-		} while (next);
+		} while (next && listed.size < this.#max);
 		this.#dropUnlisted(listed, first);
 		this.#changes = void 0;
+		this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;
+		this.#tellCount();
 		this.emit("sync", this.members);
 	}
 	/** Whether a join or leave has told of this session something later than a page read at `at`. */
 	#knowsBetter(session, at) {
 		const change = this.#changes?.get(session);
-		if (change === void 0) return false;
-		if (change.position === void 0 || at === void 0 || change.position.epoch !== at.epoch) return true;
-		return change.position.offset > at.offset;
+		return change !== void 0 && later(change.position, at);
 	}
 	#dropUnlisted(listed, first) {
 		for (const session of [...this.#members.keys()]) if (!listed.has(session) && !this.#knowsBetter(session, first)) this.#remove(session);
@@ -349,6 +688,10 @@ var Presence = class extends Emitter {
 	#put(member) {
 		const known = this.#members.get(member.session);
 		if (known === void 0) {
+			if (this.#members.size >= this.#max) {
+				this.#complete = false;
+				return;
+			}
 			this.#members.set(member.session, member);
 			this.emit("join", member);
 		} else if (known.user !== member.user || JSON.stringify(known.info) !== JSON.stringify(member.info)) {
@@ -362,8 +705,72 @@ var Presence = class extends Emitter {
 		this.#members.delete(session);
 		this.emit("leave", member);
 	}
+	#tellCount() {
+		if (this.count === this.#told) return;
+		this.#told = this.count;
+		this.emit("count", this.#told);
+	}
 };
-function position(page) {
+/** Who is on a channel, by user. Whoever is anonymous counts as one user per session. Made by {@link Presence.users}. */
+var Users = class extends Emitter {
+	#users = /* @__PURE__ */ new Map();
+	/** @internal */
+	constructor(presence) {
+		super();
+		for (const m of presence.members) this.#put(m);
+		presence.on("join", (m) => this.#put(m));
+		presence.on("update", (m) => this.#put(m));
+		presence.on("leave", (m) => this.#remove(m));
+	}
+	get count() {
+		return this.#users.size;
+	}
+	get(user) {
+		const sessions = this.#users.get(`u${user}`);
+		return sessions && merged(sessions);
+	}
+	*[Symbol.iterator]() {
+		for (const sessions of this.#users.values()) yield merged(sessions);
+	}
+	/** @internal */
+	clear() {
+		this.#users.clear();
+	}
+	#put(m) {
+		const known = this.#users.get(key(m));
+		const sessions = known ?? /* @__PURE__ */ new Map();
+		sessions.set(m.session, m);
+		if (known === void 0) this.#users.set(key(m), sessions);
+		this.emit(known === void 0 ? "join" : "update", merged(sessions));
+	}
+	#remove(m) {
+		const sessions = this.#users.get(key(m));
+		if (sessions === void 0) return;
+		if (sessions.size > 1) {
+			sessions.delete(m.session);
+			return this.emit("update", merged(sessions));
+		}
+		this.#users.delete(key(m));
+		this.emit("leave", merged(sessions));
+	}
+};
+function key(m) {
+	return m.user === "" ? `s${m.session}` : `u${m.user}`;
+}
+function merged(sessions) {
+	const all = [...sessions.values()];
+	const last = all.at(-1);
+	return {
+		user: last.user,
+		info: last.info,
+		sessions: all
+	};
+}
+/** Whether `a` comes after `b` in the presence log; also where nobody can tell: what is pushed is news. */
+function later(a, b) {
+	return a === void 0 || b === void 0 || a.epoch !== b.epoch || a.offset > b.offset;
+}
+function position$1(page) {
 	return page.epoch !== void 0 && page.offset !== void 0 ? {
 		epoch: page.epoch,
 		offset: page.offset
@@ -410,6 +817,8 @@ var Backoff = class {
 	}
 };
 // src/subscription.ts
+/** A state of which nothing has come for so long is whole: what came last to the log was a delete. In milliseconds. */
+var quietMs = 2e3;
 /**
 * One channel as this client follows it: where it stands, and what is to be asked to go on from there. It does no I/O;
 * the session sends what {@link request} gives and hands over what comes.
@@ -432,6 +841,9 @@ var Subscription = class {
 	#position;
 	#base;
 	#unseen;
+	#transfer;
+	#present;
+	#presentFrom;
 	constructor(channel, options, backoff, random, emit) {
 		this.channel = channel;
 		this.#options = options;
@@ -453,6 +865,7 @@ var Subscription = class {
 	/** When {@link tick} wants to be called: to ask again, or because a question was not answered. */
 	deadline(timeoutMs) {
 		if (this.#state === "waiting") return this.#retryAt;
+		if (this.#state === "subscribed") return this.#transfer?.quietAt;
 		return this.#state === "subscribing" ? this.#askedAt + timeoutMs : void 0;
 	}
 	/** Whether a subscribe is to be sent as soon as a line stands. */
@@ -470,8 +883,14 @@ var Subscription = class {
 		this.#retryAt = void 0;
 		this.#askedFrom = this.position;
 		this.#enter("subscribing");
-		const payload = { from: this.#askedFrom ?? this.#beginning() };
-		if (this.#options.presence) payload["presence"] = this.#options.presence;
+		const { presence, filter } = this.#options;
+		this.#presentFrom = presence === true ? this.#present : void 0;
+		const payload = { from: (this.#askedFrom !== void 0 && this.#isState ? {
+			...this.#askedFrom,
+			state: true
+		} : this.#askedFrom) ?? this.#beginning() };
+		if (presence) payload["presence"] = this.#presentFrom ?? presence;
+		if (filter !== void 0) payload["filter"] = filter;
 		return JSON.stringify({
 			type: "subscribe",
 			id,
@@ -484,7 +903,7 @@ var Subscription = class {
 		return this.#state === "subscribing" && id === this.#id;
 	}
 	/** The server has confirmed the subscription. */
-	confirm(reply) {
+	confirm(reply, now) {
 		const before = this.#epoch;
 		const recoverable = this.#options.recover !== false;
 		const anotherLog = before !== void 0 && before !== reply.epoch;
@@ -496,15 +915,12 @@ var Subscription = class {
 			epoch: reply.epoch,
 			offset: reply.offset
 		});
-		if (reset && this.#options.from === "state") {
-			this.#restart();
-			return "begin again";
-		}
 		this.#stand(reply, before);
 		this.#enter("subscribed");
 		const { epoch, offset } = reply;
 		const resumed = this.#askedFrom !== void 0 && !reset;
 		const again = before !== void 0;
+		const presence = this.#confirmPresence(reply);
 		this.#emit({
 			type: "subscribed",
 			subscribed: {
@@ -513,9 +929,20 @@ var Subscription = class {
 				recovered: !reset,
 				resumed,
 				again
-			}
+			},
+			presence
 		});
-		return "nothing";
+		if (this.#isState) this.#transferring(resumed, offset, now);
+	}
+	#confirmPresence(reply) {
+		const p = reply.presence;
+		if (p === void 0) return void 0;
+		const resumed = this.#presentFrom !== void 0 && p.epoch === this.#presentFrom.epoch;
+		if (!resumed) this.#present = position(p);
+		return {
+			count: p.count,
+			resumed
+		};
 	}
 	/** The server has refused the subscription, or ended it. What may succeed later is tried again. */
 	fail(error, now) {
@@ -530,6 +957,7 @@ var Subscription = class {
 	}
 	/** Gives up when the server has not answered in time; then a late answer must be undone with an `unsubscribe`. */
 	tick(now, timeoutMs) {
+		if (this.#state === "subscribed" && this.#transfer?.quietAt !== void 0 && this.#transfer.quietAt <= now) this.#whole();
 		if (this.#state !== "subscribing" || this.#askedAt + timeoutMs > now) return false;
 		this.fail(timeoutError(`subscribe to ${this.channel}`, timeoutMs), now);
 		return true;
@@ -552,11 +980,19 @@ var Subscription = class {
 			retrying: false
 		});
 	}
+	/** Some of the presence log was not and will not be sent. */
+	missedPresence() {
+		this.#present = void 0;
+		this.#emit({
+			type: "presence changed",
+			count: void 0
+		});
+	}
 	/** Takes a push of the server for this channel. */
-	received(m) {
+	received(m, now) {
 		if (this.#state !== "subscribed") return "nothing";
 		switch (m.type) {
-			case "message": return this.#message(m);
+			case "message": return this.#message(m, now);
 			case "position":
 				if (typeof m.offset === "number") this.#advance(m.offset);
 				return "nothing";
@@ -566,19 +1002,44 @@ var Subscription = class {
 			case "update":
 				this.#presence(m.type, m);
 				return "nothing";
+			case "presence":
+				this.#present = position(m) ?? this.#present;
+				this.#emit({
+					type: "presence changed",
+					count: m.payload?.count
+				});
+				return "nothing";
 			default: return "nothing";
 		}
 	}
-	#message(m) {
+	#message(m, now) {
 		const offset = m.offset ?? 0;
 		if (this.#position !== void 0 && offset <= this.#position) return "nothing";
+		if (this.#lacksBase(m, offset)) {
+			this.#restart();
+			return "begin again";
+		}
+		if (this.#transfer?.quietAt !== void 0) this.#transfer.quietAt = now + quietMs;
 		this.#countUnseen(offset);
-		this.#advance(offset);
+		const message = toMessage(m, this.#epoch ?? "", offset > this.#head);
+		if (message.live) this.#whole();
 		this.#emit({
 			type: "message",
-			message: toMessage(m, this.#epoch ?? "", offset > this.#head)
+			message
 		});
+		this.#advance(offset);
 		return "nothing";
+	}
+	/**
+	* Whether this is more of a value that was never received: when the transfer of a state was cut and goes on from the
+	* log, what follows may grow a value that stood behind the cut.
+	*/
+	#lacksBase(m, offset) {
+		const t = this.#transfer;
+		if (t?.seen === void 0 || m.key === void 0 || offset > t.head) return false;
+		if (m.op === "append") return !t.seen.has(m.key);
+		t.seen.add(m.key);
+		return false;
 	}
 	#gap(gap) {
 		this.#emit({
@@ -589,25 +1050,53 @@ var Subscription = class {
 				reason: gap.reason
 			}
 		});
-		if (this.#options.from !== "state") return "nothing";
-		this.#restart();
-		return "begin again";
+		return this.#isState ? "begin again" : "nothing";
 	}
 	#presence(kind, m) {
-		const position = typeof m.epoch === "string" && typeof m.offset === "number" ? {
-			epoch: m.epoch,
-			offset: m.offset
-		} : void 0;
+		const at = position(m);
+		this.#present = at ?? this.#present;
 		this.#emit({
 			type: "presence",
 			kind,
 			members: m.members ?? [],
-			position
+			position: at
 		});
 	}
 	#advance(offset) {
-		if (this.#position === void 0 || offset > this.#position) this.#position = offset;
 		this.#base = void 0;
+		if (this.#position === void 0 || offset > this.#position) {
+			this.#position = offset;
+			this.#emit({
+				type: "position",
+				position: {
+					epoch: this.#epoch ?? "",
+					offset
+				}
+			});
+		}
+		if (this.#transfer === void 0 || this.#position < this.#transfer.head) return;
+		this.#whole();
+		this.#transfer = void 0;
+	}
+	get #isState() {
+		return this.#options.from === "state";
+	}
+	/** A state, or what has changed in it, is on its way. After a cut in the middle it is whole no sooner than it was. */
+	#transferring(resumed, head, now) {
+		const unfinished = resumed ? this.#transfer : void 0;
+		const seen = unfinished && /* @__PURE__ */ new Set();
+		this.#transfer = {
+			head: unfinished?.head ?? head,
+			quietAt: now + quietMs,
+			seen
+		};
+		if ((this.#position ?? 0) >= head) this.#advance(head);
+	}
+	/** Tells once that the state is whole. */
+	#whole() {
+		if (this.#transfer?.quietAt === void 0) return;
+		this.#transfer.quietAt = void 0;
+		this.#emit({ type: "whole" });
 	}
 	/** Where to begin when there is no position to go on from. */
 	#beginning() {
@@ -618,7 +1107,7 @@ var Subscription = class {
 	#reset(event) {
 		this.#epoch = event.epoch;
 		this.#position = void 0;
-		this.#base = {
+		this.#base = this.#isState ? void 0 : {
 			epoch: event.epoch,
 			offset: 0
 		};
@@ -674,6 +1163,7 @@ var Subscription = class {
 		this.#base = typeof from === "object" && "epoch" in from ? from : void 0;
 		this.#epoch = void 0;
 		this.#head = 0;
+		this.#transfer = this.#present = void 0;
 	}
 	#enter(state) {
 		if (state !== "subscribing") this.#id = void 0;
@@ -696,12 +1186,19 @@ function toMessage(m, epoch, live) {
 		key: m.key,
 		op: m.op ?? "set",
 		tags: m.tags,
+		score: m.score ?? 0,
 		from: m.from && {
 			user: m.from.user ?? "",
 			session: m.from.session
 		},
 		live
 	};
+}
+function position(m) {
+	return typeof m.epoch === "string" && typeof m.offset === "number" ? {
+		epoch: m.epoch,
+		offset: m.offset
+	} : void 0;
 }
 // src/channel.ts
 /** How many messages an async iterator keeps for a reader that is behind. */
@@ -716,6 +1213,7 @@ var Channel = class extends Emitter {
 	#state = "unsubscribed";
 	#subscribing;
 	#map;
+	#position;
 	/** @internal */
 	constructor(name, options, link) {
 		super();
@@ -725,11 +1223,15 @@ var Channel = class extends Emitter {
 		this.presence = new Presence((payload) => link.request({
 			type: "presence",
 			payload
-		}));
+		}), () => link.session());
 		link.register((event) => this.#happened(event));
 	}
 	get state() {
 		return this.#state;
+	}
+	/** How far the channel has come here; undefined before the first message. See the event `position`. */
+	get position() {
+		return this.#position;
 	}
 	/** @internal Takes options as long as they can still take effect. */
 	configure(options) {
@@ -765,16 +1267,22 @@ var Channel = class extends Emitter {
 	/**
 	* Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
 	* out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
-	* new entry), when too many wait, and when the connection is closed. The payload is read at once.
+	* new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
+	* not hold. The payload is read at once.
 	*/
 	async publish(payload, options = {}) {
-		const { key, op, echo, idempotencyKey } = options;
+		const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
 		const reply = await this.#link.publish({
 			payload,
 			...key !== void 0 && { key },
 			...op !== void 0 && op !== "set" && { op },
 			...echo === false && { echo },
-			...idempotencyKey !== void 0 && { idempotency_key: idempotencyKey }
+			...idempotencyKey !== void 0 && { idempotency_key: idempotencyKey },
+			...expect !== void 0 && { expect },
+			...ttlMs !== void 0 && { ttl_ms: ttlMs },
+			...score !== void 0 && { score },
+			...ephemeral && { ephemeral },
+			...tags !== void 0 && { tags }
 		});
 		return {
 			epoch: reply.epoch ?? "",
@@ -788,16 +1296,33 @@ var Channel = class extends Emitter {
 			type: "history",
 			payload: options
 		});
-		const messages = (reply.messages ?? []).map((m) => toMessage({
-			channel: this.name,
-			...m
-		}, reply.epoch, false));
 		return {
 			epoch: reply.epoch,
 			offset: reply.offset,
-			messages,
+			messages: this.#page(reply),
 			more: reply.more === true
 		};
+	}
+	/** Reads a page of the channel's state, without following it: the latest entry of each key. */
+	async readState(options = {}) {
+		const reply = await this.#link.request({
+			type: "state",
+			payload: options
+		});
+		const { epoch, offset, count, next } = reply;
+		return {
+			epoch,
+			offset,
+			messages: this.#page(reply),
+			count: count ?? 0,
+			next
+		};
+	}
+	#page(reply) {
+		return (reply.messages ?? []).map((m) => toMessage({
+			channel: this.name,
+			...m
+		}, reply.epoch, false));
 	}
 	/** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
 	map() {
@@ -805,7 +1330,7 @@ var Channel = class extends Emitter {
 			if (this.#options.from !== "state") this.configure({ from: "state" });
 			this.#map = new LiveMap(this);
 		}
-		this.subscribe();
+		this.subscribe().catch(() => {});
 		return this.#map;
 	}
 	/**
@@ -845,13 +1370,18 @@ var Channel = class extends Emitter {
 				this.#state = event.state;
 				return this.emit("state", event.state);
 			case "subscribed":
-				if (this.#options.presence) this.presence.synchronize();
+				if (this.#options.presence) this.presence.subscribed(event.presence, this.#options.maxMembers);
 				this.emit("subscribed", event.subscribed);
 				this.#subscribing?.resolve();
 				this.#subscribing = void 0;
 				return;
 			case "unsubscribed": return this.#unsubscribed(event.error, event.retrying);
 			case "presence": return this.presence.changed(event.kind, event.members, event.position);
+			case "presence changed": return this.presence.changedUnseen(event.count);
+			case "position":
+				this.#position = event.position;
+				return this.emit("position", event.position);
+			case "whole": return this.emit("sync", void 0);
 		}
 	}
 	#unsubscribed(error, retrying) {
@@ -860,6 +1390,7 @@ var Channel = class extends Emitter {
 			retrying
 		});
 		if (retrying) return;
+		this.#position = void 0;
 		this.presence.clear();
 		this.#subscribing?.reject(error);
 		this.#subscribing = void 0;
@@ -915,6 +1446,9 @@ function socketURL(url, base) {
 	return u.href;
 }
 // src/link.ts
+/** The close codes of a client: what it holds on the server ends with the first, and waits for it after the second. */
+var goodbye = 1e3;
+var comingBack = 4e3;
 /** How long a token callback may take, in multiples of connectTimeoutMs: people may have to type a password. */
 var tokenPatience = 6;
 /** After an `error` to `connect` the server closes with a code that says what to do. It may have this long, in ms. */
@@ -1071,7 +1605,7 @@ var Link = class {
 		if (this.#phase !== "connected") return;
 		if (due(this.#silentBy, now)) return this.#giveUp(timeoutError("ping", this.#settings.pongTimeoutMs), now);
 		if (due(this.#moveAt, now)) {
-			this.#host.drop();
+			this.#host.drop(comingBack);
 			this.#lose(now);
 			return this.start(now);
 		}
@@ -1084,7 +1618,7 @@ var Link = class {
 	/** The application closes the connection. */
 	stop() {
 		if (this.#phase === "closed") return;
-		if (this.#phase !== "idle" && this.#phase !== "waiting" && this.#phase !== "token") this.#host.drop();
+		if (this.#phase !== "idle" && this.#phase !== "waiting" && this.#phase !== "token") this.#host.drop(goodbye);
 		this.#end(localError("closed", "the connection was closed by close()"));
 	}
 	#connect() {
@@ -1127,7 +1661,7 @@ var Link = class {
 	/** The server refused `connect` and did not close: the error's own code decides. */
 	#afterRefusal(error, now) {
 		if (error.retryable) return this.#giveUp(error, now);
-		this.#host.drop();
+		this.#host.drop(comingBack);
 		if (error.code !== ErrorCode.unauthenticated) return this.#end(error);
 		this.#lose(now);
 		this.#renew(error, now);
@@ -1139,7 +1673,7 @@ var Link = class {
 		this.#retry(error, now);
 	}
 	#giveUp(error, now) {
-		this.#host.drop();
+		this.#host.drop(comingBack);
 		this.#lose(now);
 		this.#retry(error, now);
 	}
@@ -1335,6 +1869,8 @@ var Requests = class {
 	}
 };
 // src/session.ts
+/** The name of a channel's presence log begins with this. */
+var presenceLog = "$presence:";
 /**
 * A client's whole behaviour without I/O, clock or chance of its own: what happens goes in with the time at which it
 * happened, what is to be done comes out. {@link Connection} drives it with a WebSocket and timers; a test or a
@@ -1361,7 +1897,10 @@ var Session = class {
 				type: "open",
 				url
 			}),
-			drop: () => emit({ type: "drop" }),
+			drop: (code) => emit({
+				type: "drop",
+				code
+			}),
 			send: (text) => this.#send(text),
 			newId: () => this.#newId(),
 			getToken: () => emit({ type: "get token" }),
@@ -1536,12 +2075,7 @@ var Session = class {
 		switch (m.type) {
 			case "reply": return this.#reply(m, now);
 			case "error": return this.#error(m, now);
-			case "connected":
-				this.#out.push({
-					type: "connected",
-					connected: m.payload
-				});
-				return;
+			case "connected": return;
 			case "ping": return this.#send("{\"type\":\"pong\"}");
 			case "pong": return this.#link.pong(m.id, now);
 			case "event":
@@ -1565,10 +2099,7 @@ var Session = class {
 			return this.#link.welcomed(connected, now);
 		}
 		const s = this.#askedBy(m);
-		if (s !== void 0) {
-			if (s.confirm(m.payload) === "begin again") this.#askAnew(s, now);
-			return;
-		}
+		if (s !== void 0) return s.confirm(m.payload, now);
 		const ticket = this.#ticketOf(m);
 		if (ticket !== void 0) this.#out.push({
 			type: "answer",
@@ -1601,8 +2132,10 @@ var Session = class {
 		if (s?.state === "subscribed") s.fail(HocketError.from(m.payload), now);
 	}
 	#push(m, now) {
-		const s = this.#subscriptions.get(m.channel ?? "");
-		if (s?.received(m) === "begin again") this.#askAnew(s, now);
+		const channel = m.channel ?? "";
+		if (m.type === "gap" && channel.startsWith(presenceLog)) return this.#subscriptions.get(channel.slice(10))?.missedPresence();
+		const s = this.#subscriptions.get(channel);
+		if (s?.received(m, now) === "begin again") this.#askAnew(s, now);
 	}
 	/** The subscription whose request this message answers, once. */
 	#askedBy(m) {
@@ -1709,7 +2242,10 @@ var Connection = class extends Emitter {
 	get latency() {
 		return this.#latency;
 	}
-	/** The public name of the present session, as it stands in `from` and in presence; "" before the first. */
+	/**
+	* The public name of this session, as it stands in `from` and in presence; "" before the first. A server that knows
+	* the client keeps it over reconnects.
+	*/
 	get session() {
 		return this.#connected?.session ?? "";
 	}
@@ -1753,6 +2289,7 @@ var Connection = class extends Emitter {
 				channel: name,
 				...request
 			}),
+			session: () => this.session,
 			register: (host) => this.#hosts.set(name, host)
 		});
 		this.#channels.set(name, channel);
@@ -1771,6 +2308,7 @@ var Connection = class extends Emitter {
 	}
 	/** Changes what others see of this session in presence, now and after every reconnect. */
 	setInfo(info) {
+		for (const channel of this.#channels.values()) channel.presence.told(info);
 		this.#run({
 			type: "info",
 			info
@@ -1826,7 +2364,7 @@ var Connection = class extends Emitter {
 	#do(output) {
 		switch (output.type) {
 			case "open": return this.#open(output.url);
-			case "drop": return this.#drop();
+			case "drop": return this.#drop(output.code);
 			case "send":
 				this.#socket?.send(output.text);
 				return this.emit("raw", {
@@ -1900,12 +2438,12 @@ var Connection = class extends Emitter {
 		};
 	}
 	/** Lets go of the socket. A dead line answers no close, so nothing waits for one. */
-	#drop() {
+	#drop(code) {
 		const socket = this.#socket;
 		if (socket === void 0) return;
 		this.#socket = void 0;
 		socket.onopen = socket.onmessage = socket.onclose = null;
-		socket.close(1e3);
+		socket.close(code);
 	}
 	#getToken() {
 		const source = this.#tokenSource;
@@ -1946,4 +2484,4 @@ function randomName() {
 	const bytes = crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(12));
 	return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 }
-export { Channel, CloseCode, Connection, ErrorCode, HocketError, LiveMap, LocalErrorCode, Presence, Session, connect };
+export { Channel, CloseCode, ConflictError, Connection, ErrorCode, HocketError, LiveMap, LiveText, LocalErrorCode, Presence, Session, Users, connect };

@@ -192,6 +192,7 @@ func (c *conn) broken(err error) {
 func (c *conn) peerCloses(ev wire.Event) {
 	switch c.state {
 	case talking:
+		c.session.Goodbye(int(ev.Code))
 		c.end(uint16(ev.Code), string(ev.Payload))
 		return
 	case closing:

@@ -3,7 +3,6 @@ package websocket
 import (
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -274,8 +273,9 @@ func (t *Transport) attach(nc net.Conn, v verdict, early []byte) {
 func (c *conn) open(h session.Handshake, early []byte) {
 	t := c.t
 	t.Handshakes.Add(1)
-	c.wait(t.cfg.PingEvery/2 + rand.N(t.cfg.PingEvery/2+1)) // staggered
-	c.session = t.cfg.Node.Shard(c.Loop().Index()).Open(h)
+	shard := t.cfg.Node.Shard(c.Loop().Index())
+	c.wait(t.cfg.PingEvery/2 + shard.Draw(t.cfg.PingEvery/2+1)) // staggered
+	c.session = shard.Open(h)
 	if t.draining.Load() { // since judge has looked, and maybe since Node.DrainSessions has
 		c.session.Drain(0)
 	}

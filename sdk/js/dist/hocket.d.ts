@@ -7,6 +7,71 @@ declare class Emitter<E extends object> {
     protected emit<K extends keyof E>(event: K, value: E[K]): void;
 }
 
+/** A place in one history of a channel. */
+declare interface Position {
+    epoch: string;
+    offset: number;
+}
+/** A member as presence messages carry it. */
+declare interface WireMember {
+    session: string;
+    user?: string;
+    info?: unknown;
+}
+/** The payload of `connected`. */
+declare interface Connected {
+    session: string;
+    user: string;
+    node?: string;
+    ping_ms?: number;
+    expires_at?: number;
+    features?: string[];
+    limits?: {
+        message_bytes?: number;
+    };
+}
+/** The payload of a subscribe's reply. */
+declare interface SubscribeReply extends Position {
+    recovered: boolean;
+    presence?: {
+        count: number;
+    } & Partial<Position>;
+}
+/** One message of the server. Every field but `type` depends on the type. */
+declare interface ServerMessage {
+    type: string;
+    id?: number | string;
+    channel?: string;
+    offset?: number;
+    epoch?: string;
+    time?: number;
+    key?: string;
+    op?: string;
+    tags?: Record<string, string>;
+    score?: number;
+    from?: {
+        user?: string;
+        session: string;
+    };
+    members?: WireMember[];
+    payload?: unknown;
+    error?: unknown;
+}
+/** Reads one message; undefined for what is none. */
+declare function parseMessage(text: string): ServerMessage | undefined;
+/** What a close code asks of the client. */
+declare type Verdict = 'reconnect' | 'token' | 'stop';
+/**
+ * Judges a close code. Everything outside 4100–4299 means to come back: also 1000 and 1001, with which servers and
+ * proxies end idle or moving connections; who is not wanted is told so with 42xx.
+ */
+declare function verdict(code: number): Verdict;
+/**
+ * Makes a WebSocket address of what the caller wrote: http becomes ws, no path becomes `/v1/ws`, and an address
+ * without a host is taken relative to `base` (the page's own address).
+ */
+declare function socketURL(url: string, base?: string): string;
+
 /**
  * The codes of errors the SDK itself makes. They lie below 1000, so they never meet a server's (1100 to 9999) or an
  * application's (from 10000).
@@ -39,12 +104,46 @@ declare class HocketError extends Error {
     /** Reads an error as it stands in a message of the server. What is not one becomes `internal`. */
     static from(value: unknown): HocketError;
 }
+/** A publish with `expect` met another entry than it expected. Nothing was published. */
+declare class ConflictError extends HocketError implements Position {
+    readonly epoch: string;
+    /** The newest entry of the key, or of the channel; 0 when there is none. What to `expect` the next time. */
+    readonly offset: number;
+    constructor(message: string, at: Position);
+}
 /** Makes an error of the SDK's own. */
 declare function localError(name: keyof typeof LocalErrorCode, message: string): HocketError;
 /** Makes the error of a request that was not answered in time. It carries the catalogue's own code for that. */
 declare function timeoutError(what: string, ms: number): HocketError;
 /** Makes the error that says why a connection was closed. */
 declare function closeError(code: number, reason: string): HocketError;
+
+/** The events of a {@link LiveText}. */
+declare interface TextEvents {
+    /** More of the text. */
+    piece: string;
+    /** The text is another one now: `value` does not begin with what it was. */
+    reset: string;
+    /** Nothing more will come: the writer has ended it, or the key is gone. */
+    end: undefined;
+}
+/**
+ * A text that grows, under one key of a {@link LiveMap}. Who comes late gets the whole of it as the first piece; so does
+ * who comes back after a cut, as far as it is new. Made by {@link LiveMap.text}.
+ */
+declare class LiveText extends Emitter<TextEvents> implements AsyncIterable<string> {
+    #private;
+    readonly key: string;
+    /** The text so far; "" before the first piece. */
+    get value(): string;
+    /** Whether it is whole. */
+    get ended(): boolean;
+    /**
+     * What there is so far, then each piece as it comes; pieces that come while the reader is busy are given as one. Ends
+     * with the text; also when it is replaced by another one.
+     */
+    [Symbol.asyncIterator](): AsyncIterator<string>;
+}
 
 /** How long to wait between attempts. All times are in milliseconds. */
 declare interface BackoffSettings {
@@ -70,70 +169,6 @@ declare class Backoff {
     atLeast(attempt: number): void;
     reset(): void;
 }
-
-/** A place in one history of a channel. */
-declare interface Position {
-    epoch: string;
-    offset: number;
-}
-/** A member as presence messages carry it. */
-declare interface WireMember {
-    session: string;
-    user?: string;
-    info?: unknown;
-}
-/** The payload of `connected`. */
-declare interface Connected {
-    session: string;
-    user: string;
-    node?: string;
-    ping_ms?: number;
-    expires_at?: number;
-    features?: string[];
-    limits?: {
-        message_bytes?: number;
-    };
-}
-/** The payload of a subscribe's reply. */
-declare interface SubscribeReply extends Position {
-    recovered: boolean;
-    presence?: {
-        count: number;
-    };
-}
-/** One message of the server. Every field but `type` depends on the type. */
-declare interface ServerMessage {
-    type: string;
-    id?: number | string;
-    channel?: string;
-    offset?: number;
-    epoch?: string;
-    time?: number;
-    key?: string;
-    op?: string;
-    tags?: Record<string, string>;
-    from?: {
-        user?: string;
-        session: string;
-    };
-    members?: WireMember[];
-    payload?: unknown;
-    error?: unknown;
-}
-/** Reads one message; undefined for what is none. */
-declare function parseMessage(text: string): ServerMessage | undefined;
-/** What a close code asks of the client. */
-declare type Verdict = 'reconnect' | 'token' | 'stop';
-/**
- * Judges a close code. Everything outside 4100–4299 means to come back: also 1000 and 1001, with which servers and
- * proxies end idle or moving connections; who is not wanted is told so with 42xx.
- */
-declare function verdict(code: number): Verdict;
-/**
- * Makes a WebSocket address of what the caller wrote: http becomes ws, no path becomes `/v1/ws`, and an address
- * without a host is taken relative to `base` (the page's own address).
- */
-declare function socketURL(url: string, base?: string): string;
 
 /** Where a new subscription begins. Once a message has come, a lost connection goes on from that message. */
 declare type From = 'live'
@@ -162,6 +197,13 @@ declare interface ChannelOptions {
      * instead of fetching what was missed. Default `true`.
      */
     recover?: boolean;
+    /**
+     * Only entries that carry each of these tags with one of its values; at most 16 tags with 16 values each. Others are
+     * passed over, and nothing counts as missing.
+     */
+    filter?: Readonly<Record<string, string | readonly string[]>>;
+    /** How many members {@link Presence} lists; it counts all of them. Default 1,000. */
+    maxMembers?: number;
 }
 /** One entry of a channel's log. */
 declare interface Message {
@@ -174,6 +216,8 @@ declare interface Message {
     readonly key: string | undefined;
     readonly op: Op;
     readonly tags: Readonly<Record<string, string>> | undefined;
+    /** By which a state can be sorted; 0 when none was given. */
+    readonly score: number;
     /** Who published it; undefined when the back end did. */
     readonly from: {
         readonly user: string;
@@ -191,6 +235,19 @@ declare interface PublishOptions {
     echo?: boolean;
     /** A name of the application's own for this publish, at most 64 bytes: the server applies it once. */
     idempotencyKey?: string;
+    /**
+     * Publish only if the newest entry of the key (without key: of the channel) has this offset; 0: if there is none.
+     * Otherwise it fails with a {@link ConflictError}, which knows the offset there is.
+     */
+    expect?: number;
+    /** How long the entry, and with it the key's value, is kept: 1 ms to 366 days. */
+    ttlMs?: number;
+    /** Sorts the key among the others, see {@link StateOptions} and {@link LiveMap.top}. */
+    score?: number;
+    /** The key is deleted when this client is gone: for cursors, and for who is typing. */
+    ephemeral?: boolean;
+    /** At most 16, which subscribers can filter by. */
+    tags?: Readonly<Record<string, string>>;
 }
 /** The answer to a publish: the entry is in the log, there. */
 declare interface Published extends Position {
@@ -208,6 +265,22 @@ declare interface History extends Position {
     readonly messages: Message[];
     readonly more: boolean;
 }
+/** Which part of a channel's state to read. */
+declare interface StateOptions {
+    /** `offset` (the default): as written, oldest first. `score`: highest first, of equal ones the one written first. */
+    order?: 'offset' | 'score';
+    limit?: number;
+    /** The `next` of the page before. */
+    next?: string;
+}
+/** A page of a keyed channel's state: the latest entry of each key, appends made part of it. */
+declare interface State extends Position {
+    readonly messages: Message[];
+    /** How many keys there are in all. */
+    readonly count: number;
+    /** Asks for the page after this one; undefined in the last. */
+    readonly next: string | undefined;
+}
 /** Someone on a channel. */
 declare interface Member {
     /** The public name of the member's session. */
@@ -215,6 +288,14 @@ declare interface Member {
     /** Empty for an anonymous user. */
     readonly user: string;
     readonly info: unknown;
+}
+/** A user on a channel, over however many sessions. */
+declare interface PresentUser {
+    readonly user: string;
+    /** What the session that came last tells about itself. */
+    readonly info: unknown;
+    /** The user's sessions, in the order in which they became known. */
+    readonly sessions: readonly Member[];
 }
 /** A subscription stands. */
 declare interface SubscribedEvent extends Position {
@@ -303,36 +384,89 @@ declare interface ConnectOptions {
     clock?: Clock;
 }
 
-/** One change of a {@link LiveMap}. */
-declare interface MapChange {
+/** A key of a {@link LiveMap} with what is known of it. */
+declare interface MapEntry<V = unknown> {
     readonly key: string;
-    /** The new value; undefined after a delete. */
-    readonly value: unknown;
-    readonly previous: unknown;
+    readonly value: V;
+    /** Of the newest entry of the key: what to `expect`. */
+    readonly offset: number;
+    /** When that was published: milliseconds since 1970, by the server's clock. */
+    readonly time: number;
+    readonly score: number;
+    readonly tags: Message['tags'];
+    readonly from: Message['from'];
+}
+/** One change of a {@link LiveMap}. */
+declare interface MapChange<V = unknown> {
+    readonly key: string;
+    /** The new value; undefined when the key is gone. */
+    readonly value: V | undefined;
+    readonly previous: V | undefined;
     readonly op: Message['op'];
+    /** False while the state is being read: the change may be an old one. */
+    readonly live: boolean;
 }
 /** The events of a {@link LiveMap}. */
-declare interface MapEvents {
-    change: MapChange;
-    /** The map was emptied because the state is being read anew; changes follow. */
-    clear: undefined;
+declare interface MapEvents<V = unknown> {
+    change: MapChange<V>;
+    /** The map is whole, at first and after every reconnect. */
+    sync: undefined;
+}
+/** How a {@link LiveMap} publishes. */
+declare type MapOptions = Omit<PublishOptions, 'key' | 'op' | 'echo'>;
+/** How {@link LiveMap.write} publishes. */
+declare type WriteOptions = Omit<MapOptions, 'expect' | 'idempotencyKey'>;
+/** How {@link LiveMap.update} publishes. */
+declare interface UpdateOptions extends WriteOptions {
+    /** How often it may be tried when others are faster. Default 20. */
+    tries?: number;
 }
 /**
  * A keyed channel as a map: each key with the latest value anyone has published for it. Writing publishes; the map
  * changes when the entry comes back from the log, so that every client goes through the same states in the same order.
+ *
+ * After a lost line it goes on where it stood. What it knows stays meanwhile, also where the whole state has to be read
+ * again: only keys that are not in it are then taken out.
  */
-declare class LiveMap extends Emitter<MapEvents> implements Iterable<[string, unknown]> {
+declare class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Iterable<[string, V]> {
     #private;
+    /** Whether it is whole and up to date, as far as one can know. */
+    get synced(): boolean;
     get size(): number;
-    get(key: string): unknown;
+    get(key: string): V | undefined;
+    /** The key with all that is known of it. */
+    entry(key: string): MapEntry<V> | undefined;
     has(key: string): boolean;
-    [Symbol.iterator](): IterableIterator<[string, unknown]>;
+    keys(): IterableIterator<string>;
+    [Symbol.iterator](): IterableIterator<[string, V]>;
+    /** The `n` keys with the highest scores, highest first; of equal ones the one written first. Without `n`: all. */
+    top(n?: number): MapEntry<V>[];
     /** Publishes a value for the key. */
-    set(key: string, value: unknown): Promise<Published>;
-    /** Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`. */
-    append(key: string, more: string): Promise<Published>;
+    set(key: string, value: V, options?: MapOptions): Promise<Published>;
+    /**
+     * Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`.
+     * {@link text} follows such a value, {@link write} makes one from a stream.
+     */
+    append(key: string, more: string, options?: MapOptions): Promise<Published>;
     /** Publishes that the key is gone. */
-    delete(key: string): Promise<Published>;
+    delete(key: string, options?: MapOptions): Promise<Published>;
+    /**
+     * Changes a value that others may be changing, too: `await map.update('likes', (n = 0) => n + 1)`. `change` gets the
+     * value known (undefined: none) and gives the new one, or undefined to leave it. When somebody was faster it is asked
+     * again with what that one wrote. Resolves with the value that now stands, once the map shows it. It rejects with a
+     * {@link ConflictError} after `tries`.
+     */
+    update(key: string, change: (value: V | undefined) => V | undefined, options?: UpdateOptions): Promise<V | undefined>;
+    /**
+     * A value that grows by {@link append}, such as the answer of a language model: `for await (const piece of
+     * map.text('answer'))` gives what there is so far at once, and then each piece as it comes, until it is ended.
+     */
+    text(key: string): LiveText;
+    /**
+     * Publishes a stream of text under the key, piece by piece, and ends it. Pieces that come while others are under way
+     * travel together, so a fast stream makes few messages. Resolves with the whole text once all of it is in the log.
+     */
+    write(key: string, pieces: AsyncIterable<string> | Iterable<string>, options?: WriteOptions): Promise<string>;
 }
 
 /** The events of {@link Presence}. */
@@ -341,25 +475,54 @@ declare interface PresenceEvents {
     leave: Member;
     /** A member's info has changed. */
     update: Member;
-    /** The list is complete, at first and after every reconnect. */
+    /**
+     * The list is complete, at first and after every reconnect. Where the server tells what happened meanwhile, it comes at
+     * once and that follows.
+     */
     sync: readonly Member[];
+    /** How many members there are has changed. */
+    count: number;
 }
 /**
- * Who is on a channel. The list is read in pages after every subscribe and kept up to date by joins and leaves; where
- * both speak of one member, the later position in the presence log is right.
+ * Who is on a channel. The list is read in pages at first and kept up to date by joins and leaves; where both speak of one
+ * member, the later position in the presence log is right. After a short loss of the line it goes on where it stood, and
+ * nobody has left: the server waits a while for those who come back.
  */
 declare class Presence extends Emitter<PresenceEvents> {
     #private;
-    /** Everyone who is here, in the order in which they became known. */
+    /** Everyone who is here, in the order in which they became known; at most `maxMembers`. */
     get members(): readonly Member[];
+    /** How many members there are, listed or not. */
     get count(): number;
+    /** Whether `members` are all there are: not before the first `sync`, and not where there are more than `maxMembers`. */
+    get complete(): boolean;
     /** The member with this session name. */
     get(session: string): Member | undefined;
+    /** This session, where it is a member. */
+    get self(): Member | undefined;
+    /** The same list by user: several sessions of one user are one. */
+    get users(): Users;
+}
+/** The events of {@link Users}. */
+declare interface UsersEvents {
+    /** A user has come, with the first of its sessions. */
+    join: PresentUser;
+    /** A user is gone, with the last of its sessions. */
+    leave: PresentUser;
+    /** A user has come or gone with another session, or tells something else about itself. */
+    update: PresentUser;
+}
+/** Who is on a channel, by user. Whoever is anonymous counts as one user per session. Made by {@link Presence.users}. */
+declare class Users extends Emitter<UsersEvents> implements Iterable<PresentUser> {
+    #private;
+    get count(): number;
+    get(user: string): PresentUser | undefined;
+    [Symbol.iterator](): IterableIterator<PresentUser>;
 }
 
 /** What a request of the application asks for. Publishes and subscriptions have their own ways. */
 declare interface Request {
-    type: 'call' | 'history' | 'presence';
+    type: 'call' | 'history' | 'state' | 'presence';
     channel?: string;
     method?: string;
     payload?: unknown;
@@ -402,6 +565,16 @@ declare type ChannelEvent = {
 } | {
     type: 'subscribed';
     subscribed: SubscribedEvent;
+    presence: PresenceReply | undefined;
+}
+/** The subscription has everything up to here. */
+ | {
+    type: 'position';
+    position: Position;
+}
+/** All of the state has come that there was when it was asked for. */
+ | {
+    type: 'whole';
 }
 /** The subscription has ended; with `retrying` it is made again by itself. */
  | {
@@ -416,7 +589,18 @@ declare type ChannelEvent = {
     kind: 'join' | 'leave' | 'update';
     members: WireMember[];
     position: Position | undefined;
+}
+/** More members came or went than the server names, or some of it was missed. */
+ | {
+    type: 'presence changed';
+    count: number | undefined;
 };
+/** What the reply to a subscribe says about presence. */
+declare interface PresenceReply {
+    count: number;
+    /** What has happened since the last time follows as joins and leaves: the list known so far stays good. */
+    resumed: boolean;
+}
 /** What the session does after a step. */
 declare type Next = 'nothing' | 'begin again';
 /**
@@ -444,7 +628,7 @@ declare class Subscription {
     /** Whether the request with this id is this channel's present subscribe. */
     isAsking(id: number): boolean;
     /** The server has confirmed the subscription. */
-    confirm(reply: SubscribeReply): Next;
+    confirm(reply: SubscribeReply, now: number): void;
     /** The server has refused the subscription, or ended it. What may succeed later is tried again. */
     fail(error: HocketError, now: number): void;
     /** Gives up when the server has not answered in time; then a late answer must be undone with an `unsubscribe`. */
@@ -453,8 +637,10 @@ declare class Subscription {
     lost(): void;
     /** The application has left the channel, or the connection has ended: what is known of the log is forgotten. */
     leave(error: HocketError): void;
+    /** Some of the presence log was not and will not be sent. */
+    missedPresence(): void;
     /** Takes a push of the server for this channel. */
-    received(m: ServerMessage): Next;
+    received(m: ServerMessage, now: number): Next;
 }
 /** Makes the public message of one on the wire. */
 declare function toMessage(m: ServerMessage, epoch: string, live: boolean): Message;
@@ -466,6 +652,13 @@ declare interface ChannelEvents {
     gap: GapEvent;
     /** The subscription could not go on where it stood. */
     reset: ResetEvent;
+    /**
+     * Everything up to here has come, or was not for this client: its own with `echo: false`, filtered, sampled or expired
+     * entries. Given as `from`, it goes on from here.
+     */
+    position: Position;
+    /** With `from: 'state'`: all the keys there were have come. */
+    sync: undefined;
     subscribed: SubscribedEvent;
     /** The subscription has ended; with `retrying` it is made again by itself. */
     unsubscribed: {
@@ -482,6 +675,8 @@ declare interface ChannelLink {
     unsubscribe(): void;
     publish(fields: Record<string, unknown>): Promise<unknown>;
     request(request: Request): Promise<unknown>;
+    /** The public name of the present session. */
+    session(): string;
     register(host: ChannelHost): void;
 }
 /** A channel as this client sees it. Made by `connection.channel(name)`. */
@@ -491,6 +686,8 @@ declare class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Me
     /** Who is on the channel; kept while it is subscribed with `presence`. */
     readonly presence: Presence;
     get state(): ChannelState;
+    /** How far the channel has come here; undefined before the first message. See the event `position`. */
+    get position(): Position | undefined;
     /**
      * Follows the channel until {@link unsubscribe}, over every reconnect. Resolves when the server has confirmed it for
      * the first time, however long the line takes; rejects when it is refused for good.
@@ -501,13 +698,16 @@ declare class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Me
     /**
      * Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
      * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
-     * new entry), when too many wait, and when the connection is closed. The payload is read at once.
+     * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
+     * not hold. The payload is read at once.
      */
     publish(payload: unknown, options?: PublishOptions): Promise<Published>;
     /** Reads older messages, oldest first. */
     history(options?: HistoryOptions): Promise<History>;
+    /** Reads a page of the channel's state, without following it: the latest entry of each key. */
+    readState(options?: StateOptions): Promise<State>;
     /** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
-    map(): LiveMap;
+    map<V = unknown>(): LiveMap<V>;
     /**
      * The messages from now on; it subscribes when nobody has. It ends with the subscription. A reader that lets 10,000
      * messages wait gets an `iterator_overflow` error.
@@ -543,7 +743,10 @@ declare class Connection extends Emitter<ConnectionEvents> {
     get state(): ConnectionState;
     /** The last measured round trip in milliseconds; undefined before the first. */
     get latency(): number | undefined;
-    /** The public name of the present session, as it stands in `from` and in presence; "" before the first. */
+    /**
+     * The public name of this session, as it stands in `from` and in presence; "" before the first. A server that knows
+     * the client keeps it over reconnects.
+     */
     get session(): string;
     /** Who the server says we are; "" when anonymous. */
     get user(): string;
@@ -591,6 +794,10 @@ declare const ErrorCode: {
     readonly bad_handshake: 1110;
     /** Pages of this origin may not connect. */
     readonly origin_not_allowed: 1111;
+    /** A number is outside the range the field allows. */
+    readonly invalid_range: 1112;
+    /** What a member tells about itself is larger than the limit. */
+    readonly info_too_large: 1113;
     /** The session has not proved who it is. */
     readonly unauthenticated: 1401;
     /** A session keeps its user: a later connect cannot name another one. */
@@ -680,8 +887,8 @@ declare interface LinkSettings {
 /** What a link asks of the session around it. */
 declare interface LinkHost {
     open(url: string): void;
-    /** Drops the socket; nothing it still says is heard. */
-    drop(): void;
+    /** Drops the socket with this close code; nothing it still says is heard. */
+    drop(code: number): void;
     send(text: string): void;
     newId(): number;
     getToken(): void;
@@ -785,8 +992,11 @@ declare type Input = {
 declare type Output = {
     type: 'open';
     url: string;
-} | {
+}
+/** Close the socket with this code and hear nothing more of it. */
+ | {
     type: 'drop';
+    code: number;
 } | {
     type: 'send';
     text: string;
@@ -844,4 +1054,4 @@ declare class Session {
     get wakeAt(): number | undefined;
 }
 
-export { BackoffSettings, Channel, ChannelEvents, ChannelOptions, ChannelState, Clock, CloseCode, ConnectOptions, Connected, Connection, ConnectionEvents, ConnectionState, ErrorCode, From, GapEvent, History, HistoryOptions, HocketError, Input, LiveMap, LocalErrorCode, MapChange, MapEvents, Member, Message, Op, Output, Position, Presence, PresenceEvents, PublishOptions, Published, RawEvent, ResetEvent, Session, SessionSettings, SocketConstructor, SocketLike, StateEvent, SubscribedEvent, TokenSource, connect };
+export { BackoffSettings, Channel, ChannelEvents, ChannelOptions, ChannelState, Clock, CloseCode, ConflictError, ConnectOptions, Connected, Connection, ConnectionEvents, ConnectionState, ErrorCode, From, GapEvent, History, HistoryOptions, HocketError, Input, LiveMap, LiveText, LocalErrorCode, MapChange, MapEntry, MapEvents, MapOptions, Member, Message, Op, Output, Position, Presence, PresenceEvents, PresentUser, PublishOptions, Published, RawEvent, ResetEvent, Session, SessionSettings, SocketConstructor, SocketLike, State, StateEvent, StateOptions, SubscribedEvent, TextEvents, TokenSource, UpdateOptions, Users, UsersEvents, WriteOptions, connect };

@@ -262,8 +262,14 @@ export const tests = new Map(Object.entries({
       const v = await open(w, server.url, 'Ada', { viewport: { width, height } });
       await v.say('a rather long message without any space in it: ' + 'x'.repeat(200));
       await v.shows([]);
-      const wide = await v.page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= width, `${wide} px of content in a window of ${width}`);
+      for (const [state, more] of [['connected', '12345 ms'], ['reconnecting', 'in 20 s']]) {
+        const wide = await v.page.evaluate(([state, more]) => {
+          document.getElementById('status-text').textContent = state;
+          document.getElementById('latency').textContent = more;
+          return document.documentElement.scrollWidth;
+        }, [state, more]);
+        assert.ok(wide <= width, `${wide} px of content in a window of ${width}: ${state} ${more}`);
+      }
       assert.ok(await v.id('message-input').isVisible() && await v.id('price').isVisible());
     }
   },

@@ -2,11 +2,12 @@ import { Emitter } from './emitter.ts';
 import { type HocketError, localError } from './errors.ts';
 import { LiveMap } from './map.ts';
 import { Presence } from './presence.ts';
-import type { ServerMessage } from './protocol.ts';
+import type { Position, ServerMessage } from './protocol.ts';
 import type { Request } from './requests.ts';
 import { type ChannelEvent, toMessage } from './subscription.ts';
 import type {
-  ChannelOptions, ChannelState, GapEvent, History, HistoryOptions, Message, Published, PublishOptions, ResetEvent, SubscribedEvent,
+  ChannelOptions, ChannelState, GapEvent, History, HistoryOptions, Message, Published, PublishOptions, ResetEvent, State, StateOptions,
+  SubscribedEvent,
 } from './types.ts';
 
 /** The events of a {@link Channel}. */
@@ -16,6 +17,13 @@ export interface ChannelEvents {
   gap: GapEvent;
   /** The subscription could not go on where it stood. */
   reset: ResetEvent;
+  /**
+   * Everything up to here has come, or was not for this client: its own with `echo: false`, filtered, sampled or expired
+   * entries. Given as `from`, it goes on from here.
+   */
+  position: Position;
+  /** With `from: 'state'`: all the keys there were have come. */
+  sync: undefined;
   subscribed: SubscribedEvent;
   /** The subscription has ended; with `retrying` it is made again by itself. */
   unsubscribed: { error: HocketError; retrying: boolean };
@@ -31,6 +39,8 @@ export interface ChannelLink {
   unsubscribe(): void;
   publish(fields: Record<string, unknown>): Promise<unknown>;
   request(request: Request): Promise<unknown>;
+  /** The public name of the present session. */
+  session(): string;
   register(host: ChannelHost): void;
 }
 
@@ -47,6 +57,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
   #state: ChannelState = 'unsubscribed';
   #subscribing: { promise: Promise<void>; resolve: () => void; reject: (e: HocketError) => void } | undefined;
   #map: LiveMap | undefined;
+  #position: Position | undefined;
 
   /** @internal */
   constructor(name: string, options: ChannelOptions, link: ChannelLink) {
@@ -54,12 +65,17 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     this.name = name;
     this.#options = options;
     this.#link = link;
-    this.presence = new Presence((payload) => link.request({ type: 'presence', payload }));
+    this.presence = new Presence((payload) => link.request({ type: 'presence', payload }), () => link.session());
     link.register((event) => this.#happened(event));
   }
 
   get state(): ChannelState {
     return this.#state;
+  }
+
+  /** How far the channel has come here; undefined before the first message. See the event `position`. */
+  get position(): Position | undefined {
+    return this.#position;
   }
 
   /** @internal Takes options as long as they can still take effect. */
@@ -92,16 +108,22 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
   /**
    * Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
    * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
-   * new entry), when too many wait, and when the connection is closed. The payload is read at once.
+   * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
+   * not hold. The payload is read at once.
    */
   async publish(payload: unknown, options: PublishOptions = {}): Promise<Published> {
-    const { key, op, echo, idempotencyKey } = options;
+    const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
     const reply = (await this.#link.publish({
       payload,
       ...(key !== undefined && { key }),
       ...(op !== undefined && op !== 'set' && { op }),
       ...(echo === false && { echo }),
       ...(idempotencyKey !== undefined && { idempotency_key: idempotencyKey }),
+      ...(expect !== undefined && { expect }),
+      ...(ttlMs !== undefined && { ttl_ms: ttlMs }),
+      ...(score !== undefined && { score }),
+      ...(ephemeral && { ephemeral }),
+      ...(tags !== undefined && { tags }),
     })) as Partial<Published>;
     return { epoch: reply.epoch ?? '', offset: reply.offset ?? 0, duplicate: reply.duplicate === true };
   }
@@ -111,18 +133,30 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     const reply = (await this.#link.request({ type: 'history', payload: options })) as {
       epoch: string; offset: number; messages?: ServerMessage[]; more?: boolean;
     };
-    const messages = (reply.messages ?? []).map((m) => toMessage({ channel: this.name, ...m }, reply.epoch, false));
-    return { epoch: reply.epoch, offset: reply.offset, messages, more: reply.more === true };
+    return { epoch: reply.epoch, offset: reply.offset, messages: this.#page(reply), more: reply.more === true };
+  }
+
+  /** Reads a page of the channel's state, without following it: the latest entry of each key. */
+  async readState(options: StateOptions = {}): Promise<State> {
+    const reply = (await this.#link.request({ type: 'state', payload: options })) as {
+      epoch: string; offset: number; messages?: ServerMessage[]; count?: number; next?: string;
+    };
+    const { epoch, offset, count, next } = reply;
+    return { epoch, offset, messages: this.#page(reply), count: count ?? 0, next };
+  }
+
+  #page(reply: { epoch: string; messages?: ServerMessage[] }): Message[] {
+    return (reply.messages ?? []).map((m) => toMessage({ channel: this.name, ...m }, reply.epoch, false));
   }
 
   /** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
-  map(): LiveMap {
+  map<V = unknown>(): LiveMap<V> {
     if (this.#map === undefined) {
       if (this.#options.from !== 'state') this.configure({ from: 'state' });
       this.#map = new LiveMap(this);
     }
-    void this.subscribe();
-    return this.#map;
+    void this.subscribe().catch(() => {}); // `unsubscribed` tells
+    return this.#map as LiveMap<V>;
   }
 
   /**
@@ -169,7 +203,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
         this.#state = event.state;
         return this.emit('state', event.state);
       case 'subscribed':
-        if (this.#options.presence) this.presence.synchronize();
+        if (this.#options.presence) this.presence.subscribed(event.presence, this.#options.maxMembers);
         this.emit('subscribed', event.subscribed);
         this.#subscribing?.resolve();
         this.#subscribing = undefined;
@@ -178,12 +212,20 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
         return this.#unsubscribed(event.error, event.retrying);
       case 'presence':
         return this.presence.changed(event.kind, event.members, event.position);
+      case 'presence changed':
+        return this.presence.changedUnseen(event.count);
+      case 'position':
+        this.#position = event.position;
+        return this.emit('position', event.position);
+      case 'whole':
+        return this.emit('sync', undefined);
     }
   }
 
   #unsubscribed(error: HocketError, retrying: boolean): void {
     this.emit('unsubscribed', { error, retrying });
     if (retrying) return;
+    this.#position = undefined;
     this.presence.clear();
     this.#subscribing?.reject(error);
     this.#subscribing = undefined;

@@ -82,7 +82,10 @@ export class Connection extends Emitter<ConnectionEvents> {
     return this.#latency;
   }
 
-  /** The public name of the present session, as it stands in `from` and in presence; "" before the first. */
+  /**
+   * The public name of this session, as it stands in `from` and in presence; "" before the first. A server that knows
+   * the client keeps it over reconnects.
+   */
   get session(): string {
     return this.#connected?.session ?? '';
   }
@@ -112,6 +115,7 @@ export class Connection extends Emitter<ConnectionEvents> {
       unsubscribe: () => this.#run({ type: 'unsubscribe', channel: name }),
       publish: (fields) => this.#ask((ticket) => ({ type: 'publish', ticket, fields: { channel: name, ...fields } })),
       request: (request) => this.#request({ channel: name, ...request }),
+      session: () => this.session,
       register: (host) => this.#hosts.set(name, host),
     });
     this.#channels.set(name, channel);
@@ -128,6 +132,7 @@ export class Connection extends Emitter<ConnectionEvents> {
 
   /** Changes what others see of this session in presence, now and after every reconnect. */
   setInfo(info: unknown): void {
+    for (const channel of this.#channels.values()) channel.presence.told(info);
     this.#run({ type: 'info', info });
   }
 
@@ -183,7 +188,7 @@ export class Connection extends Emitter<ConnectionEvents> {
       case 'open':
         return this.#open(output.url);
       case 'drop':
-        return this.#drop();
+        return this.#drop(output.code);
       case 'send':
         this.#socket?.send(output.text);
         return this.emit('raw', { direction: 'out', text: output.text });
@@ -243,12 +248,12 @@ export class Connection extends Emitter<ConnectionEvents> {
   }
 
   /** Lets go of the socket. A dead line answers no close, so nothing waits for one. */
-  #drop(): void {
+  #drop(code: number): void {
     const socket = this.#socket;
     if (socket === undefined) return;
     this.#socket = undefined;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close(1000);
+    socket.close(code);
   }
 
   #getToken(): void {

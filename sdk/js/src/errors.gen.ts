@@ -86,6 +86,8 @@ export const CloseCode = {
   forbidden: 4201,
   /** The client is banned: do not reconnect. */
   banned: 4202,
+  /** A newer session of the same client id has taken its place: do not reconnect with this id. */
+  replaced: 4203,
 } as const;
 
 /** What is known of an error: its stable name, whether the same request may succeed later, a sentence for people. */
@@ -140,4 +142,5 @@ export const CloseAction: Record<number, 'reconnect' | 'token' | 'stop'> = {
   4200: 'stop',
   4201: 'stop',
   4202: 'stop',
+  4203: 'stop',
 };

@@ -1,4 +1,5 @@
 import { CloseCode, ErrorCode, retryableCodes } from './errors.gen.ts';
+import type { Position } from './protocol.ts';
 
 /**
  * The codes of errors the SDK itself makes. They lie below 1000, so they never meet a server's (1100 to 9999) or an
@@ -47,7 +48,23 @@ export class HocketError extends Error {
     const name = typeof e['name'] === 'string' ? e['name'] : 'internal';
     const message = typeof e['message'] === 'string' ? e['message'] : name.replaceAll('_', ' ');
     const after = typeof e['retry_after_ms'] === 'number' ? e['retry_after_ms'] : 0;
+    if (code === ErrorCode.conflict && typeof e['offset'] === 'number') {
+      return new ConflictError(message, { epoch: String(e['epoch']), offset: e['offset'] });
+    }
     return new HocketError(code, name, message, after);
+  }
+}
+
+/** A publish with `expect` met another entry than it expected. Nothing was published. */
+export class ConflictError extends HocketError implements Position {
+  readonly epoch: string;
+  /** The newest entry of the key, or of the channel; 0 when there is none. What to `expect` the next time. */
+  readonly offset: number;
+
+  constructor(message: string, at: Position) {
+    super(ErrorCode.conflict, 'conflict', message);
+    this.epoch = at.epoch;
+    this.offset = at.offset;
   }
 }
 

@@ -5,14 +5,16 @@
 export { Channel, type ChannelEvents } from './channel.ts';
 export { connect, Connection, type ConnectionEvents } from './connection.ts';
 export { CloseCode, ErrorCode } from './errors.gen.ts';
-export { HocketError, LocalErrorCode } from './errors.ts';
-export { LiveMap, type MapChange, type MapEvents } from './map.ts';
-export { Presence, type PresenceEvents } from './presence.ts';
+export { ConflictError, HocketError, LocalErrorCode } from './errors.ts';
+export { LiveMap, type MapChange, type MapEntry, type MapEvents, type MapOptions, type UpdateOptions, type WriteOptions } from './map.ts';
+export { LiveText, type TextEvents } from './text.ts';
+export { Presence, type PresenceEvents, Users, type UsersEvents } from './presence.ts';
 export type { BackoffSettings } from './backoff.ts';
 export type { Connected, Position } from './protocol.ts';
 export type {
   ChannelOptions, ChannelState, Clock, ConnectionState, ConnectOptions, From, GapEvent, History, HistoryOptions, Member, Message, Op,
-  Published, PublishOptions, RawEvent, ResetEvent, SocketConstructor, SocketLike, StateEvent, SubscribedEvent, TokenSource,
+  PresentUser, Published, PublishOptions, RawEvent, ResetEvent, SocketConstructor, SocketLike, State, StateEvent, StateOptions, SubscribedEvent,
+  TokenSource,
 } from './types.ts';
 // The pure core, for simulations.
 export { type Input, type Output, Session, type SessionSettings } from './session.ts';

@@ -24,8 +24,8 @@ export interface LinkSettings {
 /** What a link asks of the session around it. */
 export interface LinkHost {
   open(url: string): void;
-  /** Drops the socket; nothing it still says is heard. */
-  drop(): void;
+  /** Drops the socket with this close code; nothing it still says is heard. */
+  drop(code: number): void;
   send(text: string): void;
   newId(): number;
   getToken(): void;
@@ -38,6 +38,10 @@ export interface LinkHost {
   down(now: number): void;
   ended(error: HocketError): void;
 }
+
+/** The close codes of a client: what it holds on the server ends with the first, and waits for it after the second. */
+const goodbye = 1000;
+const comingBack = 4000;
 
 type Phase = 'idle' | 'token' | 'opening' | 'greeting' | 'connected' | 'waiting' | 'closed';
 
@@ -221,7 +225,7 @@ export class Link {
       return this.#giveUp(timeoutError('ping', this.#settings.pongTimeoutMs), now);
     }
     if (due(this.#moveAt, now)) {
-      this.#host.drop();
+      this.#host.drop(comingBack);
       this.#lose(now);
       return this.start(now);
     }
@@ -235,7 +239,7 @@ export class Link {
   /** The application closes the connection. */
   stop(): void {
     if (this.#phase === 'closed') return;
-    if (this.#phase !== 'idle' && this.#phase !== 'waiting' && this.#phase !== 'token') this.#host.drop();
+    if (this.#phase !== 'idle' && this.#phase !== 'waiting' && this.#phase !== 'token') this.#host.drop(goodbye);
     this.#end(localError('closed', 'the connection was closed by close()'));
   }
 
@@ -275,7 +279,7 @@ export class Link {
   /** The server refused `connect` and did not close: the error's own code decides. */
   #afterRefusal(error: HocketError, now: number): void {
     if (error.retryable) return this.#giveUp(error, now);
-    this.#host.drop();
+    this.#host.drop(comingBack);
     if (error.code !== ErrorCode.unauthenticated) return this.#end(error);
     this.#lose(now);
     this.#renew(error, now);
@@ -289,7 +293,7 @@ export class Link {
   }
 
   #giveUp(error: HocketError, now: number): void {
-    this.#host.drop();
+    this.#host.drop(comingBack);
     this.#lose(now);
     this.#retry(error, now);
   }

@@ -30,7 +30,7 @@ export interface Connected {
 /** The payload of a subscribe's reply. */
 export interface SubscribeReply extends Position {
   recovered: boolean;
-  presence?: { count: number };
+  presence?: { count: number } & Partial<Position>;
 }
 
 /** One message of the server. Every field but `type` depends on the type. */
@@ -44,6 +44,7 @@ export interface ServerMessage {
   key?: string;
   op?: string;
   tags?: Record<string, string>;
+  score?: number;
   from?: { user?: string; session: string };
   members?: WireMember[];
   payload?: unknown;

@@ -2,7 +2,7 @@ import { type HocketError, localError, timeoutError } from './errors.ts';
 
 /** What a request of the application asks for. Publishes and subscriptions have their own ways. */
 export interface Request {
-  type: 'call' | 'history' | 'presence';
+  type: 'call' | 'history' | 'state' | 'presence';
   channel?: string;
   method?: string;
   payload?: unknown;

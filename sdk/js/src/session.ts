@@ -27,7 +27,8 @@ export type Input =
 /** What a session wants done, in this order. */
 export type Output =
   | { type: 'open'; url: string }
-  | { type: 'drop' }
+  /** Close the socket with this code and hear nothing more of it. */
+  | { type: 'drop'; code: number }
   | { type: 'send'; text: string }
   | { type: 'get token' }
   | { type: 'state'; state: ConnectionState; previous: ConnectionState; retryInMs?: number; error?: HocketError }
@@ -46,6 +47,9 @@ export interface SessionSettings extends Omit<LinkSettings, 'backoff'> {
   /** How many publishes may wait. */
   maxQueued: number;
 }
+
+/** The name of a channel's presence log begins with this. */
+const presenceLog = '$presence:';
 
 /**
  * A client's whole behaviour without I/O, clock or chance of its own: what happens goes in with the time at which it
@@ -71,7 +75,7 @@ export class Session {
     const emit = (o: Output) => this.#out.push(o);
     this.#link = new Link(settings, random, {
       open: (url) => emit({ type: 'open', url }),
-      drop: () => emit({ type: 'drop' }),
+      drop: (code) => emit({ type: 'drop', code }),
       send: (text) => this.#send(text),
       newId: () => this.#newId(),
       getToken: () => emit({ type: 'get token' }),
@@ -248,8 +252,7 @@ export class Session {
       case 'error':
         return this.#error(m, now);
       case 'connected':
-        this.#out.push({ type: 'connected', connected: m.payload as Connected });
-        return;
+        return; // the reply to our `connect` says the same, and knows the session's lasting name
       case 'ping':
         return this.#send('{"type":"pong"}');
       case 'pong':
@@ -274,8 +277,7 @@ export class Session {
     }
     const s = this.#askedBy(m);
     if (s !== undefined) {
-      if (s.confirm(m.payload as SubscribeReply) === 'begin again') this.#askAnew(s, now);
-      return;
+      return s.confirm(m.payload as SubscribeReply, now);
     }
     const ticket = this.#ticketOf(m);
     if (ticket !== undefined) this.#out.push({ type: 'answer', ticket, payload: m.payload });
@@ -302,8 +304,12 @@ export class Session {
   }
 
   #push(m: ServerMessage, now: number): void {
-    const s = this.#subscriptions.get(m.channel ?? '');
-    if (s?.received(m) === 'begin again') this.#askAnew(s, now);
+    const channel = m.channel ?? '';
+    if (m.type === 'gap' && channel.startsWith(presenceLog)) {
+      return this.#subscriptions.get(channel.slice(presenceLog.length))?.missedPresence();
+    }
+    const s = this.#subscriptions.get(channel);
+    if (s?.received(m, now) === 'begin again') this.#askAnew(s, now);
   }
 
   /** The subscription whose request this message answers, once. */

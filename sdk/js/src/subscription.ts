@@ -8,11 +8,36 @@ export type ChannelEvent =
   | { type: 'message'; message: Message }
   | { type: 'gap'; gap: GapEvent }
   | { type: 'reset'; reset: ResetEvent }
-  | { type: 'subscribed'; subscribed: SubscribedEvent }
+  | { type: 'subscribed'; subscribed: SubscribedEvent; presence: PresenceReply | undefined }
+  /** The subscription has everything up to here. */
+  | { type: 'position'; position: Position }
+  /** All of the state has come that there was when it was asked for. */
+  | { type: 'whole' }
   /** The subscription has ended; with `retrying` it is made again by itself. */
   | { type: 'unsubscribed'; error: HocketError; retrying: boolean }
   | { type: 'state'; state: ChannelState }
-  | { type: 'presence'; kind: 'join' | 'leave' | 'update'; members: WireMember[]; position: Position | undefined };
+  | { type: 'presence'; kind: 'join' | 'leave' | 'update'; members: WireMember[]; position: Position | undefined }
+  /** More members came or went than the server names, or some of it was missed. */
+  | { type: 'presence changed'; count: number | undefined };
+
+/** What the reply to a subscribe says about presence. */
+export interface PresenceReply {
+  count: number;
+  /** What has happened since the last time follows as joins and leaves: the list known so far stays good. */
+  resumed: boolean;
+}
+
+/** A state on its way here: it is whole once the position has come to `head`. */
+interface Transfer {
+  head: number;
+  /** When it counts as whole although nothing more has come; undefined: it has been told as whole. */
+  quietAt: number | undefined;
+  /** Keys whose value has come since the last subscribe, when that went on after a cut; else undefined. */
+  seen: Set<string> | undefined;
+}
+
+/** A state of which nothing has come for so long is whole: what came last to the log was a delete. In milliseconds. */
+const quietMs = 2_000;
 
 /** What the session does after a step. */
 export type Next = 'nothing' | 'begin again';
@@ -40,6 +65,9 @@ export class Subscription {
   #position: number | undefined;
   #base: Position | undefined;
   #unseen: { after: number; left: number } | undefined; // see #countUnseen
+  #transfer: Transfer | undefined; // of a state; undefined when what is known is whole
+  #present: Position | undefined; // the last one told of the presence log
+  #presentFrom: Position | undefined; // what the last subscribe asked to resume presence at
 
   constructor(
     channel: string,
@@ -70,6 +98,7 @@ export class Subscription {
   /** When {@link tick} wants to be called: to ask again, or because a question was not answered. */
   deadline(timeoutMs: number): number | undefined {
     if (this.#state === 'waiting') return this.#retryAt;
+    if (this.#state === 'subscribed') return this.#transfer?.quietAt;
     return this.#state === 'subscribing' ? this.#askedAt + timeoutMs : undefined;
   }
 
@@ -90,8 +119,12 @@ export class Subscription {
     this.#retryAt = undefined;
     this.#askedFrom = this.position;
     this.#enter('subscribing');
-    const payload: Record<string, unknown> = { from: this.#askedFrom ?? this.#beginning() };
-    if (this.#options.presence) payload['presence'] = this.#options.presence;
+    const { presence, filter } = this.#options;
+    this.#presentFrom = presence === true ? this.#present : undefined;
+    const from = this.#askedFrom !== undefined && this.#isState ? { ...this.#askedFrom, state: true } : this.#askedFrom;
+    const payload: Record<string, unknown> = { from: from ?? this.#beginning() };
+    if (presence) payload['presence'] = this.#presentFrom ?? presence;
+    if (filter !== undefined) payload['filter'] = filter;
     return JSON.stringify({ type: 'subscribe', id, channel: this.channel, payload });
   }
 
@@ -101,7 +134,7 @@ export class Subscription {
   }
 
   /** The server has confirmed the subscription. */
-  confirm(reply: SubscribeReply): Next {
+  confirm(reply: SubscribeReply, now: number): void {
     const before = this.#epoch;
     const recoverable = this.#options.recover !== false;
     const anotherLog = before !== undefined && before !== reply.epoch;
@@ -109,17 +142,22 @@ export class Subscription {
     const reset = recoverable && (lost || anotherLog);
     this.#backoff.reset();
     if (reset) this.#reset({ oldEpoch: before ?? this.#askedFrom?.epoch ?? '', epoch: reply.epoch, offset: reply.offset });
-    if (reset && this.#options.from === 'state') {
-      this.#restart();
-      return 'begin again'; // from an incomplete log one cannot tell which keys have gone
-    }
     this.#stand(reply, before);
     this.#enter('subscribed');
     const { epoch, offset } = reply;
     const resumed = this.#askedFrom !== undefined && !reset;
     const again = before !== undefined;
-    this.#emit({ type: 'subscribed', subscribed: { epoch, offset, recovered: !reset, resumed, again } });
-    return 'nothing';
+    const presence = this.#confirmPresence(reply);
+    this.#emit({ type: 'subscribed', subscribed: { epoch, offset, recovered: !reset, resumed, again }, presence });
+    if (this.#isState) this.#transferring(resumed, offset, now);
+  }
+
+  #confirmPresence(reply: SubscribeReply): PresenceReply | undefined {
+    const p = reply.presence;
+    if (p === undefined) return undefined;
+    const resumed = this.#presentFrom !== undefined && p.epoch === this.#presentFrom.epoch; // else a gap says so
+    if (!resumed) this.#present = position(p);
+    return { count: p.count, resumed };
   }
 
   /** The server has refused the subscription, or ended it. What may succeed later is tried again. */
@@ -132,6 +170,7 @@ export class Subscription {
 
   /** Gives up when the server has not answered in time; then a late answer must be undone with an `unsubscribe`. */
   tick(now: number, timeoutMs: number): boolean {
+    if (this.#state === 'subscribed' && this.#transfer?.quietAt !== undefined && this.#transfer.quietAt <= now) this.#whole();
     if (this.#state !== 'subscribing' || this.#askedAt + timeoutMs > now) return false;
     this.fail(timeoutError(`subscribe to ${this.channel}`, timeoutMs), now);
     return true;
@@ -153,12 +192,18 @@ export class Subscription {
     this.#emit({ type: 'unsubscribed', error, retrying: false });
   }
 
+  /** Some of the presence log was not and will not be sent. */
+  missedPresence(): void {
+    this.#present = undefined;
+    this.#emit({ type: 'presence changed', count: undefined });
+  }
+
   /** Takes a push of the server for this channel. */
-  received(m: ServerMessage): Next {
+  received(m: ServerMessage, now: number): Next {
     if (this.#state !== 'subscribed') return 'nothing'; // of a subscription that is being given up
     switch (m.type) {
       case 'message':
-        return this.#message(m);
+        return this.#message(m, now);
       case 'position':
         if (typeof m.offset === 'number') this.#advance(m.offset);
         return 'nothing';
@@ -169,36 +214,82 @@ export class Subscription {
       case 'update':
         this.#presence(m.type, m);
         return 'nothing';
+      case 'presence':
+        this.#present = position(m) ?? this.#present;
+        this.#emit({ type: 'presence changed', count: (m.payload as { count?: number } | undefined)?.count });
+        return 'nothing';
       default:
         return 'nothing';
     }
   }
 
-  #message(m: ServerMessage): Next {
+  #message(m: ServerMessage, now: number): Next {
     const offset = m.offset ?? 0;
     if (this.#position !== undefined && offset <= this.#position) return 'nothing'; // had it
+    if (this.#lacksBase(m, offset)) {
+      this.#restart();
+      return 'begin again';
+    }
+    if (this.#transfer?.quietAt !== undefined) this.#transfer.quietAt = now + quietMs;
     this.#countUnseen(offset);
+    const message = toMessage(m, this.#epoch ?? '', offset > this.#head);
+    if (message.live) this.#whole(); // nothing of the state comes after it
+    this.#emit({ type: 'message', message });
     this.#advance(offset);
-    this.#emit({ type: 'message', message: toMessage(m, this.#epoch ?? '', offset > this.#head) });
     return 'nothing';
+  }
+
+  /**
+   * Whether this is more of a value that was never received: when the transfer of a state was cut and goes on from the
+   * log, what follows may grow a value that stood behind the cut.
+   */
+  #lacksBase(m: ServerMessage, offset: number): boolean {
+    const t = this.#transfer;
+    if (t?.seen === undefined || m.key === undefined || offset > t.head) return false;
+    if (m.op === 'append') return !t.seen.has(m.key);
+    t.seen.add(m.key);
+    return false;
   }
 
   #gap(gap: GapEvent): Next {
     this.#emit({ type: 'gap', gap: { from: gap.from, to: gap.to, reason: gap.reason } });
-    if (this.#options.from !== 'state') return 'nothing';
-    this.#restart();
-    return 'begin again'; // a missed entry may have set or deleted any key
+    return this.#isState ? 'begin again' : 'nothing'; // a missed entry may have set or deleted any key
   }
 
   #presence(kind: 'join' | 'leave' | 'update', m: ServerMessage): void {
-    const known = typeof m.epoch === 'string' && typeof m.offset === 'number';
-    const position = known ? { epoch: m.epoch as string, offset: m.offset as number } : undefined;
-    this.#emit({ type: 'presence', kind, members: m.members ?? [], position });
+    const at = position(m);
+    this.#present = at ?? this.#present;
+    this.#emit({ type: 'presence', kind, members: m.members ?? [], position: at });
   }
 
   #advance(offset: number): void {
-    if (this.#position === undefined || offset > this.#position) this.#position = offset;
     this.#base = undefined;
+    if (this.#position === undefined || offset > this.#position) {
+      this.#position = offset;
+      this.#emit({ type: 'position', position: { epoch: this.#epoch ?? '', offset } });
+    }
+    if (this.#transfer === undefined || this.#position < this.#transfer.head) return;
+    this.#whole();
+    this.#transfer = undefined;
+  }
+
+  get #isState(): boolean {
+    return this.#options.from === 'state';
+  }
+
+  /** A state, or what has changed in it, is on its way. After a cut in the middle it is whole no sooner than it was. */
+  #transferring(resumed: boolean, head: number, now: number): void {
+    const unfinished = resumed ? this.#transfer : undefined;
+    const seen = unfinished && new Set<string>();
+    this.#transfer = { head: unfinished?.head ?? head, quietAt: now + quietMs, seen };
+    if ((this.#position ?? 0) >= head) this.#advance(head);
+  }
+
+  /** Tells once that the state is whole. */
+  #whole(): void {
+    if (this.#transfer?.quietAt === undefined) return;
+    this.#transfer.quietAt = undefined;
+    this.#emit({ type: 'whole' });
   }
 
   /** Where to begin when there is no position to go on from. */
@@ -211,7 +302,7 @@ export class Subscription {
   #reset(event: ResetEvent): void {
     this.#epoch = event.epoch;
     this.#position = undefined;
-    this.#base = { epoch: event.epoch, offset: 0 };
+    this.#base = this.#isState ? undefined : { epoch: event.epoch, offset: 0 };
     this.#emit({ type: 'reset', reset: event });
   }
 
@@ -256,6 +347,7 @@ export class Subscription {
     this.#base = typeof from === 'object' && 'epoch' in from ? from : undefined;
     this.#epoch = undefined;
     this.#head = 0;
+    this.#transfer = this.#present = undefined;
   }
 
   #enter(state: ChannelState): void {
@@ -277,7 +369,12 @@ export function toMessage(m: ServerMessage, epoch: string, live: boolean): Messa
     key: m.key,
     op: (m.op ?? 'set') as Op,
     tags: m.tags,
+    score: m.score ?? 0,
     from: m.from && { user: m.from.user ?? '', session: m.from.session },
     live,
   };
+}
+
+function position(m: Partial<Position>): Position | undefined {
+  return typeof m.epoch === 'string' && typeof m.offset === 'number' ? { epoch: m.epoch, offset: m.offset } : undefined;
 }

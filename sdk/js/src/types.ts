@@ -28,6 +28,13 @@ export interface ChannelOptions {
    * instead of fetching what was missed. Default `true`.
    */
   recover?: boolean;
+  /**
+   * Only entries that carry each of these tags with one of its values; at most 16 tags with 16 values each. Others are
+   * passed over, and nothing counts as missing.
+   */
+  filter?: Readonly<Record<string, string | readonly string[]>>;
+  /** How many members {@link Presence} lists; it counts all of them. Default 1,000. */
+  maxMembers?: number;
 }
 
 /** One entry of a channel's log. */
@@ -41,6 +48,8 @@ export interface Message {
   readonly key: string | undefined;
   readonly op: Op;
   readonly tags: Readonly<Record<string, string>> | undefined;
+  /** By which a state can be sorted; 0 when none was given. */
+  readonly score: number;
   /** Who published it; undefined when the back end did. */
   readonly from: { readonly user: string; readonly session: string } | undefined;
   /** False while the subscription catches up with what was published before it (again) stood. */
@@ -56,6 +65,19 @@ export interface PublishOptions {
   echo?: boolean;
   /** A name of the application's own for this publish, at most 64 bytes: the server applies it once. */
   idempotencyKey?: string;
+  /**
+   * Publish only if the newest entry of the key (without key: of the channel) has this offset; 0: if there is none.
+   * Otherwise it fails with a {@link ConflictError}, which knows the offset there is.
+   */
+  expect?: number;
+  /** How long the entry, and with it the key's value, is kept: 1 ms to 366 days. */
+  ttlMs?: number;
+  /** Sorts the key among the others, see {@link StateOptions} and {@link LiveMap.top}. */
+  score?: number;
+  /** The key is deleted when this client is gone: for cursors, and for who is typing. */
+  ephemeral?: boolean;
+  /** At most 16, which subscribers can filter by. */
+  tags?: Readonly<Record<string, string>>;
 }
 
 /** The answer to a publish: the entry is in the log, there. */
@@ -77,6 +99,24 @@ export interface History extends Position {
   readonly more: boolean;
 }
 
+/** Which part of a channel's state to read. */
+export interface StateOptions {
+  /** `offset` (the default): as written, oldest first. `score`: highest first, of equal ones the one written first. */
+  order?: 'offset' | 'score';
+  limit?: number;
+  /** The `next` of the page before. */
+  next?: string;
+}
+
+/** A page of a keyed channel's state: the latest entry of each key, appends made part of it. */
+export interface State extends Position {
+  readonly messages: Message[];
+  /** How many keys there are in all. */
+  readonly count: number;
+  /** Asks for the page after this one; undefined in the last. */
+  readonly next: string | undefined;
+}
+
 /** Someone on a channel. */
 export interface Member {
   /** The public name of the member's session. */
@@ -84,6 +124,15 @@ export interface Member {
   /** Empty for an anonymous user. */
   readonly user: string;
   readonly info: unknown;
+}
+
+/** A user on a channel, over however many sessions. */
+export interface PresentUser {
+  readonly user: string;
+  /** What the session that came last tells about itself. */
+  readonly info: unknown;
+  /** The user's sessions, in the order in which they became known. */
+  readonly sessions: readonly Member[];
 }
 
 /** A subscription stands. */

@@ -188,7 +188,7 @@ test('raw shows every text in both directions', async () => {
   const seen: string[] = [];
   conn.on('raw', (e) => seen.push(`${e.direction} ${JSON.parse(e.text).type}`));
   await pass(50);
-  expect(seen).toEqual(['out connect', 'in reply', 'out ping', 'in pong']);
+  expect(seen).toEqual(['in connected', 'out connect', 'in reply', 'out ping', 'in pong']);
 });
 
 test('channel options stand once it is subscribed', async () => {
@@ -238,8 +238,9 @@ function keyed(state: Record<string, unknown>[], epoch: () => string): void {
     const m = JSON.parse(text);
     if (m.type !== 'subscribe') return false;
     const recovered = m.payload.from === 'state' || m.payload.from.epoch === epoch();
+    const whole = m.payload.from === 'state' || !recovered;
     socket.hears(JSON.stringify({ type: 'reply', id: m.id, channel: 'k', payload: { epoch: epoch(), offset: 10, recovered } }));
-    if (m.payload.from === 'state') for (const e of state) socket.hears(JSON.stringify({ type: 'message', channel: 'k', time: 1, ...e }));
+    if (whole) for (const e of state) socket.hears(JSON.stringify({ type: 'message', channel: 'k', time: 1, ...e }));
     return true;
   };
 }
@@ -267,17 +268,21 @@ describe('map', () => {
     let epoch = 'e1';
     keyed(state, () => epoch);
     const map = open().channel('k').map();
-    let clears = 0;
-    map.on('clear', () => clears++);
-    await pass(50);
+    const log: string[] = [];
+    map.on('change', (c) => log.push(`${c.op} ${c.key}`));
+    map.on('sync', () => log.push(`sync ${map.size}`));
+    await pass(3_000);
     sockets.at(-1)?.closes(1006);
-    await pass(1_000);
-    expect([[...map], clears]).toEqual([[['a', 1]], 0]);
+    expect(map.synced).toBe(false);
+    await pass(3_000);
+    expect([...map]).toEqual([['a', 1]]);
+    expect(log).toEqual(['set a', 'sync 1', 'sync 1']);
     epoch = 'e2';
     state[0] = { offset: 2, key: 'b', payload: 2 };
     sockets.at(-1)?.closes(1006);
     await pass(3_000);
-    expect([[...map], clears]).toEqual([[['b', 2]], 1]);
+    expect([...map]).toEqual([['b', 2]]);
+    expect(log.slice(3)).toEqual(['set b', 'delete a', 'sync 1']);
   });
 
   test('writes with publish', async () => {

@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Presence } from '../src/presence.ts';
 
 interface Page {
+  count?: number;
   members: { session: string; user?: string; info?: unknown }[];
   next?: string;
   epoch?: string;
@@ -9,7 +10,7 @@ interface Page {
 }
 
 /** A presence whose pages the test hands over one by one, and the log of its events. */
-function presence() {
+function presence(session = '') {
   const asked: { payload: Record<string, unknown>; answer: (page: Page) => Promise<void>; fail: () => Promise<void> }[] = [];
   const p = new Presence(
     (payload) =>
@@ -19,6 +20,7 @@ function presence() {
         };
         asked.push({ payload, answer: (page) => (resolve(page), settle()), fail: () => (reject(new Error('lost')), settle()) });
       }),
+    () => session,
   );
   const log: string[] = [];
   p.on('join', (m) => log.push(`+${m.session}`));
@@ -104,4 +106,99 @@ test('without a list joins and leaves still tell', async () => {
   await asked[0]?.fail();
   p.changed('join', [member('a')], at(6));
   expect(log).toEqual(['+a']);
+});
+
+test('after a reconnect that resumes nothing is read', async () => {
+  const { p, asked, log } = presence();
+  p.subscribed({ count: 1, resumed: false });
+  await asked[0]?.answer({ members: [member('a')], ...at(5) });
+  p.subscribed({ count: 2, resumed: true });
+  p.changed('join', [member('b')], at(8));
+  expect(asked).toHaveLength(1);
+  expect(log).toEqual(['+a', '=1', '=1', '+b']);
+});
+
+test('a list that was not complete is read again, whether it resumes or not', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 1, resumed: false });
+  p.subscribed({ count: 1, resumed: true });
+  expect(asked).toHaveLength(2);
+});
+
+test('of a crowd the first are listed and all are counted', async () => {
+  const { p, asked, log } = presence();
+  const counts: number[] = [];
+  p.on('count', (n) => counts.push(n));
+  p.subscribed({ count: 90_000, resumed: false }, 3);
+  expect(p.count).toBe(90_000);
+  expect(asked[0]?.payload).toEqual({ limit: 3 });
+  await asked[0]?.answer({ members: ['a', 'b', 'c'].map((s) => member(s)), next: 'c', count: 90_000, ...at(5) });
+  p.changed('join', [member('d'), member('e')], at(7));
+  p.changed('leave', [member('b'), member('x')], at(8));
+  p.changed('leave', [member('y')], at(8));
+  p.changedUnseen(80_000);
+  expect(log).toEqual(['+a', '+b', '+c', '=3', '-b']);
+  expect([p.complete, p.members.length, p.count]).toEqual([false, 2, 80_000]);
+  expect(counts).toEqual([90_000, 90_002, 90_000, 89_999, 80_000]);
+  expect(asked).toHaveLength(1);
+});
+
+test('a list that was complete is read again after a crowd, in which the server names nobody', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 1, resumed: false });
+  await asked[0]?.answer({ members: [member('a')], ...at(5) });
+  expect([p.complete, p.count]).toEqual([true, 1]);
+  p.changedUnseen(1_500);
+  p.changedUnseen(1_400);
+  p.changed('update', [member('a', 1)], at(2_000));
+  expect([p.complete, p.count, asked.length]).toEqual([false, 1_400, 1]);
+  p.changed('leave', [member('a', 1)], at(2_001));
+  await asked[1]?.answer({ members: [member('b')], count: 1, ...at(2_001) });
+  expect([p.complete, p.count, asked.length]).toEqual([true, 1, 2]);
+});
+
+test('a list of which some was missed is read again', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 1, resumed: false });
+  await asked[0]?.answer({ members: [member('a')], ...at(5) });
+  p.changedUnseen(undefined);
+  expect([p.complete, asked.length]).toEqual([false, 2]);
+});
+
+test('our own session is known, and what it tells about itself', async () => {
+  const { p, asked, log } = presence('b');
+  p.subscribed({ count: 2, resumed: false });
+  expect(p.self).toBeUndefined();
+  await asked[0]?.answer({ members: [member('a'), member('b', 1)], ...at(5) });
+  expect(p.self).toEqual({ session: 'b', user: 'u-b', info: 1 });
+  p.told({ away: true });
+  expect(p.self?.info).toEqual({ away: true });
+  expect(log).toEqual(['+a', '+b', '=2', '~b']);
+});
+
+describe('users', () => {
+  const of = (session: string, user: string, info?: unknown) => ({ session, user, info });
+
+  test('come with their first session and go with their last', () => {
+    const { p } = presence();
+    const log: string[] = [];
+    p.users.on('join', (u) => log.push(`+${u.user}`));
+    p.users.on('leave', (u) => log.push(`-${u.user}`));
+    p.users.on('update', (u) => log.push(`~${u.user} ${u.sessions.length} ${String(u.info)}`));
+    p.changed('join', [of('a1', 'ada', 'phone'), of('b1', 'bo')], at(1));
+    p.changed('join', [of('a2', 'ada', 'laptop')], at(2));
+    p.changed('update', [of('a2', 'ada', 'away')], at(3));
+    p.changed('leave', [of('a2', 'ada')], at(4));
+    p.changed('leave', [of('a1', 'ada'), of('b1', 'bo')], at(5));
+    expect(log).toEqual(['+ada', '+bo', '~ada 2 laptop', '~ada 2 away', '~ada 1 phone', '-ada', '-bo']);
+  });
+
+  test('are there for who asks late, and the anonymous are many', () => {
+    const { p } = presence();
+    p.changed('join', [of('a1', 'ada', 1), of('a2', 'ada', 2), of('x', ''), of('y', '')], at(1));
+    expect([...p.users].map((u) => [u.user, u.sessions.length])).toEqual([['ada', 2], ['', 1], ['', 1]]);
+    expect(p.users.count).toBe(3);
+    expect(p.users.get('ada')).toMatchObject({ user: 'ada', info: 2, sessions: [{ session: 'a1' }, { session: 'a2' }] });
+    expect(p.users.get('bo')).toBeUndefined();
+  });
 });

@@ -122,18 +122,152 @@ describe('another epoch', () => {
     expect(d.happened('reset')).toHaveLength(1);
   });
 
-  test('makes a state be read anew, messages of the half log being dropped', () => {
+  test('brings the whole state anew, in the subscription that asked to go on', () => {
     const d = subscribed({ from: 'state' });
-    d.message(43);
+    d.message(43, 1, { key: 'k' });
     d.reconnect();
+    expect(asked(d)).toEqual({ epoch: 'e1', offset: 43, state: true });
     d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: false });
-    expect(d.sent.slice(-2)).toMatchObject([{ type: 'unsubscribe', channel: 'a' }, { type: 'subscribe', payload: { from: 'state' } }]);
-    d.message(5);
-    expect(d.offsets).toEqual([]);
-    d.reply('subscribe', { epoch: 'e2', offset: 7, recovered: true });
-    d.message(7);
-    expect(d.offsets).toEqual([7]);
     expect(d.happened('reset')).toHaveLength(1);
+    expect(d.happened('subscribed')).toMatchObject([{ subscribed: { resumed: false } }]);
+    d.message(5, 1, { key: 'k' });
+    expect(d.happened('whole')).toHaveLength(0);
+    d.message(7, 1, { key: 'l' });
+    expect(d.offsets).toEqual([5, 7]);
+    expect(d.happened('whole')).toHaveLength(1);
+  });
+});
+
+describe('a state', () => {
+  test('is whole when its head has come', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(12, 'x', { key: 'k' });
+    expect(d.happened('whole')).toHaveLength(0);
+    d.message(40, 'x', { key: 'l' });
+    expect(d.happened('whole')).toHaveLength(1);
+    d.message(41, 'x', { key: 'l' });
+    d.pass(10_000);
+    expect(d.happened('whole')).toHaveLength(1);
+  });
+
+  test.each([
+    ['a position', (d: Drive) => d.server({ type: 'position', channel: 'a', offset: 40 })],
+    ['a live message', (d: Drive) => d.message(41, 'x', { key: 'k' })],
+    ['two seconds of silence', (d: Drive) => d.pass(2_000)],
+  ])('that ends with a delete is whole with %s', (_, happens) => {
+    const d = subscribed({ from: 'state' });
+    d.message(12, 'x', { key: 'k' });
+    d.pass(1_999);
+    expect(d.happened('whole')).toHaveLength(0);
+    happens(d);
+    expect(d.happened('whole')).toHaveLength(1);
+  });
+
+  test('that was cut goes on by position, and is whole with the head it had at first', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(12, 'x', { key: 'k' });
+    d.reconnect();
+    expect(asked(d)).toEqual({ epoch: 'e1', offset: 12, state: true });
+    d.reply('subscribe', { epoch: 'e1', offset: 40, recovered: true });
+    expect(d.happened('subscribed')).toMatchObject([{ subscribed: { resumed: true } }]);
+    d.message(40, 'x', { key: 'l' });
+    expect(d.happened('whole')).toHaveLength(1);
+  });
+
+  test('that was cut is read anew when the log goes on with more of what never came', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(12, 'x', { key: 'k' });
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e1', offset: 40, recovered: true });
+    d.message(20, 'new', { key: 'm' });
+    d.message(25, ' more', { key: 'm', op: 'append' });
+    expect(d.offsets).toEqual([20, 25]);
+    d.message(30, ' more', { key: 'l', op: 'append' });
+    expect(d.offsets).toEqual([20, 25]);
+    expect(d.sent.slice(-2)).toMatchObject([{ type: 'unsubscribe' }, { type: 'subscribe', payload: { from: 'state' } }]);
+  });
+
+  test('that was whole takes appends after a cut', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(40, 'x', { key: 'k' });
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e1', offset: 45, recovered: true });
+    d.message(45, ' more', { key: 'k', op: 'append' });
+    expect(d.offsets.slice(-1)).toEqual([45]);
+  });
+
+  test('with a gap is asked for again from before the gap', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(40, 'x', { key: 'k' });
+    d.server({ type: 'gap', channel: 'a', payload: { from: 41, to: 57, reason: 'slow_consumer' } });
+    expect(d.happened('gap')).toHaveLength(1);
+    expect(d.sent.slice(-2)).toMatchObject([{ type: 'unsubscribe' }, { type: 'subscribe', payload: { from: { epoch: 'e1', offset: 40, state: true } } }]);
+    d.message(58, 'x', { key: 'k' });
+    expect(d.offsets).toEqual([40]);
+  });
+
+  test('of which there is none is whole at once', () => {
+    const d = Drive.connected();
+    d.subscribe('a', { from: 'state' });
+    d.reply('subscribe', { epoch: 'e1', offset: 0, recovered: true });
+    expect(d.happened('whole')).toHaveLength(1);
+  });
+});
+
+test('how far it has come is told, also of what was for others', () => {
+  const d = subscribed();
+  d.message(43);
+  d.server({ type: 'position', channel: 'a', offset: 45 });
+  d.server({ type: 'position', channel: 'a', offset: 44 });
+  expect(d.happened('position').map((e) => e.position)).toEqual([{ epoch: 'e1', offset: 43 }, { epoch: 'e1', offset: 45 }]);
+});
+
+test('a filter is sent with every subscribe', () => {
+  const d = subscribed({ filter: { lang: 'en', kind: ['a', 'b'] } });
+  d.reconnect();
+  expect(d.last('subscribe').payload.filter).toEqual({ lang: 'en', kind: ['a', 'b'] });
+});
+
+describe('presence', () => {
+  const there = { count: 2, epoch: 'p1', offset: 9 };
+
+  function member(): Drive {
+    const d = Drive.connected();
+    d.subscribe('a', { presence: true });
+    d.reply('subscribe', { epoch: 'e1', offset: 40, recovered: true, presence: there });
+    return d;
+  }
+
+  test('resumes after what was told last', () => {
+    const d = member();
+    expect(d.happened('subscribed').map((e) => e.presence)).toEqual([{ count: 2, resumed: false }]);
+    d.server({ type: 'join', channel: 'a', epoch: 'p1', offset: 12, members: [{ session: 's2', user: '' }] });
+    d.reconnect();
+    expect(d.last('subscribe').payload.presence).toEqual({ epoch: 'p1', offset: 12 });
+    d.reply('subscribe', { epoch: 'e1', offset: 40, recovered: true, presence: { count: 3, epoch: 'p1', offset: 15 } });
+    expect(d.happened('subscribed').map((e) => e.presence)).toEqual([{ count: 3, resumed: true }]);
+    d.reconnect();
+    expect(d.last('subscribe').payload.presence).toEqual({ epoch: 'p1', offset: 12 });
+  });
+
+  test.each([
+    ['has begun anew', { ...there, epoch: 'p2' }],
+    ['keeps no position', { count: 2 }],
+  ])('is not resumed where the server %s', (_, presence) => {
+    const d = member();
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e1', offset: 40, recovered: true, presence });
+    expect(d.happened('subscribed').map((e) => e.presence)).toEqual([{ count: 2, resumed: false }]);
+  });
+
+  test('a gap in its log, or a mere count, makes the list doubtful', () => {
+    const d = member();
+    d.server({ type: 'presence', channel: 'a', epoch: 'p1', offset: 20, payload: { count: 5_000 } });
+    d.server({ type: 'gap', channel: '$presence:a', payload: { from: 3, to: 7, reason: 'slow_consumer' } });
+    expect(d.happened('presence changed').map((e) => e.count)).toEqual([5_000, undefined]);
+    expect(d.happened('gap')).toHaveLength(0);
+    d.reconnect();
+    expect(d.last('subscribe').payload.presence).toBe(true);
   });
 });
 

@@ -1,0 +1,435 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"hocket.dev/dialect"
+)
+
+// PresenceMode says what a subscription has to do with presence.
+type PresenceMode uint8
+
+// The modes of presence.
+const (
+	NoPresence PresenceMode = iota // nothing
+	Join                           // this client is a member: counted, listed, announced, and told of the others
+	Watch                          // it is only told
+)
+
+// presencePage is how many members are asked for at once.
+const presencePage = 100
+
+// Presence tells who is on a channel. The list is read in pages at first and kept up to date by joins and leaves; where
+// both speak of one member the later position in the presence log is right. Over a new connection it goes on where it
+// stood, where the server can, and nobody has left: the server waits a while for those who come back.
+//
+// Its methods may be called from any goroutine; one at a time calls Next, and one NextUser.
+type Presence struct {
+	s *Subscription
+
+	// guarded by Client.mu
+	members  map[string]present // by session
+	arrivals uint64
+	told     map[string]Position // where a session was told of while pages are read; nil when none are
+	reading  *reading
+	synced   bool
+	complete bool
+	crowd    bool     // joins and leaves are told by their number
+	total    int      // of all members, as of totalAt and what has come since
+	totalAt  Position // of the last page
+	at       Position // the last one told of the log
+	asked    Position // what the last subscribe asked to resume at
+	own      string   // our session's name when the list was begun
+	wake     chan struct{}
+	changes  changes[Member]
+	byUser   changes[User]
+}
+
+// present is a member in the order in which it became known.
+type present struct {
+	Member
+	nth uint64
+}
+
+// reading is one reading of the list.
+type reading struct {
+	first  Position
+	listed map[string]bool
+}
+
+type presenceReply struct {
+	Position
+	Count int `json:"count"`
+}
+
+// User is who is on a channel, over however many sessions.
+type User struct {
+	User     string          // "" for an anonymous one: each session is one by itself
+	Info     json.RawMessage // of the session that came last
+	Sessions []Member        // in the order in which they became known
+}
+
+func newPresence(s *Subscription) *Presence {
+	return &Presence{
+		s: s, members: make(map[string]present), wake: make(chan struct{}), changes: newChanges[Member](), byUser: newChanges[User](),
+	}
+}
+
+// Synced waits until the list has been read, for the first time.
+func (p *Presence) Synced(ctx context.Context) error {
+	for {
+		p.s.c.mu.Lock()
+		synced, err, wake := p.synced, p.s.err, p.wake
+		p.s.c.mu.Unlock()
+		switch {
+		case synced:
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Members returns everyone who is here, in the order in which they became known; at most SubscribeOptions.MaxMembers.
+func (p *Presence) Members() []Member {
+	p.s.c.mu.Lock()
+	defer p.s.c.mu.Unlock()
+	return p.list(func(Member) bool { return true })
+}
+
+// Count counts the members, listed or not.
+func (p *Presence) Count() int {
+	p.s.c.mu.Lock()
+	defer p.s.c.mu.Unlock()
+	if p.complete {
+		return len(p.members)
+	}
+	return max(p.total, len(p.members))
+}
+
+// Complete tells whether Members returns all there are: not before Synced, and not in a crowd.
+func (p *Presence) Complete() bool {
+	p.s.c.mu.Lock()
+	defer p.s.c.mu.Unlock()
+	return p.complete
+}
+
+// Get returns the member with this session name. Client.Session is our own.
+func (p *Presence) Get(session string) (Member, bool) {
+	p.s.c.mu.Lock()
+	defer p.s.c.mu.Unlock()
+	m, ok := p.members[session]
+	return m.Member, ok
+}
+
+// Users returns the same list by user: several sessions of one user are one.
+func (p *Presence) Users() []User {
+	p.s.c.mu.Lock()
+	defer p.s.c.mu.Unlock()
+	var users []User
+	done := make(map[string]bool)
+	for _, m := range p.list(func(Member) bool { return true }) {
+		if key := userKey(m); !done[key] {
+			done[key] = true
+			user, _ := p.user(key)
+			users = append(users, user)
+		}
+	}
+	return users
+}
+
+// PresenceChange is what has happened to a member since Next last told of it.
+type PresenceChange struct {
+	Kind   string // "join", "leave" or "update"
+	Member Member
+}
+
+// Next returns the next change, at first a join for each member there is. Who came and went before anybody asked was not
+// here, so a slow reader holds up nothing. It blocks until there is one, or ctx ends. Its other error is an *Error: why the
+// subscription has ended.
+func (p *Presence) Next(ctx context.Context) (PresenceChange, error) {
+	return await(ctx, p.changes.news, func() (PresenceChange, bool, error) {
+		p.s.c.mu.Lock()
+		defer p.s.c.mu.Unlock()
+		kind, m, ok := nextOf(&p.changes, func(session string) (Member, bool) {
+			m, ok := p.members[session]
+			return m.Member, ok
+		})
+		return PresenceChange{kind, m}, ok, errIf(!ok, p.s.err)
+	})
+}
+
+// UserChange is what has happened to a user since NextUser last told of it: "join" with the first of its sessions, "leave"
+// with the last, "update" in between.
+type UserChange struct {
+	Kind string
+	User User
+}
+
+// NextUser is Next by user.
+func (p *Presence) NextUser(ctx context.Context) (UserChange, error) {
+	return await(ctx, p.byUser.news, func() (UserChange, bool, error) {
+		p.s.c.mu.Lock()
+		defer p.s.c.mu.Unlock()
+		kind, u, ok := nextOf(&p.byUser, p.user)
+		return UserChange{kind, u}, ok, errIf(!ok, p.s.err)
+	})
+}
+
+func errIf(none bool, err error) error {
+	if none {
+		return err
+	}
+	return nil
+}
+
+// nextOf takes out the oldest change that is one for the reader.
+func nextOf[V any](c *changes[V], value func(string) (V, bool)) (kind string, v V, ok bool) {
+	for {
+		_, before, now, had, has, ok := c.next(value)
+		switch {
+		case !ok:
+			return "", v, false
+		case has && had:
+			return "update", now, true
+		case has:
+			return "join", now, true
+		case had:
+			return "leave", before, true
+		}
+	}
+}
+
+// The rest is called with the client's lock held.
+
+// list returns the members for which is holds.
+func (p *Presence) list(is func(Member) bool) []Member {
+	var all []present
+	for _, m := range p.members {
+		if is(m.Member) {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b present) int { return cmp.Compare(a.nth, b.nth) })
+	members := make([]Member, len(all))
+	for i, m := range all {
+		members[i] = m.Member
+	}
+	return members
+}
+
+func userKey(m Member) string {
+	if m.User == "" {
+		return "s" + m.Session
+	}
+	return "u" + m.User
+}
+
+func (p *Presence) user(key string) (User, bool) {
+	sessions := p.list(func(m Member) bool { return userKey(m) == key })
+	if len(sessions) == 0 {
+		return User{}, false
+	}
+	last := sessions[len(sessions)-1]
+	return User{User: last.User, Info: last.Info, Sessions: sessions}, true
+}
+
+// ask is the "presence" of a subscribe.
+func (p *Presence) ask() any {
+	p.asked = Position{}
+	switch {
+	case p.s.opts.Presence == Watch:
+		return "watch"
+	case p.at.Epoch != "":
+		p.asked = p.at
+		return p.at
+	}
+	return true
+}
+
+// subscribed says that the subscription stands, for the first time or again.
+func (p *Presence) subscribed(reply presenceReply) {
+	resumed := p.asked.Epoch != "" && p.asked.Epoch == reply.Epoch // else a gap says so
+	same := p.own == p.s.c.who.Session
+	p.own = p.s.c.who.Session
+	if !resumed {
+		p.at = reply.Position
+	}
+	if resumed && same && p.complete {
+		return
+	}
+	if !p.complete {
+		p.total = reply.Count
+	}
+	p.crowd = false
+	p.read()
+}
+
+// read reads the whole list. The one known so far stays until then.
+func (p *Presence) read() {
+	r := &reading{listed: make(map[string]bool)}
+	p.reading, p.told = r, make(map[string]Position)
+	p.readPage(r, "")
+}
+
+func (p *Presence) readPage(r *reading, next string) {
+	asked := map[string]any{"limit": min(presencePage, p.s.opts.MaxMembers)}
+	if next != "" {
+		asked["next"] = next
+	}
+	payload, _ := marshal(asked)
+	err := p.s.c.add(outgoing{Type: "presence", Channel: p.s.channel, Payload: payload}, &request{
+		managed: true,
+		done:    func(reply json.RawMessage, err error) { p.page(r, reply, err) },
+	})
+	if err != nil {
+		p.page(r, nil, err)
+	}
+}
+
+// page takes the answer to readPage.
+func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
+	if p.reading != r {
+		return // another reading has begun
+	}
+	var in struct {
+		Position
+		Count   int      `json:"count"`
+		Members []Member `json:"members"`
+		Next    string   `json:"next"`
+	}
+	if err == nil {
+		err = json.Unmarshal(reply, &in)
+	}
+	if err != nil {
+		p.reading, p.told = nil, nil // joins and leaves still tell; the next connection asks anew
+		var failed *Error
+		if errors.As(err, &failed) && failed.Code == int(dialect.EpochChanged) {
+			p.read()
+		}
+		return
+	}
+	if r.first.Epoch == "" {
+		r.first = in.Position
+	}
+	p.total, p.totalAt = in.Count, in.Position
+	for _, m := range in.Members {
+		r.listed[m.Session] = true
+		if !p.knowsBetter(m.Session, in.Position) {
+			p.put(m)
+		}
+	}
+	if in.Next != "" && len(r.listed) < p.s.opts.MaxMembers {
+		p.readPage(r, in.Next)
+		return
+	}
+	for session := range p.members {
+		if !r.listed[session] && !p.knowsBetter(session, r.first) {
+			p.remove(session)
+		}
+	}
+	p.reading, p.told = nil, nil
+	p.complete, p.synced = in.Next == "" && !p.crowd && len(p.members) <= p.s.opts.MaxMembers, true
+	p.stir()
+}
+
+// knowsBetter tells whether something later has been told of a session than a page read at at.
+func (p *Presence) knowsBetter(session string, at Position) bool {
+	told, ok := p.told[session]
+	return ok && later(told, at)
+}
+
+// later tells whether a comes after b in the presence log; also where nobody can tell: what is pushed is news.
+func later(a, b Position) bool { return a.Epoch != b.Epoch || a.Offset > b.Offset }
+
+// handle takes what the server says about members.
+func (p *Presence) handle(in *incoming) {
+	at := Position{in.Epoch, in.Offset}
+	if at.Epoch != "" {
+		p.at = at
+	}
+	if in.Type == "presence" { // a crowd has grown or shrunk
+		var of struct{ Count int }
+		if json.Unmarshal(in.Payload, &of) == nil {
+			p.total, p.totalAt, p.complete, p.crowd = of.Count, at, false, true
+		}
+		return
+	}
+	if p.crowd && in.Type != "update" { // few enough to be named again
+		p.crowd = false
+		p.read()
+	}
+	if later(at, p.totalAt) {
+		switch in.Type {
+		case "join":
+			p.total += len(in.Members)
+		case "leave":
+			p.total -= len(in.Members)
+		}
+	}
+	for _, m := range in.Members {
+		if p.told != nil {
+			p.told[m.Session] = at
+		}
+		if in.Type == "leave" {
+			p.remove(m.Session)
+		} else {
+			p.put(m)
+		}
+	}
+}
+
+// missed says that some of the presence log was not and will not be sent.
+func (p *Presence) missed() {
+	p.at, p.complete = Position{}, false
+	p.read()
+}
+
+func (p *Presence) put(m Member) {
+	old, ok := p.members[m.Session]
+	switch {
+	case !ok && len(p.members) >= p.s.opts.MaxMembers:
+		p.complete = false // counted, not listed
+		return
+	case !ok:
+		p.arrivals++
+		old.nth = p.arrivals
+	case old.User == m.User && string(old.Info) == string(m.Info):
+		return
+	}
+	p.members[m.Session] = present{m, old.nth}
+	p.changes.mark(m.Session, true)
+	p.byUser.mark(userKey(m), true)
+}
+
+func (p *Presence) remove(session string) {
+	m, ok := p.members[session]
+	if !ok {
+		return
+	}
+	delete(p.members, session)
+	p.changes.mark(session, false)
+	_, here := p.user(userKey(m.Member))
+	p.byUser.mark(userKey(m.Member), here)
+}
+
+func (p *Presence) end() {
+	p.changes.notify()
+	p.byUser.notify()
+	p.stir()
+}
+
+// stir wakes who waits for the list.
+func (p *Presence) stir() {
+	close(p.wake)
+	p.wake = make(chan struct{})
+}

@@ -1,0 +1,242 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
+)
+
+// Members whose node has died are written off by the others. What nodes know of each other is a keyed log as well, with
+// three keys for each life of a node, which has a new name whenever it begins:
+//
+//	lease:<life>    renewed all the time, and ends by itself: the node lives
+//	node:<life>     its members have not been written off
+//	cleanup:<life>  ends by itself: somebody is writing them off
+//
+// A life without a lease is over. Whoever sees it twice in a row, so that a node that is only late has had the time for a
+// renewal, tries to write the third key; who succeeds writes the leaves. A node that finds its own lease gone begins
+// another life and writes its members again, which have left or are about to.
+const (
+	nodesLog     = "$nodes"
+	leaseKey     = "lease:"
+	nodeKey      = "node:"
+	cleanupKey   = "cleanup:"
+	leaseTTL     = 15 * time.Second
+	leaseRenewal = 5 * time.Second
+	cleanupTTL   = time.Minute
+	deadLooks    = 2
+	// renewStep is how many members are written again before other work has its turn.
+	renewStep = 256
+)
+
+var nodesKeep = rule.History{Count: 1000}
+
+// lease is this node's sign of life, and what it has seen of the others'. But for life it belongs to the first loop.
+type lease struct {
+	node *Node
+	life atomic.Pointer[string]
+
+	offset     uint64         // of the lease's newest entry, 0 before the first
+	registered bool           // the life is known to the others
+	dead       map[string]int // lives without a lease, and how often in a row that was seen
+	cleaning   bool           // leaves are being written
+}
+
+func newLease(n *Node) *lease {
+	l := &lease{node: n, dead: make(map[string]int)}
+	l.begin()
+	return l
+}
+
+// begin begins a life.
+func (l *lease) begin() {
+	life := l.node.cfg.Name + "." + newName()
+	l.life.Store(&life)
+	l.offset, l.registered = 0, false
+}
+
+// Start has the node show the others that it lives, and look after members of nodes that do not, as long as its loops
+// run.
+func (n *Node) Start() {
+	if _, ok := n.cfg.Broker.(broker.State); ok {
+		n.shards[0].loop.Post(n.lease.tick)
+	}
+}
+
+// life is the name of the node's present life.
+func (n *Node) life() string { return *n.lease.life.Load() }
+
+func (l *lease) shard() *Shard { return l.node.shards[0] }
+
+func (l *lease) tick() {
+	l.renew()
+	l.look()
+	l.shard().loop.After(leaseRenewal, l.tick)
+}
+
+// write publishes to the log of nodes on condition. there is the offset of the entry that was in the way.
+func (l *lease) write(key string, op broker.Op, after uint64, ttl time.Duration, then func(offset, there uint64, err error)) {
+	e := broker.Entry{Key: key, Op: op, Expect: after, HasExpect: true, TTL: ttl}
+	if op == broker.Set {
+		e.Payload = []byte("null")
+	}
+	l.shard().append(nodesLog, e, nodesKeep, func(r broker.Receipt, err error) {
+		var conflict *broker.ConflictError
+		if errors.As(err, &conflict) {
+			then(0, conflict.Offset, err)
+			return
+		}
+		then(r.Offset, 0, err)
+	})
+}
+
+// renew renews the lease. What fails is tried again at the next tick; nobody else writes these keys, so what is there
+// without this node knowing is its own.
+func (l *lease) renew() {
+	life := l.node.life()
+	if !l.registered {
+		l.write(nodeKey+life, broker.Set, 0, 0, func(_, there uint64, err error) {
+			l.registered = life == l.node.life() && (err == nil || there != 0)
+		})
+	}
+	known := l.offset
+	l.write(leaseKey+life, broker.Set, known, leaseTTL, func(offset, there uint64, err error) {
+		switch {
+		case life != l.node.life():
+		case err == nil:
+			l.offset = offset
+		case there != 0:
+			l.offset = there
+		case known != 0 && errors.Is(err, broker.ErrConflict):
+			l.lost()
+		}
+	})
+}
+
+// lost begins another life, because others have seen the end of this one.
+func (l *lease) lost() {
+	l.node.cfg.Log.Warn("the node's lease has ended: its members are written again", slog.String("life", l.node.life()))
+	l.begin()
+	l.renew()
+	for _, sh := range l.node.shards {
+		sh.loop.Post(sh.renewMembers)
+	}
+}
+
+// renewMembers writes the members of this loop again, for a new life of the node.
+func (sh *Shard) renewMembers() {
+	var all []*subscription
+	for _, s := range sh.sessions {
+		for _, sub := range s.subs {
+			if sub.member != nil {
+				all = append(all, sub)
+			}
+		}
+	}
+	sh.renewSome(all)
+}
+
+func (sh *Shard) renewSome(subs []*subscription) {
+	n := min(len(subs), renewStep)
+	for _, sub := range subs[:n] {
+		if m := sub.member; m != nil {
+			m.mark = sh.node.mark(beganOf(m.mark))
+			m.wish = toRenew
+			m.turn()
+		}
+	}
+	if rest := subs[n:]; len(rest) > 0 {
+		sh.loop.Post(func() { sh.renewSome(rest) })
+	}
+}
+
+// look reads who lives.
+func (l *lease) look() {
+	state := l.node.cfg.Broker.(broker.State)
+	l.node.cfg.Task(func(ctx context.Context) {
+		lives, err := readLives(ctx, state)
+		l.shard().loop.Post(func() { l.looked(lives, err) })
+	}) // without a task there is the next tick
+}
+
+// readLives tells of each life that is known whether it has a lease.
+func readLives(ctx context.Context, state broker.State) (map[string]bool, error) {
+	lives := make(map[string]bool)
+	for after := uint64(0); ; {
+		page, err := state.State(ctx, nodesLog, broker.StateQuery{After: after})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.Entries {
+			if life, ok := strings.CutPrefix(e.Key, leaseKey); ok {
+				lives[life] = true
+			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok {
+				lives[life] = lives[life]
+			}
+			after = e.Offset
+		}
+		if !page.More {
+			return lives, nil
+		}
+	}
+}
+
+func (l *lease) looked(lives map[string]bool, err error) {
+	if err != nil { // the others may be unable to renew their leases as well
+		clear(l.dead)
+		l.node.alone.Store(false)
+		return
+	}
+	own := l.node.life()
+	delete(lives, own)
+	l.node.alone.Store(len(lives) == 0)
+	for life := range l.dead {
+		if alive, known := lives[life]; alive || !known {
+			delete(l.dead, life)
+		}
+	}
+	for life, alive := range lives {
+		if alive {
+			continue
+		}
+		if l.dead[life]++; l.dead[life] >= deadLooks && !l.cleaning {
+			l.cleanUp(life)
+		}
+	}
+}
+
+// cleanUp writes off the members of a life that is over, unless somebody else does.
+func (l *lease) cleanUp(life string) {
+	l.cleaning = true
+	l.write(cleanupKey+life, broker.Set, 0, cleanupTTL, func(_, _ uint64, err error) {
+		if err != nil {
+			l.cleaning = false
+			return
+		}
+		ok := l.node.cfg.Task(func(ctx context.Context) {
+			left, err := l.node.writeOff(ctx, life)
+			l.shard().loop.Post(func() { l.cleaned(life, left, err) })
+		})
+		l.cleaning = ok
+	})
+}
+
+// cleaned takes a life off the list. Where its members could not all be written off, somebody goes on when the key of
+// the one who tried has ended.
+func (l *lease) cleaned(life string, left int, err error) {
+	l.cleaning = false
+	log := l.node.cfg.Log.With(slog.String("life", life), slog.Int("left", left))
+	if err != nil {
+		log.Error("the members of a node that has ended could not all be written off", slog.Any("error", err))
+		return
+	}
+	log.Info("the members of a node that has ended are written off")
+	e := broker.Entry{Key: nodeKey + life, Op: broker.Delete}
+	l.shard().append(nodesLog, e, nodesKeep, func(broker.Receipt, error) {}) // else it is done again, to no effect
+}

@@ -1,0 +1,201 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hocket.dev/broker"
+)
+
+// startCluster is newCluster with nodes that know of each other.
+func startCluster(t *testing.T, nodes int) *cluster {
+	t.Helper()
+	c := newCluster(t, nodes, func(*Config) {})
+	for _, w := range c.nodes {
+		w.node.Start()
+	}
+	c.settle()
+	return c
+}
+
+// wantLeave takes what has been told: exactly these have left, in any order.
+func (w *watcher) wantLeave(names ...string) {
+	w.w.t.Helper()
+	w.w.cluster.pass(2 * presenceGather)
+	var want []string
+	for _, name := range names {
+		want = append(want, "leave "+name)
+	}
+	w.told = nil
+	w.read()
+	slices.Sort(want)
+	slices.Sort(w.told)
+	if !slices.Equal(w.told, want) {
+		w.w.t.Errorf("told %q, want %q", w.told, want)
+	}
+}
+
+// keys are those of the log of nodes.
+func (c *cluster) keys(t *testing.T) (keys []string) {
+	t.Helper()
+	page, err := c.shared.State(context.Background(), nodesLog, broker.StateQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range page.Entries {
+		kind, _, _ := strings.Cut(e.Key, ".") // without what is random
+		keys = append(keys, kind)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func TestMembersOfADeadNodeAreWrittenOff(t *testing.T) {
+	c := startCluster(t, 3)
+	watchers := []*watcher{c.nodes[1].watch("room"), c.nodes[2].watch("room")}
+	var names []string
+	for i := range 5 {
+		a := c.nodes[0].as(i%2, fmt.Sprint("a", i), "")
+		a.subscribe("room", member)
+		if i == 4 {
+			a.Closed(1006, "") // waits for its client when the node dies
+		}
+		names = append(names, a.Name())
+	}
+	stays := c.nodes[1].as(0, "b", "")
+	stays.subscribe("room", member)
+	c.pass(20 * time.Second)
+	if c.nodes[0].node.alone.Load() {
+		t.Error("three nodes, and one believes that it is alone")
+	}
+	other := c.nodes[0].as(0, "a5", "")
+	other.subscribe("elsewhere", member)
+	for _, w := range watchers {
+		w.read() // who is there, and that a4 has left
+	}
+	c.nodes[0].of().kill()
+	c.pass(5 * time.Second)
+	back := c.nodes[2].as(0, "a0", "")
+	back.subscribe("room", member)
+	c.pass(5 * time.Second)
+	for _, w := range watchers {
+		w.wantTold()
+	}
+	c.pass(20 * time.Second)
+	for _, w := range watchers {
+		w.wantLeave(names[1], names[2], names[3])
+	}
+	c.pass(3 * time.Minute)
+	for _, w := range watchers {
+		w.wantTold()
+	}
+	if n, m := c.nodes[1].members("room"), c.nodes[1].members("elsewhere"); n != 2 || m != 0 {
+		t.Errorf("%d and %d members are left", n, m)
+	}
+	won := 0
+	for _, w := range c.nodes[1:] {
+		won += strings.Count(w.log.String(), "are written off")
+	}
+	if won != 1 {
+		t.Errorf("%d nodes wrote the leaves", won)
+	}
+	if got, want := c.keys(t), []string{"lease:b", "lease:c", "node:b", "node:c"}; !slices.Equal(got, want) {
+		t.Errorf("the log of nodes holds %v, want %v", got, want)
+	}
+}
+
+// TestANodeThatWasAwayWritesItsMembersAgain has a node sleep for longer than its lease.
+func TestANodeThatWasAwayWritesItsMembersAgain(t *testing.T) {
+	c := startCluster(t, 2)
+	w := c.nodes[1].watch("room")
+	a, b := c.nodes[0].as(0, "a", `,"info":1`), c.nodes[0].as(1, "b", "")
+	a.subscribe("room", member)
+	b.subscribe("room", member)
+	c.pass(10 * time.Second)
+	w.read()
+	c.nodes[0].of().asleep = true
+	c.pass(time.Minute)
+	w.wantLeave(a.Name(), b.Name())
+	c.nodes[0].of().asleep = false
+	c.nodes[0].set(c.now)
+	c.pass(time.Minute)
+	w.read()
+	if len(w.here) != 2 || w.here[a.Name()] != "1" || c.nodes[1].members("room") != 2 {
+		t.Errorf("the watcher knows %v, told %v", w.here, w.told)
+	}
+	if got, want := c.keys(t), []string{"lease:a", "lease:b", "node:a", "node:b"}; !slices.Equal(got, want) {
+		t.Errorf("the log of nodes holds %v, want %v", got, want)
+	}
+	a.Closed(1000, "")
+	b.Closed(1000, "")
+	c.pass(time.Second)
+	w.read()
+	if len(w.here) != 0 || c.nodes[1].members("room") != 0 {
+		t.Errorf("the watcher still knows %v", w.here)
+	}
+}
+
+// TestALateNodeLives has a node whose renewals fail for a while, and the broker with them.
+func TestALateNodeLives(t *testing.T) {
+	c := startCluster(t, 2)
+	w := c.nodes[1].watch("room")
+	a := c.nodes[0].as(0, "a", "")
+	a.subscribe("room", member)
+	c.pass(10 * time.Second)
+	w.read()
+	for _, n := range c.nodes {
+		n.of().fault = func(*broker.Entry) fault { return loses }
+	}
+	c.pass(14 * time.Second)
+	for _, n := range c.nodes {
+		n.of().fault = func(*broker.Entry) fault { return lies }
+	}
+	c.pass(20 * time.Second)
+	for _, n := range c.nodes {
+		n.of().fault = nil
+	}
+	c.pass(time.Minute)
+	w.wantTold()
+	if n := w.w.members("room"); n != 1 {
+		t.Errorf("%d members", n)
+	}
+}
+
+// TestWritingOffIsTakenOver has the node that writes the leaves fail half way.
+func TestWritingOffIsTakenOver(t *testing.T) {
+	c := startCluster(t, 3)
+	w := c.nodes[1].watch("room")
+	var names []string
+	for i := range 6 {
+		a := c.nodes[0].as(i%2, fmt.Sprint("a", i), "")
+		a.subscribe("room", member)
+		names = append(names, a.Name())
+	}
+	c.pass(10 * time.Second)
+	w.read()
+	c.nodes[0].of().kill()
+	left := 0
+	for _, n := range c.nodes[1:] {
+		n.of().fault = func(e *broker.Entry) fault {
+			if e.Op == broker.Delete && e.From != nil {
+				if left++; left > 3 && left < 7 {
+					return loses
+				}
+			}
+			return works
+		}
+	}
+	c.pass(30 * time.Second)
+	if n := w.w.members("room"); n != 3 {
+		t.Errorf("%d members are left after the first try, want 3", n)
+	}
+	c.pass(2 * time.Minute)
+	w.wantLeave(names...)
+	if n := w.w.members("room"); n != 0 {
+		t.Errorf("%d members are left", n)
+	}
+}

@@ -1,0 +1,256 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// An actor is a client that speaks the protocol by hand. It lives several times: what it knows it keeps.
+type actor struct {
+	w      *world
+	name   string
+	user   string
+	client string // id, the same in all lives; "" for a client without
+	dice   dice
+
+	// mu guards the rest; it is not held while anything blocks.
+	mu      sync.Mutex
+	socket  *socket // nil while there is no connection
+	session string
+	born    chan struct{} // closed when the server has said "connected"
+	lastID  uint64
+	asks    map[uint64]func(in *incoming) // by id, of requests that are open
+	places  map[string]*place
+	been    map[string]bool // names of sessions it was
+	pending []*publication  // that have not been answered and may be sent again
+	seq     uint64
+	count   int
+}
+
+// A place is what an actor knows of a channel.
+type place struct {
+	channel string
+	run     *run // the last one
+	live    bool // subscribed on this connection
+	asking  bool // a subscribe or unsubscribe has not been answered
+	wanted  bool // to be followed at the end
+	at      position
+	placed  bool
+	mirror  map[string]value // of a keyed channel, nil when it is not known whole
+	roster  *roster          // of a channel with presence, nil when it is not known
+}
+
+func newActor(w *world, n int) *actor {
+	a := &actor{
+		w: w, name: fmt.Sprintf("a%d", n), dice: throw(w.seed, "actor", uint64(n)),
+		places: make(map[string]*place), been: make(map[string]bool),
+	}
+	if a.dice.chance(80) {
+		a.client = a.name + "-client"
+	}
+	if a.dice.chance(40) {
+		a.user = a.name + "-user"
+	}
+	for _, c := range channels {
+		a.places[c] = &place{channel: c, wanted: a.dice.chance(70)}
+	}
+	return a
+}
+
+// live lives through all lives, until the world grows calm, and once more until it ends.
+func (a *actor) live() {
+	d := &a.dice
+	time.Sleep(d.time(0, a.w.profile.lasts/4))
+	for range a.w.profile.lives {
+		if a.w.isCalm() {
+			break
+		}
+		if a.connect() {
+			a.act()
+			a.part()
+		}
+		time.Sleep(d.time(time.Millisecond, 600*time.Millisecond))
+	}
+	a.w.awaitCalm()
+	time.Sleep(d.time(time.Millisecond, time.Second))
+	for !a.connect() {
+		time.Sleep(d.time(100*time.Millisecond, time.Second))
+	}
+	for !a.w.isEnding() {
+		a.settle()
+		time.Sleep(d.time(200*time.Millisecond, 400*time.Millisecond))
+	}
+}
+
+// connect begins a life. It answers false when the server could not be reached.
+func (a *actor) connect() bool {
+	s, err := a.w.dialSocket()
+	if err != nil {
+		a.w.note(a.name, "could not connect: "+err.Error())
+		return false
+	}
+	born := make(chan struct{})
+	a.mu.Lock()
+	a.socket, a.session, a.born, a.asks = s, "", born, make(map[uint64]func(*incoming))
+	a.mu.Unlock()
+	gone := make(chan struct{})
+	a.w.acting.Go(func() {
+		defer close(gone)
+		err := s.read(func(msg []byte) { a.got(s, msg) })
+		a.lost(s, err)
+	})
+	select {
+	case <-born:
+	case <-gone:
+		return false
+	case <-time.After(6 * time.Second):
+		_ = s.nc.Close()
+		<-gone
+		return false
+	}
+	hello := map[string]any{"heartbeat": a.dice.chance(30)}
+	if a.client != "" {
+		hello["client"] = a.client
+	}
+	if a.user != "" {
+		hello["user"] = a.user
+	}
+	if a.dice.chance(50) {
+		hello["info"] = a.dice.n(1000)
+	}
+	a.request(map[string]any{"type": "connect", "payload": hello}, func(*incoming) {})
+	a.again()
+	return true
+}
+
+// request sends a request; answered is called with the lock held, and not at all when the connection is lost before.
+func (a *actor) request(what map[string]any, answered func(in *incoming)) {
+	a.mu.Lock()
+	s := a.socket
+	a.lastID++
+	what["id"] = a.lastID
+	if s != nil {
+		a.asks[a.lastID] = answered
+	}
+	a.mu.Unlock()
+	if s == nil {
+		return
+	}
+	b, err := json.Marshal(what)
+	if err != nil {
+		panic(err)
+	}
+	a.w.note(a.name, "> "+string(b))
+	if s.write(wire.Text, b) != nil {
+		_ = s.nc.Close()
+	}
+}
+
+// got takes a message.
+func (a *actor) got(s *socket, msg []byte) {
+	a.w.note(a.name, "< "+string(msg))
+	var in incoming
+	if err := json.Unmarshal(msg, &in); err != nil {
+		a.w.fault("", a.name, a.w.now(), "a message is no JSON: %v", err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.socket != s {
+		return
+	}
+	a.w.count(func(c *Counts) { c.Messages++ })
+	switch in.Type {
+	case "connected":
+		var hi struct{ Session string }
+		_ = json.Unmarshal(in.Payload, &hi)
+		a.session, a.been[hi.Session] = hi.Session, true
+		a.w.count(func(c *Counts) { c.Sessions++ })
+		close(a.born)
+	case "reply", "error", "pong":
+		a.answered(&in)
+	case "message", "position", "gap", "unsubscribed":
+		a.brought(&in)
+	case "join", "leave", "update":
+		a.people(&in)
+	}
+}
+
+func (a *actor) answered(in *incoming) {
+	if in.ID == nil {
+		if in.Error != nil && in.Error.Code != codeUnavailable {
+			a.w.fault(in.Channel, a.name, a.w.now(), "an error that nobody asked for: %d %s", in.Error.Code, in.Error.Name)
+		}
+		return
+	}
+	answered := a.asks[*in.ID]
+	if answered == nil {
+		a.w.fault(in.Channel, a.name, a.w.now(), "request %d was answered twice, or never made", *in.ID)
+		return
+	}
+	delete(a.asks, *in.ID)
+	answered(in)
+}
+
+// lost ends a life: what was live is not any more.
+func (a *actor) lost(s *socket, err error) {
+	_ = s.nc.Close()
+	a.w.note(a.name, fmt.Sprintf("the connection ended: %v", err))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.socket != s {
+		return
+	}
+	a.socket = nil
+	for _, p := range a.places {
+		p.end(a.w, "the connection ended")
+		p.asking = false
+	}
+}
+
+// end notes that the subscription is over.
+func (p *place) end(w *world, why string) {
+	if p.live {
+		p.live = false
+		p.run.ended, p.run.endedAt = why, w.now()
+	}
+}
+
+// part ends a life in one of the ways that clients go.
+func (a *actor) part() {
+	a.mu.Lock()
+	s := a.socket
+	a.mu.Unlock()
+	if s == nil {
+		return
+	}
+	switch kind := a.dice.n(10); {
+	case kind < 4:
+		a.w.note(a.name, "closes")
+		if s.write(wire.Close, wire.AppendClosePayload(nil, wire.CloseNormal, "")) == nil {
+			time.Sleep(a.dice.time(time.Millisecond, 500*time.Millisecond))
+		}
+	case kind < 6:
+		a.w.note(a.name, "cuts the line")
+		s.link.cut()
+	case kind < 8:
+		a.w.note(a.name, "vanishes")
+		s.link.vanish()
+	case kind < 9:
+		a.w.note(a.name, "ends its half")
+		_ = s.nc.CloseWrite()
+		time.Sleep(a.dice.time(time.Millisecond, 100*time.Millisecond))
+	}
+	_ = s.nc.Close() // and the reader tells of the end
+	a.mu.Lock()
+	for _, p := range a.places {
+		p.end(a.w, "this client left")
+		p.asking = false
+	}
+	a.socket = nil
+	a.mu.Unlock()
+}

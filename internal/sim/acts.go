@@ -1,0 +1,256 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// act does things for a life.
+func (a *actor) act() {
+	d := &a.dice
+	for range d.between(1, a.w.profile.busy) {
+		if a.w.isCalm() || !a.connected() {
+			return
+		}
+		switch kind := d.n(100); {
+		case kind < 34:
+			a.publish(pick(d, channels))
+		case kind < 42:
+			channel := pick(d, channels)
+			for range d.between(2, 12) {
+				a.publish(channel)
+			}
+		case kind < 68:
+			a.subscribe(a.places[pick(d, channels)])
+		case kind < 76:
+			a.unsubscribe(a.places[pick(d, channels)])
+		case kind < 84:
+			a.history(pick(d, channels))
+		case kind < 89:
+			a.roll(a.places[crowd])
+		case kind < 92:
+			a.rest(d.time(100*time.Millisecond, 5*time.Second))
+		case kind < 94 && !a.asking(crowd): // a change of what is not there yet may become a ghost, where the join fails
+			a.request(map[string]any{"type": "connect", "payload": map[string]any{"info": d.n(1000)}}, func(*incoming) {})
+		}
+		if d.chance(70) {
+			time.Sleep(d.time(time.Microsecond, pick(d, []time.Duration{5 * time.Millisecond, 300 * time.Millisecond})))
+		}
+	}
+}
+
+func (a *actor) connected() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.socket != nil
+}
+
+func (a *actor) asking(channel string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.places[channel].asking
+}
+
+// rest does not read for a while.
+func (a *actor) rest(d time.Duration) {
+	a.mu.Lock()
+	s := a.socket
+	a.mu.Unlock()
+	if s != nil {
+		a.w.note(a.name, "reads nothing for "+d.String())
+		s.pause(d)
+	}
+}
+
+// settle sees to it that in the end all is followed that is wanted, and everything was sent.
+func (a *actor) settle() {
+	if !a.connected() {
+		a.connect()
+	}
+	a.mu.Lock()
+	idle := len(a.asks) == 0
+	a.mu.Unlock()
+	if idle {
+		a.again()
+	}
+	for _, c := range channels {
+		if p := a.places[c]; p.wanted {
+			a.subscribe(p)
+		}
+	}
+	a.roll(a.places[crowd])
+}
+
+// publish sends something new.
+func (a *actor) publish(channel string) {
+	d := &a.dice
+	a.mu.Lock()
+	a.count++
+	p := &publication{
+		who: a.name, text: fmt.Sprintf("%s.%d;", a.name, a.count), channel: channel, op: "set", echo: !d.chance(30),
+		sentAt: a.w.now(),
+	}
+	what := map[string]any{"type": "publish", "channel": channel}
+	if channel == keyed {
+		p.key = fmt.Sprintf("k%d", d.n(5))
+		p.op = pick(d, []string{"set", "set", "append", "append", "delete"})
+		what["key"], what["op"] = p.key, p.op
+	}
+	payload := p.text
+	if d.chance(a.w.profile.fat) {
+		payload += strings.Repeat("x", d.n(4000))
+	}
+	what["payload"] = payload
+	if !p.echo {
+		what["echo"] = false
+	}
+	switch named := d.n(3); {
+	case named == 0 && a.client != "":
+		a.seq++
+		p.seq, what["seq"] = a.seq, a.seq
+	case named == 1:
+		p.name = p.text
+		what["idempotency_key"] = p.name
+	}
+	if p.name != "" && (a.user != "" || a.client != "") || p.seq > 0 {
+		a.pending = append(a.pending, p)
+	}
+	p.body, _ = json.Marshal(what)
+	a.mu.Unlock()
+	a.w.mu.Lock()
+	a.w.sent = append(a.w.sent, p)
+	a.w.counts.Publishes++
+	a.w.mu.Unlock()
+	a.send(p)
+}
+
+// send makes an attempt at a publish.
+func (a *actor) send(p *publication) {
+	a.mu.Lock()
+	s := a.socket
+	if s == nil || a.session == "" {
+		a.mu.Unlock()
+		return
+	}
+	a.lastID++
+	id := a.lastID
+	p.sessions = append(p.sessions, a.session)
+	a.asks[id] = func(in *incoming) { a.published(p, in) }
+	a.mu.Unlock()
+	b := fmt.Appendf(nil, `{"id":%d,%s`, id, p.body[1:])
+	a.w.note(a.name, "> "+string(b))
+	if s.write(wire.Text, b) != nil {
+		_ = s.nc.Close()
+	}
+}
+
+// published takes the answer to a publish.
+func (a *actor) published(p *publication, in *incoming) {
+	if in.Error != nil {
+		switch in.Error.Code {
+		case codeBusy, codeConflict:
+			p.refused++
+		case codeUnavailable:
+			p.failed++
+		default:
+			a.w.fault(p.channel, a.name, a.w.now(), "%s was answered with %d %s", p.text, in.Error.Code, in.Error.Name)
+		}
+		if in.Error.passing() {
+			return // again sends it once more
+		}
+		a.settled(p)
+		return
+	}
+	a.settled(p)
+	a.unseen(p)
+	if !p.acked {
+		p.acked, p.ackedAt = true, a.w.now()
+		_ = json.Unmarshal(in.Payload, &p.position)
+	}
+}
+
+// unseen begins anew with the state of a keyed channel, as this client is not told of what it publishes there without echo.
+func (a *actor) unseen(p *publication) {
+	if p.key == "" || p.echo {
+		return
+	}
+	at := a.places[p.channel]
+	if at.mirror = nil; at.live {
+		a.w.acting.Go(func() { a.unsubscribe(at) })
+	}
+}
+
+func (a *actor) settled(p *publication) {
+	for i, q := range a.pending {
+		if q == p {
+			a.pending = append(a.pending[:i:i], a.pending[i+1:]...)
+			return
+		}
+	}
+}
+
+// again sends what was not answered, or gives it up.
+func (a *actor) again() {
+	a.mu.Lock()
+	pending := a.pending
+	a.pending = nil
+	for _, p := range pending {
+		if !a.dice.chance(15) {
+			a.pending = append(a.pending, p)
+		}
+	}
+	pending = a.pending
+	a.mu.Unlock()
+	for _, p := range pending {
+		a.send(p)
+	}
+}
+
+// history reads a part of a log.
+func (a *actor) history(channel string) {
+	d := &a.dice
+	a.mu.Lock()
+	at := a.places[channel].at
+	a.mu.Unlock()
+	r := &reading{who: a.name, channel: channel, limit: d.between(1, 40), askedAt: a.w.now()}
+	args := map[string]any{"limit": r.limit}
+	switch d.n(3) {
+	case 0:
+		r.after, r.hasAfter = at.Offset, true
+		args["after"] = at.Offset
+	case 1:
+		r.before = at.Offset + 1
+		args["before"] = r.before
+	}
+	a.request(map[string]any{"type": "history", "channel": channel, "payload": args}, func(in *incoming) {
+		if in.Error != nil {
+			if !in.Error.passing() {
+				a.w.fault(channel, a.name, a.w.now(), "history was answered with %d %s", in.Error.Code, in.Error.Name)
+			}
+			return
+		}
+		r.answeredAt = a.w.now()
+		_ = json.Unmarshal(in.Payload, &r.page)
+		a.w.mu.Lock()
+		a.w.readings = append(a.w.readings, r)
+		a.w.mu.Unlock()
+	})
+}
+
+// A reading is a page of history that a client asked for.
+type reading struct {
+	who, channel        string
+	after, before       uint64
+	hasAfter            bool
+	limit               int
+	askedAt, answeredAt time.Duration
+	page                struct {
+		position
+		Messages []incoming
+		More     bool
+	}
+}

@@ -1,0 +1,98 @@
+package sim
+
+import (
+	"time"
+
+	"hocket.dev/broker"
+)
+
+// first checks the first entry of a run whose beginning is not known to the entry: it must not come later than it has to.
+// What is kept may have been trimmed by what was appended until it came.
+func (c *checker) first(offset uint64, at time.Duration) {
+	r := c.r
+	began := c.epoch.appendedBy(r.askedAt)
+	if c.r.kit {
+		c.firstOfKit(offset, at)
+		return
+	}
+	head := c.epoch.after(r.Offset) // entries up to the reply's offset
+	newest := max(head, c.epoch.appendedBy(at))
+	kept := max(0, newest-c.w.profile.kept(r.channel)) // index of the oldest entry that is kept by then
+	from := head                                       // index of the first that is due
+	switch r.kind {
+	case fromLast:
+		from = min(head, max(kept, head-r.last))
+		if oldest := min(began, head) - r.last; c.epoch.after(offset) <= oldest {
+			c.fault(at, "the last %d were asked for, and %d came first", r.last, offset)
+		}
+	case fromSince:
+		from = head
+		cut := c.w.start.Add(r.repliedAt - r.since).UnixMilli()
+		for from > kept && c.epoch.entries[from-1].Time > cut {
+			from--
+		}
+	case fromPosition: // not recovered: what is kept
+		from = min(head, kept)
+		if r.asked.Epoch == r.Epoch && r.asked.Offset > r.Offset {
+			from = head // the future
+		}
+	}
+	c.missing(from, offset, at)
+}
+
+// missing checks that no entry from an index on has been left out before an offset.
+func (c *checker) missing(from int, offset uint64, at time.Duration) {
+	for _, f := range c.epoch.entries[from:] {
+		if f.Offset >= offset {
+			return
+		}
+		if !c.leavable(f, at) {
+			c.fault(at, "%d is the first that came, and %d should have come before", offset, f.Offset)
+			return
+		}
+	}
+}
+
+// firstOfKit checks the SDK's first entry, or the first after it began anew. All that was appended after it had subscribed
+// is due, unless it began anew since.
+func (c *checker) firstOfKit(offset uint64, at time.Duration) {
+	restarted := false
+	for i := range c.r.items {
+		it := &c.r.items[i]
+		if it.at > at {
+			break
+		}
+		restarted = restarted || it.kind == gotRestart
+	}
+	if restarted {
+		return
+	}
+	if len(c.w.truth.logs[c.r.channel].epochs) == 1 {
+		c.missing(max(c.epoch.after(c.at), c.epoch.appendedBy(c.r.repliedAt)), offset, at)
+	}
+}
+
+// A run that begins with the state walks through the log from 0 as it is compacted: what a later entry of the same key stands for
+// may be left out, and so may what the state does not hold.
+
+// beginState says up to where a run may leave out what is not part of the state.
+func (c *checker) beginState() {
+	c.state, c.stateTo = true, c.r.Offset
+	if n := c.epoch.appendedBy(c.r.repliedAt); c.r.kit && n > 0 {
+		c.stateTo = c.epoch.entries[n-1].Offset // the SDK does not tell
+	}
+}
+
+// standsFor says that an entry may be left out of a state that is told at a moment.
+func (c *checker) standsFor(f *fact, at time.Duration) bool {
+	if f.Key == "" || f.Op == broker.Delete && f.Offset <= c.stateTo {
+		return f.Offset <= c.stateTo
+	}
+	return f.replaced() <= at
+}
+
+// isValue says that an item is the whole value of its key as of its offset.
+func (c *checker) isValue(it *item) bool {
+	value, ok := c.epoch.fold(c.epoch.after(it.offset))[it.key]
+	return ok && it.op == "set" && value.offset == it.offset && `"`+value.text+`"` == it.payload
+}

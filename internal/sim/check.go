@@ -1,0 +1,303 @@
+package sim
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing/synctest"
+	"time"
+)
+
+// check holds what everybody has seen against the truth, at the end of the quiet time.
+func (w *world) check(actors []*actor) {
+	synctest.Wait()
+	for _, r := range w.runs {
+		w.checkRun(r)
+	}
+	w.checkPublishes()
+	for _, r := range w.readings {
+		w.checkReading(r)
+	}
+	w.checkStates(actors)
+	w.checkPresence(actors)
+	w.checkLogs()
+}
+
+// checkRun walks through what a subscription brought, beside the log.
+func (w *world) checkRun(r *run) {
+	c := checker{w: w, r: r, epoch: w.truth.find(r.channel, r.Epoch)}
+	if !r.kit && c.epoch == nil {
+		c.fault(r.repliedAt, "the reply tells epoch %q, which the channel never had", r.Epoch)
+		return
+	}
+	if r.kit {
+		c.epoch = nil
+	}
+	c.begin()
+	for i := range r.items {
+		if c.failed {
+			return // what follows follows from that
+		}
+		c.take(&r.items[i])
+	}
+	if r.ended == "" && !c.failed {
+		c.end()
+	}
+}
+
+// A checker is at a place in a run.
+type checker struct {
+	w       *world
+	r       *run
+	epoch   *epoch
+	at      uint64 // everything up to here is dealt with
+	free    bool   // the next entry may be any: where the run begins is not known to the checker
+	state   bool   // it began with the state
+	stateTo uint64
+	failed  bool
+}
+
+func (c *checker) fault(at time.Duration, format string, args ...any) {
+	c.failed = true
+	c.w.fault(c.r.channel, c.r.who, at, format, args...)
+}
+
+// begin finds where the run begins.
+func (c *checker) begin() {
+	r := c.r
+	if r.kit {
+		c.free = true
+		return
+	}
+	switch r.kind {
+	case fromLive:
+		c.at = r.Offset
+	case fromState:
+		c.beginState()
+	case fromPosition:
+		if r.recovered {
+			c.at = r.asked.Offset
+			if r.asked.Epoch != r.Epoch {
+				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)
+			}
+			return
+		}
+		c.free = true
+		c.refusal()
+	default:
+		c.free = true
+	}
+}
+
+// refusal checks that a client was told recovered:false only when it had to be.
+func (c *checker) refusal() {
+	r := c.r
+	if r.asked.Epoch != r.Epoch || r.asked.Offset > r.Offset {
+		return
+	}
+	missed := c.epoch.appendedBy(r.repliedAt) - c.epoch.after(r.asked.Offset)
+	if kept := c.w.profile.kept(r.channel); missed <= kept {
+		c.fault(r.repliedAt, "told recovered:false after %d, though all %d entries since are kept (%d)", r.asked.Offset, missed, kept)
+	}
+}
+
+// take holds one item against the log.
+func (c *checker) take(it *item) {
+	if it.kind == gotRestart {
+		c.epoch, c.free, c.at, c.state = c.w.truth.find(c.r.channel, it.epoch), true, 0, false
+		return
+	}
+	if c.r.kit && (c.epoch == nil || it.epoch != c.epoch.name) {
+		if c.epoch != nil {
+			c.fault(it.at, "%v is of epoch %s, after one of %s, untold", it, it.epoch, c.epoch.name)
+			return
+		}
+		if c.epoch = c.w.truth.find(c.r.channel, it.epoch); c.epoch == nil {
+			c.fault(it.at, "%v is of an epoch that never was: %q", it, it.epoch)
+			return
+		}
+		if c.r.kind == fromState {
+			c.beginState()
+			c.free = false
+		}
+	}
+	switch it.kind {
+	case gotMessage:
+		c.message(it)
+	case gotPosition:
+		c.position(it)
+	case gotGap:
+		c.gap(it)
+	}
+}
+
+func (c *checker) message(it *item) {
+	f := c.epoch.at(it.offset)
+	switch {
+	case f == nil:
+		c.fault(it.at, "%v is not in the log", it)
+		return
+	case it.offset <= c.at:
+		c.fault(it.at, "%v came after %d: twice, or out of order", it, c.at)
+		return
+	}
+	if c.state && c.isValue(it) {
+		c.between(it)
+		c.at, c.free = it.offset, false
+		return
+	}
+	if c.mine(f) {
+		c.fault(it.at, "%v is its own, published without echo", it)
+		return
+	}
+	c.between(it)
+	c.same(it, f)
+	c.at, c.free = it.offset, false
+}
+
+// between checks what lies before a message.
+func (c *checker) between(it *item) {
+	if c.free {
+		c.first(it.offset, it.at)
+	} else {
+		c.nothingBetween(it.offset-1, it)
+	}
+}
+
+// same compares an entry with what the log has.
+func (c *checker) same(it *item, f *fact) {
+	author := ""
+	if f.From != nil {
+		author = f.From.Session
+	}
+	if it.payload != string(f.Payload) || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author {
+		c.fault(it.at, "%v differs from the log's %s %s %.40s of %s", it, opName(f.Op), f.Key, f.Payload, author)
+	}
+}
+
+// mine says that an entry is not for this client: it published it without echo, on this very connection.
+func (c *checker) mine(f *fact) bool {
+	return f.NoEcho && f.From != nil && f.From.Session == c.r.session
+}
+
+// perhapsMine says so of one of the SDK's, which hides the name of its sessions.
+func (c *checker) perhapsMine(f *fact) bool {
+	return c.mine(f) || c.r.kit && f.NoEcho && strings.HasPrefix(f.Client, "c:"+c.r.client+"\x00")
+}
+
+// leavable says that nothing needs to be told of an entry to this client, at a moment.
+func (c *checker) leavable(f *fact, at time.Duration) bool {
+	return c.perhapsMine(f) || c.state && c.standsFor(f, at)
+}
+
+// nothingBetween checks that no entry has been left out, untold, up to an offset.
+func (c *checker) nothingBetween(to uint64, it *item) {
+	for _, f := range c.epoch.between(c.at, to) {
+		if !c.leavable(f, it.at) {
+			c.fault(it.at, "%v came after %d: %d was left out, untold", it, c.at, f.Offset)
+			return
+		}
+	}
+}
+
+func (c *checker) position(it *item) {
+	if it.offset < c.at || c.epoch.at(it.offset) == nil {
+		c.fault(it.at, "%v came after %d, and is nonsense", it, c.at)
+		return
+	}
+	if !c.free {
+		c.nothingBetween(it.offset, it)
+	}
+	c.at, c.free = it.offset, false
+}
+
+// gap checks that a gap tells exactly what is missing.
+func (c *checker) gap(it *item) {
+	switch {
+	case it.from > it.offset || it.offset < c.at || it.from <= c.at && !c.free:
+		c.fault(it.at, "%v came after %d, and is nonsense", it, c.at)
+	case c.epoch.at(it.offset) == nil:
+		c.fault(it.at, "%v ends where there is no entry", it)
+	case len(c.epoch.between(it.from-1, it.offset)) == 0:
+		c.fault(it.at, "%v holds nothing", it)
+	}
+	if !c.free && !c.failed {
+		c.nothingBetween(it.from-1, it)
+	}
+	c.at, c.free, c.state = it.offset, false, false
+}
+
+// end checks that a subscription which lives has brought all there is.
+func (c *checker) end() {
+	r := c.r
+	newest := c.w.truth.current(r.channel)
+	now := c.w.now()
+	if r.kit {
+		if c.epoch == nil { // nothing came at all
+			if missed := newest.entriesSince(r.repliedAt); len(missed) > 0 && !c.perhapsAll(missed) {
+				c.fault(now, "nothing came, and %d was appended since it subscribed", missed[0].Offset)
+			}
+			return
+		}
+	}
+	if c.epoch != newest {
+		c.fault(now, "it still follows epoch %s and was not told that %s began", c.epoch.name, newest.name)
+		return
+	}
+	if c.free {
+		c.first(newest.head()+1, now)
+		return
+	}
+	at := max(c.at, r.Offset)
+	if r.kit {
+		at = c.at
+	}
+	for _, f := range newest.between(at, newest.head()) {
+		switch {
+		case !c.leavable(f, now):
+			c.fault(now, "it stands at %d, and %d never came", c.at, f.Offset)
+			return
+		case !r.kit:
+			c.fault(now, "it was never told the position of %d, its own", f.Offset)
+			return
+		}
+	}
+}
+
+func (c *checker) perhapsAll(facts []*fact) bool {
+	for _, f := range facts {
+		if !c.perhapsMine(f) {
+			return false
+		}
+	}
+	return true
+}
+
+// entriesSince are those appended after a moment.
+func (e *epoch) entriesSince(at time.Duration) []*fact {
+	if e == nil {
+		return nil
+	}
+	return e.entries[e.appendedBy(at):]
+}
+
+// checkEmpty sees that the node has nothing left when all clients are gone.
+func (w *world) checkEmpty() {
+	answer := httptest.NewRecorder()
+	w.house.srv.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, name := range []string{"hocket_sessions", "hocket_cursors", "hocket_channels", "hocket_window_bytes", "hocket_frame_bytes"} {
+		if !strings.Contains(answer.Body.String(), "\n"+name+" 0\n") {
+			w.fault("", "node", w.now(), "when all have gone, %s is not 0:\n%s", name, line(answer.Body.String(), name))
+		}
+	}
+}
+
+// line is the line of a text that begins with a word.
+func line(text, word string) string {
+	for l := range strings.Lines(text) {
+		if strings.HasPrefix(l, word) {
+			return l
+		}
+	}
+	return "there is no line of it"
+}

@@ -1,0 +1,149 @@
+package sim
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// subscribe follows a channel, where that is neither so nor under way.
+func (a *actor) subscribe(p *place) {
+	d := &a.dice
+	a.mu.Lock()
+	if p.live || p.asking || a.session == "" {
+		a.mu.Unlock()
+		return
+	}
+	p.asking = true
+	r := &run{who: a.name, channel: p.channel, session: a.session, client: a.client, askedAt: a.w.now()}
+	args := map[string]any{}
+	r.kind = pick(d, []int{fromLive, fromLast, fromSince, fromPosition, fromPosition, fromPosition, fromPosition})
+	if r.kind == fromPosition && !p.placed {
+		r.kind = pick(d, []int{fromLive, fromLast})
+	}
+	if p.channel == keyed && (r.kind < fromPosition || !p.whole()) {
+		r.kind = fromState
+	}
+	switch r.kind {
+	case fromLast:
+		r.last = d.between(1, 60)
+		args["from"] = map[string]any{"last": r.last}
+	case fromSince:
+		r.since = d.time(time.Millisecond, 10*time.Second).Truncate(time.Millisecond)
+		args["from"] = map[string]any{"since_ms": r.since.Milliseconds()}
+	case fromPosition:
+		r.asked = p.at
+		args["from"] = p.at
+	case fromState:
+		args["from"] = "state"
+	}
+	if p.channel == crowd {
+		a.attend(p, r, args)
+	}
+	s := a.socket
+	a.mu.Unlock()
+	a.request(map[string]any{"type": "subscribe", "channel": p.channel, "payload": args}, func(in *incoming) {
+		if a.socket == s {
+			a.subscribed(p, r, in)
+		}
+	})
+}
+
+// whole says that the mirror of a keyed channel is surely all of its state at the client's position: a transfer that was cut
+// begins anew.
+func (p *place) whole() bool {
+	return p.mirror != nil && (p.run.kind != fromState || p.at.Offset >= p.run.Offset)
+}
+
+// subscribed takes the answer. The lock is held, as in the methods below.
+func (a *actor) subscribed(p *place, r *run, in *incoming) {
+	p.asking = false
+	if in.Error != nil {
+		if !in.Error.passing() {
+			a.w.fault(p.channel, a.name, a.w.now(), "subscribe was answered with %d %s", in.Error.Code, in.Error.Name)
+		}
+		return
+	}
+	var reply struct {
+		position
+		Recovered bool
+		Presence  *struct {
+			position
+			Count int
+		}
+	}
+	_ = json.Unmarshal(in.Payload, &reply)
+	r.position, r.recovered, r.repliedAt = reply.position, reply.Recovered, a.w.now()
+	p.run, p.live = r, true
+	switch {
+	case r.kind == fromState:
+		p.mirror, p.placed, p.at = make(map[string]value), true, position{reply.Epoch, 0}
+	case r.kind == fromPosition && r.recovered:
+	default:
+		p.mirror = nil
+		p.at, p.placed = reply.position, r.kind == fromLive
+	}
+	a.w.mu.Lock()
+	a.w.runs = append(a.w.runs, r)
+	a.w.mu.Unlock()
+	if reply.Presence != nil {
+		a.attended(p, reply.Presence.position)
+	}
+}
+
+// brought takes what a subscription brings.
+func (a *actor) brought(in *incoming) {
+	if in.Channel == presence+crowd { // a gap in who is present: ask again
+		if p := a.places[crowd]; p.roster != nil {
+			p.roster = &roster{epoch: p.roster.epoch}
+		}
+		return
+	}
+	p := a.places[in.Channel]
+	if p == nil || !p.live {
+		a.w.fault(in.Channel, a.name, a.w.now(), "a %s came for a channel that is not followed", in.Type)
+		return
+	}
+	if in.Type == "unsubscribed" {
+		var why failure
+		_ = json.Unmarshal(in.Payload, &why)
+		if !why.passing() {
+			a.w.fault(in.Channel, a.name, a.w.now(), "unsubscribed with %d %s", why.Code, why.Name)
+		}
+		p.end(a.w, "unsubscribed")
+		return
+	}
+	it := in.item(a.w.now())
+	p.run.items = append(p.run.items, it)
+	switch it.kind {
+	case gotMessage, gotPosition:
+		p.at, p.placed = position{p.run.Epoch, it.offset}, true
+	case gotGap:
+		p.mirror = nil // what it held may have been changed by what is missing
+		if p.channel == keyed {
+			a.w.acting.Go(func() { a.unsubscribe(p) })
+		}
+	}
+	if it.kind == gotMessage && it.key != "" && p.mirror != nil {
+		apply(p.mirror, it.key, it.op, it.payload, it.offset)
+	}
+}
+
+// unsubscribe leaves a channel.
+func (a *actor) unsubscribe(p *place) {
+	a.mu.Lock()
+	if !p.live || p.asking {
+		a.mu.Unlock()
+		return
+	}
+	p.asking = true
+	s := a.socket
+	a.mu.Unlock()
+	a.request(map[string]any{"type": "unsubscribe", "channel": p.channel}, func(in *incoming) {
+		if a.socket != s {
+			return
+		}
+		p.asking = false
+		p.roster = nil
+		p.end(a.w, "unsubscribe")
+	})
+}

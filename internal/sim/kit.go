@@ -1,0 +1,210 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"hocket.dev/client"
+)
+
+// A kit is a client that uses the Go SDK.
+type kit struct {
+	w     *world
+	name  string
+	dice  dice
+	id    string // client id of this life
+	count int
+	runs  map[string]*run // of this life, by channel; the goroutine that reads a subscription writes them
+	mu    sync.Mutex
+}
+
+func newKit(w *world, n int) *kit {
+	return &kit{w: w, name: fmt.Sprintf("b%d", n), dice: throw(w.seed, "kit", uint64(n))}
+}
+
+// live lives through all lives, and stays in the last one until the world ends.
+func (k *kit) live() {
+	d := &k.dice
+	time.Sleep(d.time(0, k.w.profile.lasts/4))
+	for life := range k.w.profile.lives {
+		if k.w.isCalm() {
+			break
+		}
+		if c := k.dial(life); c != nil {
+			k.act(c)
+			_ = c.Close()
+		}
+		time.Sleep(d.time(time.Millisecond, time.Second))
+	}
+	k.w.awaitCalm()
+	time.Sleep(d.time(time.Millisecond, time.Second))
+	var c *client.Client
+	for life := k.w.profile.lives; c == nil; life++ {
+		c = k.dial(life)
+	}
+	for _, channel := range channels {
+		k.follow(c, channel)
+	}
+	k.w.awaitEnd()
+	_ = c.Close()
+}
+
+func (k *kit) dial(life int) *client.Client {
+	k.mu.Lock()
+	k.id, k.runs = fmt.Sprintf("%s-%d", k.name, life), make(map[string]*run)
+	k.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	c, err := client.Dial(ctx, "ws://localhost/v1/ws", &client.Options{
+		ClientID: k.id, MinDelay: 50 * time.Millisecond, MaxDelay: 2 * time.Second, NoCompression: k.dice.chance(50),
+		NetDial: func(context.Context, string, string) (net.Conn, error) {
+			nc, _, err := k.w.dial()
+			if err != nil {
+				return nil, err
+			}
+			return nc, nil
+		},
+		OnConnection: func(lost error) {
+			k.w.note(k.name, fmt.Sprintf("connection: %v", lost))
+			if lost == nil {
+				k.w.count(func(c *Counts) { c.Sessions++ })
+			}
+		},
+	})
+	if err != nil {
+		k.w.note(k.name, "could not connect: "+err.Error())
+		time.Sleep(k.dice.time(time.Millisecond, time.Second))
+		return nil
+	}
+	return c
+}
+
+// act does things for a life.
+func (k *kit) act(c *client.Client) {
+	d := &k.dice
+	for range d.between(1, k.w.profile.busy) {
+		if k.w.isCalm() {
+			return
+		}
+		if d.chance(40) {
+			k.follow(c, pick(d, channels))
+		} else {
+			k.publish(c, pick(d, channels))
+		}
+		time.Sleep(d.time(time.Microsecond, time.Second))
+	}
+}
+
+// publish sends something, on a goroutine of its own, as long as the world lasts.
+func (k *kit) publish(c *client.Client, channel string) {
+	k.count++
+	p := &publication{
+		who: k.name, text: fmt.Sprintf("%s.%d;", k.name, k.count), channel: channel, op: "set", echo: !k.dice.chance(30),
+		sentAt: k.w.now(), seq: uint64(k.count), sessions: []string{k.id},
+	}
+	if channel == keyed {
+		p.key, p.op = fmt.Sprintf("k%d", k.dice.n(5)), pick(&k.dice, []string{"set", "append", "delete"})
+	}
+	k.w.mu.Lock()
+	k.w.sent = append(k.w.sent, p)
+	k.w.counts.Publishes++
+	k.w.mu.Unlock()
+	k.w.acting.Go(func() {
+		at, err := c.Publish(context.Background(), channel, p.text, &client.PublishOptions{Key: p.key, Op: p.op, NoEcho: !p.echo})
+		k.w.note(k.name, fmt.Sprintf("published %s to %s: %v %v", p.text, channel, at, err))
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		var failed *client.Error
+		switch {
+		case err == nil:
+			p.acked, p.ackedAt, p.position = true, k.w.now(), position(at)
+		case errors.As(err, &failed) && (failed.Code == codeBusy || failed.Code == codeConflict):
+			p.refused++
+		default:
+			p.failed++
+		}
+	})
+}
+
+// follow subscribes, unless that has been done.
+func (k *kit) follow(c *client.Client, channel string) {
+	d := &k.dice
+	r := &run{who: k.name, channel: channel, client: k.id, kit: true, askedAt: k.w.now()}
+	k.mu.Lock()
+	if k.runs[channel] != nil {
+		k.mu.Unlock()
+		return
+	}
+	k.runs[channel] = r
+	k.mu.Unlock()
+	from := client.Live()
+	kinds := []int{fromLive, fromLast, fromSince}
+	if channel == keyed {
+		kinds = []int{fromLive, fromState, fromState}
+	}
+	switch r.kind = pick(d, kinds); r.kind {
+	case fromLast:
+		r.last = d.between(1, 60)
+		from = client.Last(r.last)
+	case fromSince:
+		r.since = d.time(time.Millisecond, 10*time.Second).Truncate(time.Millisecond)
+		from = client.Since(r.since)
+	case fromState:
+		from = client.State()
+	}
+	buffer := pick(d, []int{0, 4})
+	k.w.acting.Go(func() { k.read(c, r, &client.SubscribeOptions{From: from, Buffer: buffer}) })
+}
+
+// read takes all that a subscription brings.
+func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
+	s, err := c.Subscribe(context.Background(), r.channel, opts)
+	if err != nil {
+		k.w.note(k.name, fmt.Sprintf("subscribe to %s: %v", r.channel, err))
+		if !errors.Is(err, client.ErrClosed) {
+			k.w.fault(r.channel, k.name, k.w.now(), "the SDK could not subscribe: %v", err)
+		}
+		return
+	}
+	r.repliedAt = k.w.now()
+	k.w.mu.Lock()
+	k.w.runs = append(k.w.runs, r)
+	k.w.mu.Unlock()
+	for {
+		m, err := s.Next(context.Background())
+		if err != nil {
+			r.ended, r.endedAt = err.Error(), k.w.now()
+			if !errors.Is(err, client.ErrClosed) {
+				k.w.fault(r.channel, k.name, k.w.now(), "the SDK's subscription ended: %v", err)
+			}
+			return
+		}
+		if m.Kind == client.Sync {
+			continue // a state is whole: no entry
+		}
+		it := fromKit(m, k.w.now())
+		k.w.note(k.name, r.channel+" brings "+it.String())
+		k.w.count(func(c *Counts) { c.Messages++ })
+		r.items = append(r.items, it)
+	}
+}
+
+func fromKit(m client.Message, at time.Duration) item {
+	it := item{at: at, epoch: m.Position.Epoch, offset: m.Position.Offset}
+	switch m.Kind {
+	case client.Gap:
+		it.kind, it.from = gotGap, m.GapFrom
+	case client.Reset:
+		it.kind = gotRestart
+	default:
+		it.time, it.key, it.op, it.payload = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload)
+		if m.From != nil {
+			it.author = m.From.Session
+		}
+	}
+	return it
+}

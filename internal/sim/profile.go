@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"time"
+
+	"hocket.dev"
+)
+
+// A profile is what kind of world a seed is.
+type profile struct {
+	loops       int
+	windowBytes int64 // the node's, for all windows
+	compression bool
+	keep        int // entries that the rules keep
+	rules       []hocket.Rule
+	quality     quality
+	doomed      int // percent of links that something happens to
+	faults      faults
+	outages     int
+	losses      int // of what the engine holds
+	restarts    int
+	hands       int // clients that speak by hand
+	kits        int // clients with the SDK
+	lives       int // sessions of each client, one after another
+	busy        int // things a client does in one of them, at most
+	fat         int // percent of large payloads
+	lasts       time.Duration
+}
+
+// The channels: a stream, another that keeps nothing, a keyed one, one with presence, and one that disconnects the slow.
+const (
+	stream   = "s:stream"
+	nothing  = "n:nothing"
+	keyed    = "k:keyed"
+	crowd    = "p:crowd"
+	strict   = "d:strict"
+	presence = "$presence:"
+)
+
+var channels = []string{stream, nothing, keyed, crowd, strict}
+
+// draw makes the profile of a seed.
+func draw(seed uint64) profile {
+	d := throw(seed, "profile")
+	p := profile{
+		loops: d.between(1, 3), windowBytes: 1 << 20, compression: d.chance(15),
+		keep: pick(&d, []int{3, 10, 40, 300}), doomed: pick(&d, []int{0, 30, 60}),
+		hands: d.between(4, 8), kits: d.between(1, 3), lives: d.between(4, 9), busy: d.between(3, 12),
+		lasts: d.time(8*time.Second, 20*time.Second),
+	}
+	p.quality = quality{
+		delay: [2]time.Duration{time.Microsecond, pick(&d, []time.Duration{
+			20 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond,
+		})},
+		pieces: pick(&d, []int{0, 0, 30}), capacity: pick(&d, []int{2 << 10, 16 << 10, 64 << 10}),
+	}
+	if d.chance(60) {
+		p.faults.delay = pick(&d, []time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond})
+		p.faults.late = pick(&d, []int{0, 10})
+	}
+	if d.chance(50) {
+		p.faults.publish, p.faults.answer, p.faults.read = d.n(15), d.n(15), d.n(15)
+	}
+	if d.chance(50) {
+		p.faults.lose, p.faults.announced = d.n(20), d.n(100)
+	}
+	p.faults.replica = d.n(100)
+	if d.chance(35) {
+		p.outages = d.between(1, 2)
+	}
+	if d.chance(25) {
+		p.losses = d.between(1, 2)
+	}
+	if d.chance(25) {
+		p.restarts = 1
+	}
+	if d.chance(12) {
+		p.fat, p.windowBytes, p.busy = 60, 24<<10, 30
+	}
+	if p.restarts > 0 {
+		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost
+	}
+	keep := hocket.History{Count: p.keep}
+	p.rules = []hocket.Rule{
+		{Pattern: "n:>"},
+		{Pattern: "p:>", History: keep, Presence: true},
+		{Pattern: "d:>", History: keep, Overflow: hocket.OverflowDisconnect},
+		{Pattern: ">", History: keep},
+	}
+	return p
+}
+
+// kept is how many entries of a channel its log keeps.
+func (p *profile) kept(channel string) int {
+	switch {
+	case channel == nothing:
+		return 0
+	case len(channel) > len(presence) && channel[:len(presence)] == presence:
+		return 1000
+	}
+	return p.keep
+}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"hocket.dev/broker"
+)
+
+// ask is the way of a read to the engine: it takes its time, and may fail.
+func (e *engine) ask(ctx context.Context, channel string) (*broker.Memory, error) {
+	e.mu.Lock()
+	if e.node == nil {
+		e.mu.Unlock()
+		return nil, broker.ErrClosed
+	}
+	d := &e.listing
+	if channel != "" {
+		d = &e.lane(channel).dice
+	}
+	delay, fails := e.delay(d), d.chance(e.faults.read)
+	e.mu.Unlock()
+	if delay > 0 {
+		t := time.NewTimer(delay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if fails || e.unreachable() {
+		return nil, errEngine
+	}
+	return e.current(), nil
+}
+
+// Read implements broker.Broker.
+func (e *engine) Read(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	m, err := e.ask(ctx, channel)
+	if err != nil {
+		return broker.Page{}, err
+	}
+	return m.Read(ctx, channel, q)
+}
+
+// Heads implements broker.Broker.
+func (e *engine) Heads(ctx context.Context, channels []string) ([]broker.Position, error) {
+	if len(channels) == 0 {
+		return nil, nil
+	}
+	first := channels[0]
+	for _, c := range channels {
+		first = min(first, c) // the order they are asked in is the node's
+	}
+	m, err := e.ask(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	return m.Heads(ctx, channels)
+}
+
+// State implements broker.State.
+func (e *engine) State(ctx context.Context, channel string, q broker.StateQuery) (broker.Page, error) {
+	m, err := e.ask(ctx, channel)
+	if err != nil {
+		return broker.Page{}, err
+	}
+	return m.State(ctx, channel, q)
+}
+
+// Keys implements broker.State.
+func (e *engine) Keys(ctx context.Context, channel string) (int, error) {
+	m, err := e.ask(ctx, channel)
+	if err != nil {
+		return 0, err
+	}
+	return m.Keys(ctx, channel)
+}
+
+// Channels implements broker.Lister.
+func (e *engine) Channels(ctx context.Context, after string, limit int) ([]string, error) {
+	m, err := e.ask(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return m.Channels(ctx, after, limit)
+}
+
+// outage makes nothing get through for a while.
+func (e *engine) outage(d time.Duration) {
+	e.mu.Lock()
+	e.down = true
+	e.mu.Unlock()
+	time.Sleep(d)
+	e.mu.Lock()
+	e.down = false
+	e.mu.Unlock()
+}
+
+// calm ends all faults.
+func (e *engine) calm() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults.publish, e.faults.answer, e.faults.lose, e.faults.late, e.faults.read = 0, 0, 0, 0, 0
+}
+
+// forget loses every log, but for a part that a replica has kept: what was acknowledged since is gone, and all epochs
+// change.
+func (e *engine) forget() {
+	e.mu.Lock()
+	life, lanes := e.life+1, make(map[string]*lane)
+	for name, l := range e.channels {
+		lanes[name] = l
+	}
+	e.mu.Unlock()
+	memory, stop := e.boot(life)
+	for _, name := range sorted(lanes) {
+		l := lanes[name]
+		e.mu.Lock()
+		kept := e.truth.kept(name, l.dice.n(100), l.dice.chance(e.faults.replica) && !strings.HasPrefix(name, presence))
+		keep := l.keep
+		e.mu.Unlock()
+		e.follow(memory, name)
+		for _, f := range kept {
+			entry := *f.Entry
+			entry.Offset, entry.Prev, entry.Time = 0, 0, 0
+			memory.Publish(name, entry, keep, nil)
+		}
+	}
+	e.mu.Lock()
+	old := e.stop
+	e.memory, e.stop, e.life = memory, stop, life
+	for _, name := range sorted(e.channels) {
+		if lanes[name] == nil {
+			e.follow(memory, name)
+		}
+	}
+	e.mu.Unlock()
+	old()
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// kept is what is left of a channel's log after a loss: so many percent of it.
+func (t *truth) kept(channel string, percent int, any bool) []*fact {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.current(channel)
+	if e == nil || !any {
+		return nil
+	}
+	return e.entries[:len(e.entries)*percent/100]
+}

@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// A member is what the server says of one.
+type member struct {
+	Session string          `json:"session"`
+	User    string          `json:"user"`
+	Info    json.RawMessage `json:"info"`
+}
+
+// A roster is what a client knows of who is in a channel: a page of members, and what was told of them since.
+type roster struct {
+	epoch   string
+	offset  uint64 // of the newest page or event
+	known   bool   // a page has come; until then events wait
+	asking  bool
+	waiting []*incoming
+	members map[string]string // info by session
+}
+
+// attend asks for presence with a subscribe request. The lock is held, as in the methods below.
+func (a *actor) attend(p *place, r *run, args map[string]any) {
+	d := &a.dice
+	switch kind := d.n(100); {
+	case kind < 50:
+		r.member = true
+		args["presence"] = true
+		if p.roster != nil && p.roster.known && d.chance(50) {
+			args["presence"] = position{p.roster.epoch, p.roster.offset}
+			return
+		}
+	case kind < 80:
+		args["presence"] = "watch"
+	}
+	p.roster = nil
+}
+
+// attended takes what the reply says of presence.
+func (a *actor) attended(p *place, at position) {
+	if p.roster == nil || p.roster.epoch != at.Epoch {
+		p.roster = &roster{epoch: at.Epoch, offset: at.Offset}
+	} else if p.roster.known {
+		p.roster.members[a.session] = "" // its own join is not told
+	}
+}
+
+// people takes a join, leave or update.
+func (a *actor) people(in *incoming) {
+	p := a.places[in.Channel]
+	if p == nil || p.roster == nil {
+		return // it was left meanwhile
+	}
+	r := p.roster
+	switch {
+	case in.Epoch != r.epoch: // the log began anew: ask again
+		*r = roster{epoch: in.Epoch}
+	case !r.known:
+		r.waiting = append(r.waiting, in)
+	case in.Offset > r.offset:
+		a.told(p, in)
+	}
+}
+
+// told applies an event.
+func (a *actor) told(p *place, in *incoming) {
+	r := p.roster
+	r.offset = in.Offset
+	for _, m := range in.Members {
+		_, here := r.members[m.Session]
+		switch {
+		case in.Type == "join" && here && !a.been[m.Session]: // its own joins were not told
+
+			a.w.fault(p.channel, a.name, a.w.now(), "%s joined at %d, and was there already", m.Session, in.Offset)
+		case in.Type == "update" && !here:
+			a.w.fault(p.channel, a.name, a.w.now(), "%s of %s at %d, who was not there", in.Type, m.Session, in.Offset)
+		}
+		if in.Type == "leave" {
+			delete(r.members, m.Session)
+		} else {
+			r.members[m.Session] = string(m.Info)
+		}
+	}
+}
+
+// roll asks who is in a channel, where that is not known.
+func (a *actor) roll(p *place) {
+	a.mu.Lock()
+	r := p.roster
+	if r == nil || r.known || r.asking || !p.live {
+		a.mu.Unlock()
+		return
+	}
+	r.asking = true
+	s := a.socket
+	a.mu.Unlock()
+	a.request(map[string]any{"type": "presence", "channel": p.channel, "payload": map[string]any{"limit": 1000}}, func(in *incoming) {
+		r.asking = false
+		if in.Error == nil && a.socket == s && p.roster == r {
+			a.listed(p, in)
+		}
+	})
+}
+
+// listed takes a page of members, and then what was told meanwhile.
+func (a *actor) listed(p *place, in *incoming) {
+	r := p.roster
+	var page struct {
+		position
+		Count   int
+		Members []member
+	}
+	_ = json.Unmarshal(in.Payload, &page)
+	r.members = make(map[string]string)
+	for _, m := range page.Members {
+		r.members[m.Session] = string(m.Info)
+	}
+	r.known, r.epoch, r.offset = true, page.Epoch, page.Offset
+	waiting := r.waiting
+	r.waiting = nil
+	for _, ev := range waiting {
+		if ev.Epoch == r.epoch && ev.Offset > r.offset {
+			a.told(p, ev)
+		}
+	}
+}
+
+// names lists who is there.
+func (r *roster) names() []string {
+	names := make([]string, 0, len(r.members))
+	for name := range r.members {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// A position is a place in a channel, as clients see it.
+type position struct {
+	Epoch  string `json:"epoch"`
+	Offset uint64 `json:"offset"`
+}
+
+// How a subscription begins.
+const (
+	fromLive = iota
+	fromLast
+	fromSince
+	fromPosition
+	fromState
+)
+
+// A run is one subscription on one connection, or the whole life of one of the SDK's: what was asked, and all that came.
+type run struct {
+	who, channel string
+	session      string // "" for the SDK, which has one after another
+	client       string
+	kit          bool // by the SDK, which hides positions and replies
+
+	kind      int
+	last      int
+	since     time.Duration
+	asked     position
+	askedAt   time.Duration
+	position  // of the reply
+	recovered bool
+	repliedAt time.Duration
+	member    bool
+
+	items   []item
+	ended   string // why, "" while it lives
+	endedAt time.Duration
+}
+
+// What a subscription brings.
+const (
+	gotMessage = iota
+	gotPosition
+	gotGap
+	gotRestart // the SDK's Reset
+)
+
+// An item is something that a subscription brought.
+type item struct {
+	kind   int
+	at     time.Duration
+	epoch  string // the SDK's: by hand it is the run's
+	offset uint64 // also the end of a gap
+	from   uint64 // of a gap
+
+	time             int64
+	key, op, payload string
+	author           string // the session, "" for a back end
+}
+
+func (it *item) String() string {
+	switch it.kind {
+	case gotMessage:
+		return fmt.Sprintf("message %d %s %s %.40s", it.offset, it.op, it.key, it.payload)
+	case gotPosition:
+		return fmt.Sprintf("position %d", it.offset)
+	case gotGap:
+		return fmt.Sprintf("gap %d-%d", it.from, it.offset)
+	}
+	return fmt.Sprintf("restart %s %d", it.epoch, it.offset)
+}
+
+// incoming is any message of the server.
+type incoming struct {
+	Type    string          `json:"type"`
+	ID      *uint64         `json:"id"`
+	Channel string          `json:"channel"`
+	Epoch   string          `json:"epoch"`
+	Offset  uint64          `json:"offset"`
+	Time    int64           `json:"time"`
+	Payload json.RawMessage `json:"payload"`
+	From    *struct {
+		Session string `json:"session"`
+	} `json:"from"`
+	Key     string   `json:"key"`
+	Op      string   `json:"op"`
+	Members []member `json:"members"`
+	Error   *failure `json:"error"`
+}
+
+type failure struct {
+	Code int    `json:"code"`
+	Name string `json:"name"`
+}
+
+// The codes of errors that a client meets here.
+const (
+	codeConflict     = 1409
+	codeEpochChanged = 1410
+	codeBusy         = 1503
+	codeUnavailable  = 1504
+)
+
+// passing tells errors after which the same may succeed.
+func (f *failure) passing() bool {
+	return f.Code == codeEpochChanged || f.Code == codeBusy || f.Code == codeUnavailable
+}
+
+// item makes one of a message, a position or a gap.
+func (in *incoming) item(at time.Duration) (it item) {
+	it = item{at: at, offset: in.Offset}
+	switch in.Type {
+	case "position":
+		it.kind = gotPosition
+	case "gap":
+		var gap struct{ From, To uint64 }
+		_ = json.Unmarshal(in.Payload, &gap) // without sense it is a gap of nothing, which is a violation
+		it.kind, it.from, it.offset = gotGap, gap.From, gap.To
+	default:
+		it.time, it.key, it.op, it.payload = in.Time, in.Key, in.Op, string(in.Payload)
+		if it.op == "" {
+			it.op = "set"
+		}
+		if in.From != nil {
+			it.author = in.From.Session
+		}
+	}
+	return it
+}
+
+// A publication is a publish, tried once or several times.
+type publication struct {
+	who, text    string // text is unique, and what the payload begins with
+	channel, key string
+	op           string
+	echo         bool
+	name         string // idempotency key, "" for none
+	seq          uint64 // 0 for none
+	body         []byte // of the request, without its id
+
+	sessions []string // that have sent it, in turn
+	sentAt   time.Duration
+	acked    bool
+	position // of the first answer
+	ackedAt  time.Duration
+	refused  int // attempts that were answered with an error that says that nothing was changed
+	failed   int // those answered otherwise
+}

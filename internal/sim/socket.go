@@ -1,0 +1,116 @@
+package sim
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"hocket.dev/wire"
+)
+
+// A socket is a WebSocket made by hand.
+type socket struct {
+	nc   *end
+	link *link
+	in   *bufio.Reader
+	turn chan struct{} // holds one while somebody writes
+	gate chan struct{} // closed when reading goes on; nil while it does
+	hold chan chan struct{}
+}
+
+const handshake = "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// open dials and does the handshake.
+func (w *world) dialSocket() (*socket, error) {
+	nc, l, err := w.dial()
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{nc: nc, link: l, in: bufio.NewReaderSize(nc, 2048), turn: make(chan struct{}, 1), hold: make(chan chan struct{}, 1)}
+	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err = nc.Write([]byte(handshake)); err == nil {
+		var answer *http.Response
+		if answer, err = http.ReadResponse(s.in, nil); err == nil && answer.StatusCode != http.StatusSwitchingProtocols {
+			err = fmt.Errorf("sim: refused with %d", answer.StatusCode)
+		}
+	}
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	_ = nc.SetDeadline(time.Time{})
+	return s, nil
+}
+
+// write sends a frame, unless the line takes nothing for too long.
+func (s *socket) write(op wire.Opcode, payload []byte) error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	_ = s.nc.SetWriteDeadline(time.Now().Add(3 * time.Second))
+	_, err := s.nc.Write(wire.AppendMaskedFrame(nil, op, [4]byte{1, 2, 3, 4}, payload))
+	return err
+}
+
+// pause stops reading for a while: what comes stays on the line, as far as that holds it.
+func (s *socket) pause(d time.Duration) {
+	gate := make(chan struct{})
+	select {
+	case s.hold <- gate:
+		time.AfterFunc(d, func() { close(gate) })
+	default: // it pauses already
+	}
+}
+
+// errEnded says that the server has closed, with a code.
+type errEnded struct{ code wire.CloseCode }
+
+func (e errEnded) Error() string { return fmt.Sprintf("closed with %d", e.code) }
+
+// read gives each message to got until the connection ends.
+func (s *socket) read(got func([]byte)) error {
+	dec, whole := wire.NewDecoder(wire.Client, nil), wire.Assembler{}
+	buf := make([]byte, 2048)
+	for {
+		select {
+		case gate := <-s.hold:
+			<-gate
+		default:
+		}
+		n, err := s.in.Read(buf)
+		if failed := s.decode(&dec, &whole, buf[:n], got); failed != nil {
+			return failed
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got func([]byte)) error {
+	for len(b) > 0 {
+		ev, n, err := dec.Next(b)
+		if err != nil {
+			return errors.Join(errProtocol, err)
+		}
+		b = b[n:]
+		switch ev.Kind {
+		case wire.KindData:
+			if msg, done := whole.Add(ev); done {
+				got(msg)
+			}
+		case wire.KindPing:
+			if s.write(wire.Pong, ev.Payload) != nil {
+				return nil
+			}
+		case wire.KindClose:
+			_ = s.write(wire.Close, wire.AppendClosePayload(nil, ev.Code, ""))
+			return errEnded{ev.Code}
+		}
+	}
+	return nil
+}
+
+var errProtocol = errors.New("sim: the server broke the protocol")

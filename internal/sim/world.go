@@ -1,0 +1,193 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"hocket.dev"
+)
+
+// A world is one seed: a node after the other, an engine, and clients.
+type world struct {
+	seed    uint64
+	profile profile
+	truth   *truth
+	engine  *engine
+	start   time.Time
+	everybody
+	mu       sync.Mutex // guards all below
+	house    *house     // nil while there is no node
+	links    uint64
+	calmed   bool
+	ending   bool
+	story    []event
+	broken   []violation
+	runs     []*run
+	sent     []*publication
+	readings []*reading
+	counts   Counts
+}
+
+// everybody are the goroutines of clients.
+type everybody struct{ acting sync.WaitGroup }
+
+// An event is something that was seen.
+type event struct {
+	at        time.Duration
+	who, what string
+}
+
+// A violation is a promise that was broken.
+type violation struct {
+	who, what string
+	at        time.Duration // when it was seen, as far as is known
+	about     string        // a channel, or a session
+}
+
+// Counts are what was run.
+type Counts struct {
+	Seeds, Sessions, Messages, Publishes, Violations uint64
+}
+
+func (w *world) now() time.Duration { return time.Since(w.start) }
+
+// note writes into the story.
+func (w *world) note(who, what string) {
+	at := w.now()
+	w.mu.Lock()
+	w.story = append(w.story, event{at, who, what})
+	w.mu.Unlock()
+}
+
+// fault tells a broken promise.
+func (w *world) fault(about, who string, at time.Duration, format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = append(w.broken, violation{who, fmt.Sprintf(format, args...), at, about})
+}
+
+// A house is a node with its HTTP server.
+type house struct {
+	srv    *hocket.Server
+	http   *http.Server
+	conns  chan net.Conn
+	gone   chan struct{}
+	served chan struct{}
+}
+
+// open starts a node.
+func (w *world) open() error {
+	srv, err := hocket.New(hocket.Config{
+		Node: "n1", Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
+		Broker: w.engine, Log: slog.New(slog.DiscardHandler), Drain: 300 * time.Millisecond,
+		PingEvery: pingEvery, PongTimeout: pongTimeout, WindowBytes: w.profile.windowBytes,
+		Channels: w.profile.rules, Compression: w.profile.compression,
+	})
+	if err != nil {
+		return err
+	}
+	h := &house{
+		srv: srv, http: &http.Server{Handler: srv}, conns: make(chan net.Conn), gone: make(chan struct{}),
+		served: make(chan struct{}),
+	}
+	go func() {
+		defer close(h.served)
+		_ = h.http.Serve(h)
+	}()
+	w.mu.Lock()
+	w.house = h
+	w.mu.Unlock()
+	return nil
+}
+
+const (
+	pingEvery   = 5 * time.Second
+	pongTimeout = 3 * time.Second
+)
+
+// Accept implements net.Listener, as the methods below.
+func (h *house) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.gone:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *house) Close() error   { return nil }
+func (h *house) Addr() net.Addr { return address }
+
+// shut ends the node, as SIGTERM does. Nobody gets through to it meanwhile.
+func (w *world) shut() {
+	w.mu.Lock()
+	h := w.house
+	w.house = nil
+	w.mu.Unlock()
+	_ = h.srv.Close(context.Background())
+	close(h.gone)
+	_ = h.http.Close()
+	<-h.served
+}
+
+// dial opens a connection to the node, of which the seed decides what becomes.
+func (w *world) dial() (*end, *link, error) {
+	w.mu.Lock()
+	w.links++
+	d := throw(w.seed, "link", w.links)
+	calmed, q := w.calmed, w.profile.quality
+	w.mu.Unlock()
+	time.Sleep(d.time(q.delay[0], q.delay[1]))
+	w.mu.Lock()
+	h := w.house
+	w.mu.Unlock()
+	if h == nil {
+		return nil, nil, syscall.ECONNREFUSED
+	}
+	if calmed {
+		q.pieces = 0
+	}
+	l, client, server := newLink(d, q)
+	select {
+	case h.conns <- server:
+	case <-h.gone:
+		return nil, nil, syscall.ECONNREFUSED
+	}
+	if !calmed {
+		w.doom(&d, l, client)
+	}
+	return client, l, nil
+}
+
+// doom decides what befalls a link, and when.
+func (w *world) doom(d *dice, l *link, client *end) {
+	if !d.chance(w.profile.doomed) {
+		return
+	}
+	at, lasts := d.time(time.Millisecond, 6*time.Second), d.time(time.Millisecond, 4*time.Second)
+	kind := d.n(6)
+	time.AfterFunc(at, func() {
+		w.mu.Lock()
+		calmed := w.calmed
+		w.mu.Unlock()
+		if calmed {
+			return
+		}
+		switch kind {
+		case 0:
+			l.cut()
+		case 1:
+			l.vanish()
+		case 2:
+			_ = client.CloseWrite()
+		default:
+			l.stall(kind != 3, kind != 4, lasts)
+		}
+	})
+}

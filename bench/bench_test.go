@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"hocket.dev/bench/generator"
 )
 
@@ -26,9 +28,10 @@ func TestMain(m *testing.M) {
 	if bin, err = os.MkdirTemp("", "hocket-bench-test-"); err != nil {
 		panic(err)
 	}
-	code := m.Run()
-	os.RemoveAll(bin)
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(bin)
+		os.Exit(code)
+	}))
 }
 
 // small is the smallest look at everything: the generator checks every byte, so that a

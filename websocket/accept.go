@@ -58,12 +58,12 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	if opts == nil {
 		opts = &AcceptOptions{}
 	}
-	response, refusal := opts.judge(r)
-	if refusal != nil {
+	var response wire.Response
+	if refusal := opts.judge(r, &response); refusal != nil {
 		refuse(w, refusal)
 		return nil, refusal
 	}
-	nc, pending, err := take(w, r, response)
+	nc, pending, err := take(w, r, &response)
 	if err == nil && !connect.Is(r) {
 		err = respond(nc, response.AppendTo(nil))
 	}
@@ -77,29 +77,30 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	return c, nil
 }
 
-// judge decides whether a request is a handshake that is accepted, and with what.
-func (o *AcceptOptions) judge(r *http.Request) (wire.Response, *wire.Refusal) {
-	up, refusal := parse(r)
+// judge decides whether a request is a handshake that is accepted, and with which response.
+func (o *AcceptOptions) judge(r *http.Request, response *wire.Response) *wire.Refusal {
+	var up wire.Upgrade
+	refusal := parse(r, &up)
 	if refusal == nil {
 		refusal = o.checkOrigin(up.Origin, r.Host)
 	}
-	if refusal != nil {
-		return wire.Response{}, refusal
+	if refusal == nil {
+		response.Key = up.Key
+		response.Protocol = chooseProtocol(up.Protocols, o.Subprotocols)
+		response.Deflate = o.Compression.accept(up.Extensions)
+		response.Header = o.Header
 	}
-	return wire.Response{
-		Key:      up.Key,
-		Protocol: chooseProtocol(up.Protocols, o.Subprotocols),
-		Deflate:  o.Compression.accept(up.Extensions),
-		Header:   o.Header,
-	}, nil
+	return refusal
 }
 
 // parse reads a handshake, over whatever HTTP it came.
-func parse(r *http.Request) (wire.Upgrade, *wire.Refusal) {
+func parse(r *http.Request, up *wire.Upgrade) (refusal *wire.Refusal) {
 	if connect.Is(r) {
-		return wire.ParseConnect(r.Method, r.Host, r.Header)
+		*up, refusal = wire.ParseConnect(r.Method, r.Host, r.Header)
+	} else {
+		*up, refusal = wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
 	}
-	return wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+	return refusal
 }
 
 // refuse answers what is no handshake.
@@ -111,7 +112,7 @@ func refuse(w http.ResponseWriter, refusal *wire.Refusal) {
 // take returns the connection of a handshake, with what was received behind the request, or
 // answers that this is not possible. A stream of HTTP/2 has been answered; on any other
 // connection, which has the deadlines of the HTTP server, the response is still to be sent.
-func take(w http.ResponseWriter, r *http.Request, response wire.Response) (nc net.Conn, pending []byte, err error) {
+func take(w http.ResponseWriter, r *http.Request, response *wire.Response) (nc net.Conn, pending []byte, err error) {
 	if connect.Is(r) {
 		stream, err := connect.Accept(w, r, response.ConnectHeader())
 		if err == nil {

@@ -22,9 +22,9 @@ const (
 	// for 30 µs of CPU each instead of 10. A connection keeps up to 4 KiB for what it sends;
 	// for what it receives 4 KiB as a server, where the client can be told so (RFC 7692
 	// §7.1.2.2; browsers can), else 32 KiB. Once used that is 8.2 KB more for each Conn of a
-	// server, and 36.9 KB for each of a client; two windows of [Compression].WindowBits where
-	// that is set, 1.0 KB for 9 (BenchmarkIdleTakeover). A [PreparedMessage] is still
-	// compressed once, by itself.
+	// server, 8.4 KB for each Socket of a [Server], idle or not, and 36.9 KB for each Conn of
+	// a client; two windows of [Compression].WindowBits where that is set, 1.0 KB for 9
+	// (BenchmarkIdleTakeover). A [PreparedMessage] is still compressed once, by itself.
 	CompressionTakeover
 )
 
@@ -147,14 +147,21 @@ func (c *Conn) compress(agreed *wire.Deflate, o Compression) {
 	}
 	bits := agreed.SendBits(c.role)
 	z.send = wire.Deflation{WindowBits: bits, Level: o.Level}
-	if agreed.SendsTakeover(c.role) && o.Mode == CompressionTakeover {
-		z.send.Window = wire.NewWindow(min(bits, o.memory()))
-	}
-	if agreed.ReceivesTakeover(c.role) {
-		z.received = wire.NewWindow(agreed.ReceiveBits(c.role))
-	}
+	z.send.Window, z.received = o.windows(*agreed, c.role)
 	c.decoder.AllowDeflate()
 	c.deflate = z
+}
+
+// windows returns what a connection has to remember of the messages it sends and receives;
+// nil for nothing. What it sends need not refer to earlier messages where it may.
+func (o Compression) windows(agreed wire.Deflate, role wire.Role) (sent, received *wire.Window) {
+	if agreed.SendsTakeover(role) && o.Mode == CompressionTakeover {
+		sent = wire.NewWindow(min(agreed.SendBits(role), o.memory()))
+	}
+	if agreed.ReceivesTakeover(role) {
+		received = wire.NewWindow(agreed.ReceiveBits(role))
+	}
+	return sent, received
 }
 
 // wants reports whether a message of n bytes is to be compressed.
@@ -169,11 +176,21 @@ func (c *Conn) inflation(op wire.Opcode) wire.Inflation {
 // collector frees them.
 var inflaters = sync.Pool{New: func() any { return wire.NewInflater() }}
 
-// inflate returns what a whole message was before compression.
-func (c *Conn) inflate(op wire.Opcode, compressed []byte) ([]byte, error) {
+// inflate takes a piece of a compressed message, and with the last one returns what the whole,
+// which is compressed then, was before compression.
+func (c *Conn) inflate(ev wire.Event, compressed []byte) ([]byte, error) {
+	m := c.inflation(ev.Op)
+	if !ev.First || !ev.Last {
+		if err := c.ahead.add(ev, m); err != nil || !ev.Last {
+			return nil, err
+		}
+		if msg, whole, err := c.ahead.end(); whole || err != nil {
+			return msg, err
+		}
+	}
 	f := inflaters.Get().(*wire.Inflater)
 	defer inflaters.Put(f)
-	return f.Append(nil, compressed, c.inflation(op))
+	return f.Append(nil, compressed, m)
 }
 
 // scratch is a buffer for one compressed message; most fit.

@@ -56,6 +56,7 @@ type Conn struct {
 	reading chan struct{}
 	decoder wire.Decoder
 	whole   wire.Assembler
+	ahead   lookahead      // into what whole has of a compressed text
 	buf     []byte         // made by the first read
 	pending []byte         // received and not yet decoded
 	open    *MessageReader // of the message that NextReader began, until its end
@@ -105,6 +106,7 @@ func (c *Conn) over(err error) error {
 		c.err = err
 		close(c.closed)
 		c.alive.stop()
+		c.ahead.uncount()
 	}
 	return c.err
 }

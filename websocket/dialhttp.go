@@ -207,6 +207,9 @@ func (x *attempt) do(ctx context.Context) (*Conn, *http.Response, error) {
 	} else {
 		keepBody(response)
 	}
+	if x.body != nil {
+		x.cancel() // else closing waits until a network that takes nothing has taken the end of the stream
+	}
 	_ = body.Close() // its beginning is kept
 	return nil, response, err
 }

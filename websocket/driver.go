@@ -58,28 +58,41 @@ func (s *Socket) data(ev wire.Event) {
 	if !ev.First || !ev.Last {
 		t := s.transit
 		t.msg = append(t.msg, ev.Payload...)
-		if !ev.Last {
-			return
+		if msg = t.msg; ev.Last {
+			t.msg = nil // a handler that panics leaves nothing behind
+			defer func(parts []byte) { t.msg = reuse(parts) }(msg)
 		}
-		msg, t.msg = t.msg, nil // a handler that panics leaves nothing behind
-		defer func() { t.msg = reuse(msg) }()
 	}
 	if ev.Compressed {
 		var err error
-		if msg, err = s.shard().inflate(ev.Op, msg); err != nil {
+		if msg, err = s.inflate(ev, msg); err != nil {
 			s.fail(err)
 			return
 		}
 	}
-	s.shard().server.handler.Message(s, MessageType(ev.Op), msg)
+	if ev.Last {
+		s.shard().server.handler.Message(s, MessageType(ev.Op), msg)
+	}
 }
 
-// inflate returns what a whole message was before compression, valid until the next.
-func (sh *shard) inflate(op wire.Opcode, compressed []byte) ([]byte, error) {
+// inflate takes a piece of a compressed message, and with the last one returns what the whole,
+// which is compressed then, was before compression. That is valid until the next.
+func (s *Socket) inflate(ev wire.Event, compressed []byte) ([]byte, error) {
+	sh := s.shard()
+	m := wire.Inflation{Op: ev.Op, MaxBytes: sh.server.limits.MessageBytes, Window: s.takeover().received}
+	if !ev.First || !ev.Last {
+		ahead := &s.transit.ahead
+		if err := ahead.add(ev, m); err != nil || !ev.Last {
+			return nil, err
+		}
+		if msg, whole, err := ahead.end(); whole || err != nil {
+			return msg, err
+		}
+	}
 	if sh.inflater == nil {
 		sh.inflater = wire.NewInflater()
 	}
-	msg, err := sh.inflater.Append(reuse(sh.inflated), compressed, wire.Inflation{Op: op, MaxBytes: sh.server.limits.MessageBytes})
+	msg, err := sh.inflater.Append(reuse(sh.inflated), compressed, m)
 	sh.inflated = msg
 	return msg, err
 }
@@ -107,10 +120,15 @@ func (s *Socket) fail(err error) {
 	s.finish(broken, readError(err), rule.Code, rule.Rule)
 }
 
-// settle gives the transit back when nothing is half way any more.
+// settle gives the transit back when nothing is half way any more, or of one that has to
+// be kept the buffers.
 func (s *Socket) settle() {
 	t := s.transit
-	if t != nil && s.state == talking && len(t.out) == 0 && t.decoder.Idle() {
+	switch {
+	case t == nil || s.state != talking || len(t.out) > 0 || !t.decoder.Idle():
+	case t.takeover != nil:
+		t.msg, t.out = nil, nil
+	default:
 		s.shard().putBack(t)
 		s.transit = nil
 	}

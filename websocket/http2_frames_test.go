@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 )
 
 // The frames of HTTP/2 that these tests look at (RFC 9113 §6), and what RFC 8441 §3 adds.
@@ -115,6 +116,28 @@ func TestHTTP2Enabled(t *testing.T) {
 		}
 	}
 	t.Error("the server does not say so")
+}
+
+// A server that refuses and then takes nothing any more keeps nobody: Dial has its answer.
+func TestHTTP2RefusalDoesNotBlock(t *testing.T) {
+	const notFound = "\x8d" // :status 404 (RFC 7541, appendix A)
+	dialed := make(chan struct{})
+	opts, played := bareServer(t, enableConnect, func(b bare) {
+		b.want(frameHeaders)
+		b.send(frameHeaders, flagEndHeaders, 1, notFound)
+		b.send(frameData, 0, 1, string(make([]byte, 2*maxRefusalBytes)))
+		<-dialed // a pipe holds nothing, so that what the client writes now is not taken
+	})
+	begun := time.Now()
+	_, response, err := Dial(t.Context(), "ws://example.com", opts)
+	if response == nil || response.StatusCode != http.StatusNotFound || err == nil {
+		t.Errorf("%v, %v; want 404", response, err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("Dial took %v", took)
+	}
+	close(dialed)
+	played()
 }
 
 // RFC 8441 §5: an orderly end is END_STREAM, giving up is RST_STREAM with CANCEL.

@@ -8,6 +8,7 @@ import (
 
 	"hocket.dev/internal/loop/listen"
 	"hocket.dev/internal/sys"
+	"hocket.dev/wire"
 )
 
 // Listener returns a listener for an http.Server that keeps handshakes for s to itself:
@@ -77,8 +78,8 @@ func (s *Server) upgrade(p *listen.Pending, r *http.Request) bool {
 	if s.closing.Load() {
 		return false
 	}
-	response, refusal := s.opts.judge(r)
-	if refusal != nil {
+	var response wire.Response
+	if s.opts.judge(r, &response) != nil {
 		return false
 	}
 	sh := s.shards[p.Loop().Index()]

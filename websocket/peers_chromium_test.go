@@ -54,8 +54,8 @@ func TestChromiumAsClient(t *testing.T) {
 	for way, start := range errandWays {
 		add(way, CompressionOff, start)
 		add(way, CompressionOn, start)
+		add(way, CompressionTakeover, start)
 	}
-	add("goroutines", CompressionTakeover, errandWays["goroutines"])
 	for way, start := range secureWays {
 		for version := 1; version <= 2; version++ {
 			versions := make(chan int, 2*len(pageEnds))

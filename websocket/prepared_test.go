@@ -9,7 +9,8 @@ import (
 	"hocket.dev/wire"
 )
 
-// One prepared message goes to connections of every kind, and each form is made once.
+// One prepared message goes to connections of every kind, and each form is made once. What
+// follows may refer to it where the context is taken over (RFC 7692 §7.2.3.2).
 func TestPreparedMessage(t *testing.T) {
 	text := prose(1, 5000)
 	m, err := NewPreparedMessage(Text, []byte(text))

@@ -232,12 +232,22 @@ func (c *Conn) sendAll(ctx context.Context, last bool) error {
 	return nil
 }
 
+// streaming reports whether a message is under way in frames. What waits cannot go before its
+// end, but a close frame may stand between two of its frames (§5.4).
+func (c *Conn) streaming(ctx context.Context) bool {
+	if c.acquire(ctx, c.writing, "close") != nil {
+		return false
+	}
+	defer c.releaseWriting()
+	return c.stream != nil
+}
+
 // giveUp ends a connection whose peer does not read what it is sent, with a close frame if it
 // takes one in time.
 func (c *Conn) giveUp() {
 	ctx, cancel := context.WithTimeout(context.Background(), lingerTimeout)
 	defer cancel()
-	if c.sendAll(ctx, true) == nil {
+	if c.streaming(ctx) || c.sendAll(ctx, true) == nil {
 		_ = c.sendClose(ctx, ClosePolicy, "the peer does not read what it is sent") // it ends in any case
 	}
 	_ = c.end(fmt.Errorf("websocket: %w", ErrPendingFull)) // the next call reports it

@@ -102,6 +102,36 @@ func TestConnPendingClose(t *testing.T) {
 	})
 }
 
+// §5.4: the close frame comes between two frames of a message that is written as a stream, behind
+// which everything else waits.
+func TestConnPendingCloseAmidAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := queuedPair(t, PendingClose)
+		w, err := server.NextWriter(t.Context(), Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flushed := run(func() error { _, _ = w.Write([]byte("begun")); return w.Flush() })
+		if ev, err := client.next(t.Context()); err != nil || string(ev.Payload) != "begun" || ev.Last {
+			t.Fatalf("%q, %v", ev.Payload, err)
+		}
+		if err := flushed(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			server.say(t, Text, hundred)
+		}
+		if err := server.Write(t.Context(), Text, []byte("third")); !errors.Is(err, ErrPendingFull) {
+			t.Errorf("%v, want %v", err, ErrPendingFull)
+		}
+		_, _, err = client.Read(t.Context())
+		wantClosed(t, err, ClosePolicy, "the peer does not read what it is sent")
+		if err := w.Close(); err == nil {
+			t.Error("the message could be ended behind the close frame")
+		}
+	})
+}
+
 // Messages of all kinds go out in the order of the calls.
 func TestPendingOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,21 +32,22 @@ func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 	for {
 		ev, err := c.next(ctx)
 		if err != nil {
+			if c.reason() != nil {
+				c.ahead.drop()
+			}
 			return 0, nil, err
 		}
 		msg, done := c.whole.Add(ev)
-		if !done {
-			continue
-		}
-		switch {
-		case ev.Compressed:
-			if msg, err = c.inflate(ev.Op, msg); err != nil {
+		if ev.Compressed {
+			if msg, err = c.inflate(ev, msg); err != nil {
 				return 0, nil, c.fail(err)
 			}
-		case ev.First:
+		} else if done && ev.First {
 			msg = bytes.Clone(msg) // it lies in the read buffer
 		}
-		return MessageType(ev.Op), msg, nil
+		if done {
+			return MessageType(ev.Op), msg, nil
+		}
 	}
 }
 

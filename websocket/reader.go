@@ -32,6 +32,7 @@ func (c *Conn) NextReader(ctx context.Context) (MessageType, *MessageReader, err
 		return 0, nil, err
 	}
 	r := &MessageReader{c: c, ctx: ctx, piece: ev.Payload, last: ev.Last}
+	c.ahead.drop()
 	if begun := c.whole.Take(); begun != nil { // by a Read that its context ended
 		r.piece = append(begun, ev.Payload...)
 	}

@@ -44,9 +44,8 @@ type PanicError = loop.PanicError
 type ServerOptions struct {
 	// AcceptOptions are those of [Accept]. There are at most 255 subprotocols; the times of
 	// KeepAlive are rounded to whole seconds, 255 at most, and its first ping comes earlier,
-	// so that those of many sockets are spread; context takeover, which costs memory for
-	// each connection, is not agreed upon: [CompressionTakeover] is [CompressionOn]. Pending is
-	// not used: MaxPendingBytes and PendingPolicy are.
+	// so that those of many sockets are spread. Pending is not used: MaxPendingBytes and
+	// PendingPolicy are.
 	AcceptOptions
 	// Loops is the number of event loops; 0 is max(1, GOMAXPROCS-1). A program with
 	// nothing else to do wants GOMAXPROCS to be one more than there are cores, since a
@@ -74,7 +73,7 @@ type ServerOptions struct {
 const defaultPendingBytes = 1 << 20
 
 // Server serves WebSockets on event loops: on Linux an idle one is a descriptor and 100
-// bytes, without goroutine or buffer. It is an http.Handler that takes the connection
+// bytes, without goroutine or buffer, unless [CompressionTakeover] was asked for. It is an http.Handler that takes the connection
 // of each handshake over from the HTTP server. A connection that is no *net.TCPConn or
 // *net.UnixConn, nor under TLS behind Server.ListenerTLS, is served by a goroutine of its
 // own behind the same interface; a stream of HTTP/2 (RFC 8441) by two, its handler's and
@@ -131,9 +130,6 @@ func (s *Server) setDefaults() error {
 	if every := o.KeepAlive.PingEvery; every > 0 {
 		s.pingTick, s.pongTick = ticks(every), ticks(cmp.Or(o.KeepAlive.PongTimeout, every))
 	}
-	if o.Compression.Mode == CompressionTakeover {
-		o.Compression.Mode = CompressionOn
-	}
 	if o.Compression.Threshold <= 0 {
 		o.Compression.Threshold = DefaultCompressionThreshold
 	}
@@ -163,20 +159,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server shuts down", http.StatusServiceUnavailable)
 		return
 	}
-	response, refusal := s.opts.judge(r)
-	if refusal != nil {
+	a := &accepted{request: r}
+	if refusal := s.opts.judge(r, &a.response); refusal != nil {
 		refuse(w, refusal)
 		return
 	}
-	nc, early, err := take(w, r, response)
+	nc, early, err := take(w, r, &a.response)
 	if err != nil {
 		return // it was answered, or the client has gone
 	}
+	a.early = early
 	stream, answered := nc.(*connect.Conn)
 	if answered {
+		a.answered = true
 		stream.ReadDirectly()
 	}
-	s.attach(nc, accepted{r, response, answered, early})
+	s.attach(nc, a)
 	if answered {
 		stream.Wait()
 	}
@@ -192,7 +190,7 @@ type accepted struct {
 
 // attach gives the connection of a handshake to the loop with the fewest. If a response is
 // owed, the loop sends it, where that costs no deadline.
-func (s *Server) attach(nc net.Conn, a accepted) {
+func (s *Server) attach(nc net.Conn, a *accepted) {
 	s.arriving.Add(1)
 	sh := s.shards[s.loops.Next().Index()]
 	posted := sh.loop.Post(func() {

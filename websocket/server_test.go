@@ -125,9 +125,15 @@ func shake(t *testing.T, nc net.Conn, host string) {
 // attachPipe gives one end of a connection in memory to the server and returns the other.
 func (s *Server) attachPipe(t *testing.T) net.Conn {
 	t.Helper()
+	return s.attachAgreed(t, wire.Response{})
+}
+
+// attachAgreed is attachPipe for a handshake that was answered with response.
+func (s *Server) attachAgreed(t testing.TB, response wire.Response) net.Conn {
+	t.Helper()
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
-	s.attach(a, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
+	s.attach(a, &accepted{request: httptest.NewRequest("GET", "/", nil), response: response, answered: true})
 	return b
 }
 
@@ -227,7 +233,7 @@ func TestServerGathersWrites(t *testing.T) {
 	var peer net.Conn
 	nc.Conn, peer = net.Pipe()
 	s := newServer(t, echoing(), ServerOptions{})
-	s.attach(nc, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
+	s.attach(nc, &accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	t.Cleanup(func() { _ = peer.Close() })
 
 	var in []byte

@@ -60,12 +60,19 @@ type shard struct {
 // half read, or a frame that the network has not taken, or the reason of a closing
 // connection.
 type transit struct {
-	decoder wire.Decoder
-	msg     []byte // the pieces of a message that came in parts
-	out     []byte // taken and not yet sent; out[:sent] is sent
-	sent    int
-	err     error // with which the socket ends
+	decoder  wire.Decoder
+	msg      []byte // the pieces of a message that came in parts
+	out      []byte // taken and not yet sent; out[:sent] is sent
+	sent     int
+	err      error     // with which the socket ends
+	takeover *takeover // nil without context takeover
+	ahead    lookahead // into what msg has of a compressed text
 }
+
+// A takeover is what context takeover has a socket remember of earlier messages (RFC 7692
+// §7.1.1). It lies in the transit, which such a socket keeps while it is idle, too, so that
+// all others have no field for it.
+type takeover struct{ sent, received *wire.Window } // nil where nothing is taken over
 
 func newShard(s *Server, l *loop.Loop) *shard {
 	sh := &shard{server: s, loop: l, tape: newTape(), spans: make([]span, 1)}
@@ -78,8 +85,12 @@ func (sh *shard) newSocket(response wire.Response) *Socket {
 	s := &Socket{
 		subprotocol: uint8(slices.Index(sh.server.opts.Subprotocols, response.Protocol) + 1),
 	}
-	if response.Deflate != nil {
-		s.windowBits = uint8(response.Deflate.SendBits(wire.Server))
+	if agreed := response.Deflate; agreed != nil {
+		s.windowBits = uint8(agreed.SendBits(wire.Server))
+		if sent, received := sh.server.opts.Compression.windows(*agreed, wire.Server); sent != nil || received != nil {
+			sh.giveTransit(s)
+			s.transit.takeover = &takeover{sent, received}
+		}
 	}
 	return s
 }
@@ -157,8 +168,18 @@ func (sh *shard) transit() *transit {
 	return t
 }
 
+// giveTransit gives s, which has none, a transit.
+func (sh *shard) giveTransit(s *Socket) {
+	s.transit = sh.transit()
+	s.transit.decoder = wire.NewDecoder(wire.Server, &sh.server.limits)
+	if s.windowBits != 0 {
+		s.transit.decoder.AllowDeflate()
+	}
+}
+
 // putBack takes a transit that is no longer used.
 func (sh *shard) putBack(t *transit) {
+	t.ahead.drop()
 	if len(sh.idle) == spareTransits {
 		return
 	}

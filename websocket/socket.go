@@ -27,7 +27,7 @@ type Socket struct {
 	Data any
 
 	conn        loop.Conn
-	transit     *transit // nil while nothing is half way
+	transit     *transit // nil while nothing is half way and nothing has to be remembered
 	span        uint32   // the number of what is to be sent at the end of the turn, 0 for nothing
 	subprotocol uint8    // the number in the options, from 1; 0 for none
 	windowBits  uint8    // of what is sent compressed, 0 without compression
@@ -217,14 +217,18 @@ func (s *Socket) keepError(err error) {
 
 // needTransit sees to it that the socket has a transit.
 func (s *Socket) needTransit() {
-	if s.transit != nil {
-		return
+	if s.transit == nil {
+		s.shard().giveTransit(s)
 	}
-	s.transit = s.shard().transit()
-	s.transit.decoder = wire.NewDecoder(wire.Server, &s.shard().server.limits)
-	if s.windowBits != 0 {
-		s.transit.decoder.AllowDeflate()
+}
+
+// takeover returns what the socket remembers of earlier messages: nothing without context
+// takeover.
+func (s *Socket) takeover() takeover {
+	if s.transit == nil || s.transit.takeover == nil {
+		return takeover{}
 	}
+	return *s.transit.takeover
 }
 
 // respond sends the response of the handshake.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
@@ -17,7 +18,7 @@ import (
 )
 
 // do runs fn on the loop of a server that has one, and returns when it has run.
-func (s *Server) do(t *testing.T, fn func()) {
+func (s *Server) do(t testing.TB, fn func()) {
 	t.Helper()
 	done := make(chan struct{})
 	if !s.Post(0, func() { defer close(done); fn() }) {
@@ -40,7 +41,7 @@ func (s *Server) attachCounting(t *testing.T) (*countingConn, net.Conn) {
 	a, b := net.Pipe()
 	t.Cleanup(func() { _ = b.Close() })
 	nc := &countingConn{Conn: a}
-	s.attach(nc, accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
+	s.attach(nc, &accepted{request: httptest.NewRequest("GET", "/", nil), answered: true})
 	return nc, b
 }
 
@@ -391,5 +392,69 @@ func TestSocketCosts(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations for each message echoed", allocs)
+	}
+}
+
+// A prepared message allocates nothing for those that it is delivered to, with compression and
+// without. TestSocketCosts says the same of an echo.
+func TestDeliveriesAllocateNothing(t *testing.T) {
+	for _, mode := range []CompressionMode{CompressionOff, CompressionOn} {
+		const sockets = 50
+		var all []*Socket // the loop's
+		var messages []*PreparedMessage
+		for i := range 4 {
+			m, err := NewPreparedMessage(Text, []byte(prose(uint64(i), 600)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			messages = append(messages, m)
+		}
+		next := 0
+		h := &program{
+			open: func(s *Socket, _ *http.Request) { all = append(all, s) },
+			message: func(*Socket, MessageType, []byte) {
+				m := messages[next%len(messages)]
+				next++
+				for _, s := range all {
+					if err := s.WritePrepared(m); err != nil {
+						t.Error(err)
+					}
+				}
+			},
+		}
+		s := newServer(t, h, ServerOptions{AcceptOptions: compressing(mode)})
+		url := s.listen(t)
+		var subscribers []net.Conn
+		sizes := make([]int, len(messages)) // of the frames
+		for range sockets {
+			c := dial(t, url, &DialOptions{Compression: Compression{Mode: mode}})
+			subscribers = append(subscribers, c.nc)
+		}
+		for i, m := range messages {
+			var key preparedKey
+			if mode == CompressionOn {
+				key = preparedKey{15, wire.SharedLevel}
+			}
+			sizes[i] = len(m.form(key).frame)
+		}
+		in, got := masked(wire.Text, "go"), make([]byte, 1000)
+		published := 0
+		publish := func() {
+			if _, err := subscribers[0].Write(in); err != nil {
+				t.Fatal(err)
+			}
+			for _, nc := range subscribers {
+				if _, err := io.ReadFull(nc, got[:sizes[published%len(sizes)]]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			published++
+		}
+		for range 2 * len(messages) { // spans and tapes are made
+			publish()
+		}
+		if allocs := allocations(100, publish); allocs != 0 {
+			t.Errorf("mode %d: %v allocations for %d messages delivered", mode, allocs, sockets)
+		}
 	}
 }

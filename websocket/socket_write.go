@@ -24,8 +24,11 @@ func (s *Socket) message(op wire.Opcode, p []byte) {
 		s.frame(op, p)
 		return
 	}
-	sh.scratch = wire.AppendDeflated(sh.scratch[:0], p, int(s.windowBits), sh.server.opts.Compression.Level)
-	if c := sh.scratch; len(c) < len(p) {
+	d := wire.Deflation{WindowBits: int(s.windowBits), Level: sh.server.opts.Compression.Level, Window: s.takeover().sent}
+	sh.scratch = d.Append(sh.scratch[:0], p)
+	// What has become no smaller goes out compressed all the same where later messages may
+	// refer to it: of one that is not compressed the receiver remembers nothing.
+	if c := sh.scratch; len(c) < len(p) || d.Window != nil {
 		s.commit(wire.AppendCompressedFrame(s.reserve(wire.MaxHeaderBytes+len(c)), op, c))
 	} else {
 		s.frame(op, p)
@@ -33,26 +36,34 @@ func (s *Socket) message(op wire.Opcode, p []byte) {
 	sh.scratch = reuse(sh.scratch)
 }
 
-// prepared takes the frame of m. If it was the last one taken on this loop, its bytes are
-// on the tape already.
+// prepared takes the frame of m.
 func (s *Socket) prepared(m *PreparedMessage) {
-	sh := s.shard()
-	key := s.key(m)
-	if sh.lastTape == nil || sh.last != m || sh.lastKey != key {
-		s.prepare(m, key)
-		return
+	form := s.share(m, s.key(m))
+	if form.compressed {
+		if sent := s.takeover().sent; sent != nil {
+			sent.Add(m.payload) // the receiver remembers it, too (RFC 7692 §7.2.3.2)
+		}
 	}
-	end := sh.lastAt + uint32(len(sh.lastForm.frame))
+}
+
+// share takes the frame of m in the form for key. If it was the last one taken on this
+// loop, its bytes are on the tape already.
+func (s *Socket) share(m *PreparedMessage, key preparedKey) *prepared {
+	sh := s.shard()
+	if sh.lastTape == nil || sh.last != m || sh.lastKey != key || s.delayed() {
+		return s.prepare(m, key)
+	}
+	form := sh.lastForm
+	end := sh.lastAt + uint32(len(form.frame))
 	switch {
-	case s.delayed():
-		s.prepare(m, key)
 	case s.span == 0:
 		s.place(sh.lastTape, sh.lastAt, end)
 	case s.at().tape == sh.lastTape && s.at().end == sh.lastAt:
 		s.at().end = end
 	default:
-		s.prepare(m, key)
+		return s.prepare(m, key)
 	}
+	return form
 }
 
 // key says in which form the socket sends m.
@@ -64,7 +75,7 @@ func (s *Socket) key(m *PreparedMessage) preparedKey {
 }
 
 // prepare takes the frame of m where it is not on the tape, or not where the socket needs it.
-func (s *Socket) prepare(m *PreparedMessage, key preparedKey) {
+func (s *Socket) prepare(m *PreparedMessage, key preparedKey) *prepared {
 	form := m.form(key)
 	size := len(form.frame)
 	if s.span == 0 && !s.delayed() && size > flushAtBytes {
@@ -73,11 +84,12 @@ func (s *Socket) prepare(m *PreparedMessage, key preparedKey) {
 		s.commit(append(s.reserve(size), form.frame...))
 	}
 	if s.span == 0 {
-		return // it waits behind what the network has not taken
+		return form // it waits behind what the network has not taken
 	}
 	sh, at := s.shard(), s.at()
 	sh.last, sh.lastKey, sh.lastForm = m, key, form
 	sh.lastTape, sh.lastAt = at.tape, at.end-uint32(size)
+	return form
 }
 
 // delayed reports whether the network has not taken what was sent before: then what

@@ -27,7 +27,9 @@ func ParseConnect(method, host string, header map[string][]string) (Upgrade, *Re
 	if refusal := checkConnect(host, header); refusal != nil {
 		return Upgrade{}, refusal
 	}
-	return readOffers(header)
+	var u Upgrade
+	refusal := u.readOffers(header)
+	return u, refusal
 }
 
 // checkConnect applies the rules for what makes a CONNECT a handshake.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -41,26 +42,42 @@ func (e Extension) String() string {
 // an error, upon which the handshake must fail; so is a quoted value that is no token
 // once its quotes are gone.
 func ParseExtensions(lines []string) ([]Extension, error) {
-	var all []Extension
-	for _, item := range listItems(lines) {
-		s := scanner{item}
-		e := Extension{Name: s.token()}
-		if e.Name == "" {
-			return nil, fmt.Errorf("the extension %q does not begin with a token (RFC 6455 §9.1)", item)
+	items := listItems(lines)
+	if len(items) == 0 {
+		return nil, nil
+	}
+	all := make([]Extension, len(items))
+	for i, item := range items {
+		if err := all[i].parse(item); err != nil {
+			return nil, err
 		}
-		for s.take(';') {
-			p, ok := s.param()
-			if !ok {
-				return nil, fmt.Errorf("the extension %q has a parameter that is no token, or has a value that is none (RFC 6455 §9.1)", item)
-			}
-			e.Params = append(e.Params, p)
-		}
-		if s.rest != "" {
-			return nil, fmt.Errorf("the extension %q goes on with %q where only ';' can follow (RFC 6455 §9.1)", item, s.rest)
-		}
-		all = append(all, e)
 	}
 	return all, nil
+}
+
+// parse reads one element of the list.
+func (e *Extension) parse(item string) error {
+	s := scanner{item}
+	if e.Name = s.token(); e.Name == "" {
+		return badExtension(item, "does not begin with a token")
+	}
+	for s.take(';') {
+		e.Params = append(e.Params, Param{})
+		if !s.param(&e.Params[len(e.Params)-1]) {
+			return badExtension(item, "has a parameter that is no token, or has a value that is none")
+		}
+	}
+	if s.rest != "" {
+		return badExtension(item, "goes on with "+strconv.Quote(s.rest)+" where only ';' can follow")
+	}
+	return nil
+}
+
+// badExtension stands by itself for the stack of those who call parse: see refuseMethod.
+//
+//go:noinline
+func badExtension(item, what string) error {
+	return fmt.Errorf("the extension %q %s (RFC 6455 §9.1)", item, what)
 }
 
 // scanner reads the pieces of one list element; white space stands before a piece, or
@@ -88,20 +105,20 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
-func (s *scanner) param() (Param, bool) {
-	p := Param{Name: s.token()}
-	if p.Name == "" {
-		return p, false
+// param takes a parameter into p, which is empty, and reports whether it is well-formed.
+func (s *scanner) param(p *Param) bool {
+	if p.Name = s.token(); p.Name == "" {
+		return false
 	}
 	if p.HasValue = s.take('='); !p.HasValue {
-		return p, true
+		return true
 	}
 	s.rest = strings.TrimLeft(s.rest, " \t")
 	if s.take('"') {
-		return p, s.quoted(&p.Value)
+		return s.quoted(&p.Value)
 	}
 	p.Value = s.token()
-	return p, p.Value != ""
+	return p.Value != ""
 }
 
 // quoted takes the rest of a quoted string into value and reports whether it was closed

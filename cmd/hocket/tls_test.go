@@ -130,6 +130,19 @@ func TestServeTLS(t *testing.T) {
 	}
 }
 
+// bench goes over wss, too, and takes a certificate that nobody has vouched for only where it is told to.
+func TestBenchOverTLS(t *testing.T) {
+	files := newPEMFiles(t)
+	n := start(t, command("serve", "--dev", "--listen", "127.0.0.1:0", "--tls-cert", files.cert, "--tls-key", files.key))
+	args := []string{"bench", "-n", "3", "--messages", "5", "--warmup=-1s", "wss://" + n.http + "/v1/ws"}
+	if r := execute(t, command(append(args, "--insecure")...)); r.code != 0 || !strings.Contains(r.out, "15") {
+		t.Errorf("exit code %d\n%s%s\nwant 15 messages delivered", r.code, r.out, r.err)
+	}
+	if r := execute(t, command(args...)); r.code == 0 || !strings.Contains(r.err, "certificate") {
+		t.Errorf("without --insecure: exit code %d\n%s", r.code, r.err)
+	}
+}
+
 func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	files, other := newPEMFiles(t), newPEMFiles(t)
 	none := filepath.Join(t.TempDir(), "none.pem")

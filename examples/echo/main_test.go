@@ -13,9 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"hocket.dev/internal/testproc"
 	"hocket.dev/websocket"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // build builds the example as its reader would.
 func build(t *testing.T) string {

@@ -10,9 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"hocket.dev/client"
 	"hocket.dev/internal/testproc"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The example is built and run as its reader would.
 func TestExample(t *testing.T) {

@@ -11,8 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"hocket.dev/internal/testproc"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve starts the server as a user would and returns its address.
 func serve(t *testing.T) string {

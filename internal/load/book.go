@@ -8,8 +8,7 @@ import (
 // book knows every publish of a run and which subscriber still misses it. It does
 // no I/O and reads no clock: times are nanoseconds since the start of the run.
 type book struct {
-	size     int  // of a payload in bytes
-	bare     bool // messages are payloads, without envelope and replies
+	size     int // of a payload in bytes
 	channels []*channel
 
 	// measured is set when the warm-up has ended, at since: what was published
@@ -66,10 +65,7 @@ func (c *channel) at(seq uint64) *publish {
 
 // publish opens the next publish of c and appends its payload to dst.
 func (b *book) publish(c *channel, dst []byte, now int64) []byte {
-	p := publish{sent: now, left: c.subs}
-	if !b.bare {
-		p.left++
-	}
+	p := publish{sent: now, left: c.subs + 1}
 	dst = payload{c.index, c.end(), now}.append(dst, b.size)
 	c.pubs = append(c.pubs, p)
 	b.published++
@@ -133,17 +129,14 @@ func (b *book) deliver(s *cursor, p *publish, now int64) {
 // inspect takes a push apart and says what it is.
 func (b *book) inspect(s *cursor, msg []byte, now int64) {
 	c := s.channel
-	in := push{channel: []byte(c.name), payload: msg}
-	if !b.bare {
-		var ok bool
-		if in, ok = scanPush(msg); !ok {
-			n, err := parseNotice(msg)
-			if err != nil || n.Type != "message" {
-				b.corrupt(s, "is no message: %.200q", msg)
-				return
-			}
-			in = push{[]byte(n.Channel), n.Offset, n.Payload}
+	in, ok := scanPush(msg)
+	if !ok {
+		n, err := parseNotice(msg)
+		if err != nil || n.Type != "message" {
+			b.corrupt(s, "is no message: %.200q", msg)
+			return
 		}
+		in = push{[]byte(n.Channel), n.Offset, n.Payload}
 	}
 	name, ok := parsePayload(in.payload)
 	if !ok || string(in.channel) != c.name || name.channel != c.index || name.seq >= c.end() {
@@ -218,8 +211,6 @@ func (b *book) pass(s *cursor) {
 // offsets grow, and against what it was for other subscribers.
 func (b *book) goodOffset(s *cursor, p *publish, offset uint64) bool {
 	switch {
-	case b.bare:
-		return true
 	case offset <= s.offset:
 		b.faults.note("%s: message %d has offset %d after %d", s.channel.name, s.next, offset, s.offset)
 	case p.msg != nil && p.offset != offset:
@@ -252,7 +243,7 @@ func (b *book) settle(s *cursor) {
 // settleReplies counts the publishes that were never answered.
 func (b *book) settleReplies(c *channel) {
 	for i := range c.pubs {
-		if !b.bare && !c.pubs[i].acked {
+		if !c.pubs[i].acked {
 			b.faults.Unanswered++
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -40,9 +41,13 @@ func (d *dialer) open(ctx context.Context, to address) (nc net.Conn, rest []byte
 		return nil, nil, err
 	}
 	d.opened++
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	plain := nc
+	stop := context.AfterFunc(ctx, func() { plain.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	nc.SetDeadline(time.Now().Add(handshakeTimeout))
+	if to.name != "" {
+		nc = tls.Client(nc, &tls.Config{ServerName: to.name, InsecureSkipVerify: d.opts.Insecure, NextProtos: []string{"http/1.1"}})
+	}
 	rest, err = d.handshake(nc, to)
 	if err != nil {
 		nc.Close()

@@ -16,8 +16,7 @@ import (
 // fake is a server of the native protocol, small enough to misbehave on purpose. It
 // is reached through pipes, so that everything happens in virtual time.
 type fake struct {
-	t    *testing.T
-	bare bool
+	t *testing.T
 	// deliver says what subscriber sub (in the order of opening) is sent for publish
 	// n; msg is what would be right. nil stands for that.
 	deliver func(sub, n int, msg string) []string
@@ -67,13 +66,7 @@ func (f *fake) serve(nc net.Conn) {
 	f.wg.Go(p.write)
 	defer close(p.out)
 	defer f.leave(p)
-	if f.bare && request.URL.Path != "/pub" {
-		f.join(p, "bench:0")
-		p.send("welcome")
-	}
-	if !f.bare {
-		p.send(`{"type":"connected","payload":{}}`)
-	}
+	p.send(`{"type":"connected","payload":{}}`)
 	f.read(p, br)
 }
 
@@ -107,10 +100,6 @@ func (f *fake) read(p *fakePeer, br *bufio.Reader) {
 
 // handle answers one message.
 func (f *fake) handle(p *fakePeer, msg []byte) {
-	if f.bare {
-		f.publish("bench:0", string(msg))
-		return
-	}
 	var in notice
 	if err := json.Unmarshal(msg, &in); err != nil {
 		f.t.Errorf("the generator sent %s: %v", msg, err)
@@ -139,10 +128,7 @@ func (f *fake) publish(channel, payload string) {
 	if n > 0 && n == f.hangup {
 		f.subs[0].nc.Close()
 	}
-	msg := payload
-	if !f.bare {
-		msg = pushOf(channel, 10+3*n, payload)
-	}
+	msg := pushOf(channel, 10+3*n, payload)
 	for i, p := range f.subs {
 		if p.channel != channel {
 			continue

@@ -14,7 +14,8 @@ import (
 // command can embed the struct; the help texts name the defaults that withDefaults
 // fills in.
 type Options struct {
-	URL string `arg:"" optional:"" help:"WebSocket address of the server (default ws://127.0.0.1:8000/v1/ws)."`
+	URL      string `arg:"" optional:"" help:"WebSocket address of the server, ws or wss (default ws://127.0.0.1:8000/v1/ws). Over wss the generator needs a goroutine for each connection, and much more CPU."`
+	Insecure bool   `help:"Over wss: take any certificate, such as one that the server has signed itself."`
 	// PublishURL is where the publisher connects, URL when empty.
 	PublishURL string `hidden:""`
 
@@ -35,11 +36,6 @@ type Options struct {
 
 	Idle   bool          `help:"Open and subscribe, publish nothing, and measure memory: the server's RSS when all are open, less its RSS with the first 200 open. Needs --pid."`
 	Settle time.Duration `placeholder:"TIME" help:"With --idle: how long after the last connection memory is read (default 8s)."`
-
-	// Bare is for servers without Hocket's protocol: a subscriber says nothing and
-	// is greeted with one message of any content; from then on every text message
-	// of the publisher reaches it as it is.
-	Bare bool `hidden:""`
 
 	// dial replaces the network in tests; i counts connections from 0, the
 	// publisher comes last.
@@ -95,8 +91,6 @@ func (o Options) check() error {
 		return errors.New("rate, open and messages cannot be negative")
 	case o.Duration < 0 || o.Drain < 0 || o.Settle < 0:
 		return errors.New("duration, drain and settle cannot be negative")
-	case o.Bare && o.Channels > 1:
-		return errors.New("channels: a bare server has no channels, so only 1 works")
 	case o.Idle && o.PID == 0:
 		return errors.New("idle: the process id of the server is needed to read its memory")
 	}
@@ -108,20 +102,25 @@ type address struct {
 	hostPort string // to dial
 	host     string // for the header
 	target   string // path and query
+	name     string // of the server's certificate, "" without TLS
 }
 
-// parseAddress reads a ws URL.
+// parseAddress reads a ws or wss URL.
 func parseAddress(raw string) (address, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return address{}, fmt.Errorf("url: %w", err)
 	}
-	if u.Scheme != "ws" || u.Hostname() == "" {
-		return address{}, fmt.Errorf("url: %q is not of the form ws://host:port/path (TLS is not supported here)", raw)
+	if u.Scheme != "ws" && u.Scheme != "wss" || u.Hostname() == "" {
+		return address{}, fmt.Errorf("url: %q is not of the form ws://host:port/path or wss://host:port/path", raw)
 	}
-	port := u.Port()
+	port, name := u.Port(), ""
+	if u.Scheme == "wss" {
+		name = u.Hostname()
+		setDefault(&port, "443")
+	}
 	setDefault(&port, "80")
-	return address{net.JoinHostPort(u.Hostname(), port), u.Host, u.RequestURI()}, nil
+	return address{net.JoinHostPort(u.Hostname(), port), u.Host, u.RequestURI(), name}, nil
 }
 
 // sources returns the addresses to connect from; nil means the system's choice.

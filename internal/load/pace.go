@@ -191,12 +191,8 @@ func (r *run) publish() {
 	r.requests++
 	r.pace.sent++
 	r.frame = r.frame[:0]
-	if r.opts.Bare {
-		r.frame = b.publish(c, r.frame, r.now())
-	} else {
-		r.frame = appendPublish(r.frame, r.requests, c.name)
-		r.frame = append(b.publish(c, r.frame, r.now()), '}')
-	}
+	r.frame = appendPublish(r.frame, r.requests, c.name)
+	r.frame = append(b.publish(c, r.frame, r.now()), '}')
 	r.publisher.send(wire.Text, r.frame)
 	if r.opts.Messages > 0 && r.book.measured && b.published-r.pace.mark.published >= uint64(r.opts.Messages) {
 		r.stopPublishing()

@@ -85,7 +85,7 @@ func newRun(o Options, l *loop.Loop) *run {
 		opts: o, loop: l, start: time.Now(),
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		failed: make(chan error, 1),
-		book:   book{size: o.PayloadBytes, bare: o.Bare},
+		book:   book{size: o.PayloadBytes},
 	}
 	for i := range o.Channels {
 		c := &channel{name: "bench:" + strconv.Itoa(i), index: i}
@@ -154,7 +154,7 @@ func (r *run) attachSubscriber(nc net.Conn, rest []byte) {
 	s := &session{at: cursor{channel: c, next: c.end()}}
 	r.sessions = append(r.sessions, s)
 	c.subs++
-	if r.attach(s, nc, rest) && !r.opts.Bare {
+	if r.attach(s, nc, rest) {
 		s.send(wire.Text, appendSubscribe(nil, 1, c.name))
 	}
 }

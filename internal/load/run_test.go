@@ -219,25 +219,6 @@ func TestClosedLoopWaitsForTheSlowest(t *testing.T) {
 	}
 }
 
-func TestBare(t *testing.T) {
-	o := short()
-	o.Bare, o.PublishURL = true, "ws://fake/pub"
-	result, err := runFake(t, &fake{bare: true}, o)
-	if err := errors.Join(err, result.Err()); err != nil {
-		t.Fatal(err)
-	}
-	if result.Delivered != 60 {
-		t.Errorf("delivered %d, want 60", result.Delivered)
-	}
-	result, err = runFake(t, &fake{bare: true, deliver: on(1, swap("stuv", "stxv"))}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result.Faults.Corrupt != 1 {
-		t.Errorf("faults: %v, want 1 corrupt", &result.Faults)
-	}
-}
-
 func TestRefusedSubscription(t *testing.T) {
 	_, err := runFake(t, &fake{refuse: true}, short())
 	if err == nil || !strings.Contains(err.Error(), "permission_denied") {
@@ -418,7 +399,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		want   string
 	}{
 		{func(o *Options) { o.URL = "http://x/" }, "ws://"},
-		{func(o *Options) { o.URL = "wss://x/" }, "TLS"},
+		{func(o *Options) { o.URL = "wss:///v1/ws" }, "wss://"},
 		{func(o *Options) { o.Connections = -1 }, "connections"},
 		{func(o *Options) { o.Connections = 1 << 40 }, "open files"},
 		{func(o *Options) { o.Channels = 1 << 17 }, "channels"},
@@ -427,7 +408,6 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		{func(o *Options) { o.Duration = -1 }, "duration"},
 		{func(o *Options) { o.From = []string{"home"} }, "from"},
 		{func(o *Options) { o.Idle = true }, "process id"},
-		{func(o *Options) { o.Bare, o.Channels = true, 2 }, "bare"},
 	}
 	for _, tt := range tests {
 		o := Options{URL: "ws://fake/"}

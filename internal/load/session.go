@@ -78,14 +78,11 @@ func (s *session) bye(code wire.CloseCode) {
 func (s *session) message(msg []byte, now int64) {
 	r := s.run
 	switch {
-	case s.publish && r.opts.Bare: // what it hears is for subscribers
 	case s.publish:
 		s.reply(msg)
 	case r.book.receive(&s.at, msg, now):
-	case s.ready && (r.opts.Bare || bytes.HasPrefix(msg, []byte(`{"type":"message"`))):
+	case s.ready && bytes.HasPrefix(msg, []byte(`{"type":"message"`)):
 		r.book.inspect(&s.at, msg, now)
-	case r.opts.Bare:
-		s.isReady()
 	default:
 		s.notice(msg, now)
 	}

@@ -264,7 +264,7 @@ test.each([...texts].filter(([name]) => name.endsWith('.txt')))('%s', async (nam
       }
     } else if (sign.startsWith('<')) {
       const filled = values.fill(text.replaceAll('[<rest>]', '[]')); // also where nobody hears it: values are made up in order
-      if (actor === undefined) continue;
+      if (actor === undefined || text.endsWith('<rest>')) continue; // a greeting
       const m = JSON.parse(filled);
       if (m.id === undefined ? m.type === 'error' : !actor.asked.has(m.id)) continue; // it answers what no SDK sends
       driven++;

@@ -200,15 +200,19 @@ func (l *log) set(enc Encoding) *frameSet {
 
 // admits says that a cursor of this encoding can come in. l.mu is held.
 func (l *log) admits(enc Encoding) bool {
-	if len(l.sets) < mostEncodings {
+	if len(l.sets) < mostFilters || !filtering(enc) {
 		return true
 	}
+	n := 0
 	for _, s := range l.sets {
 		if s.enc == enc {
 			return true
 		}
+		if filtering(s.enc) {
+			n++
+		}
 	}
-	return false
+	return n < mostFilters
 }
 
 // unset counts a cursor out. l.mu is held.

@@ -108,6 +108,7 @@ func TestDecodeSubscribe(t *testing.T) {
 		{`{"filter":{}}`, dialect.SubscribeArgs{}},
 		{`{"filter":null}`, dialect.SubscribeArgs{}},
 		{`{"from":"state"}`, dialect.SubscribeArgs{Start: dialect.StartState}},
+		{`{"from":{"epoch":"","offset":0}}`, dialect.SubscribeArgs{Start: dialect.StartPosition}},
 		{`{"presence":{"epoch":"p1","offset":0}}`, dialect.SubscribeArgs{
 			Presence: dialect.PresenceMember, PresenceFrom: broker.Position{Epoch: "p1"}, HasPresenceFrom: true}},
 	} {

@@ -114,12 +114,13 @@ func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 	return err
 }
 
-// decodePosition reads the two parts of a position, of which one may be missing; name is the field it stands in.
+// decodePosition reads the two parts of a position, of which one may be missing; name is the field it stands in. The epoch
+// is "" in a position that was told of a log that had not begun.
 func decodePosition(name string, epoch, offset []byte) (p broker.Position, err *dialect.Error) {
 	if epoch == nil || offset == nil {
 		return p, dialect.Errorf(dialect.InvalidPosition, `%s must name both epoch and offset, as in {"epoch":"k3","offset":41}`, name)
 	}
-	if p.Epoch, err = text(dialect.InvalidPosition, "epoch", epoch, 1, maxEpoch); err != nil {
+	if p.Epoch, err = text(dialect.InvalidPosition, "epoch", epoch, 0, maxEpoch); err != nil {
 		return p, err
 	}
 	p.Offset, err = whole(dialect.InvalidPosition, "offset", offset, 0, maxOffset)

@@ -22,6 +22,7 @@ type Cursor struct {
 	place int32 // in group.cursors
 	state cursorState
 	due   bool // the owner knows that there is something to send
+	ended bool // its rule has ended the session
 }
 
 // Offset is the offset of the last entry the cursor has passed.

@@ -121,7 +121,7 @@ func (s *frameSet) append(dst []byte, l *log, epoch string, entries []*broker.En
 // over says that there is nothing to tell of e any more: it was removed, or its time to live has passed. It looks at the
 // clock of the last Tick and may be called without the lock.
 func (l *log) over(e *broker.Entry) bool {
-	return e.Op == opRemoved || e.TTL > 0 && l.hub.now.Load() >= e.Time+e.TTL.Milliseconds()
+	return e.Op == opRemoved || e.TTL > 0 && l.hub.now.Load() >= lapse(e)
 }
 
 // skips says that e is not for the session called name, which published it without echo.

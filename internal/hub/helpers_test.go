@@ -320,6 +320,8 @@ func (e lines) AppendEntry(dst []byte, channel, epoch string, entry *broker.Entr
 	return append(dst, '\n')
 }
 
+func (e lines) Filters() bool { return e.tag != "m" }
+
 // client is an owner with one cursor, and what it has been sent.
 type client struct {
 	Cursor

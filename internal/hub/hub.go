@@ -39,7 +39,7 @@ var (
 	ErrClosed       = errors.New("hub: closed")
 	ErrEpochChanged = errors.New("hub: the channel's log began anew")
 	ErrNoState      = errors.New("hub: the broker keeps no state")
-	ErrEncodings    = errors.New("hub: the channel has too many encodings") // see Encoding
+	ErrFilters      = errors.New("hub: the channel has too many filters") // see Filterer
 )
 
 const shardCount = 64

@@ -40,6 +40,8 @@ type log struct {
 	dropped int64
 	holes   int // marks of what could not be read, in the window
 	thin    int // entries in the window that need not count: removed, or with a time to live
+	// lapsesAt is no later than the first time to live of an entry with a frame is over, Unix milliseconds.
+	lapsesAt int64
 
 	removed  uint64 // entries up to this offset were removed
 	removals uint64 // how often something was removed
@@ -66,7 +68,7 @@ type log struct {
 const firstIndex = 1 << 32
 
 func newLog(h *Hub, r *Request) *log {
-	l := &log{hub: h, name: r.Channel, base: firstIndex, pace: newPace(r)}
+	l := &log{hub: h, name: r.Channel, base: firstIndex, pace: newPace(r), lapsesAt: never}
 	l.gathers = l.pace.every > 0 && !l.pace.sample
 	return l
 }
@@ -106,6 +108,7 @@ func (l *log) put(e *broker.Entry) {
 	}
 	if e.TTL > 0 {
 		l.thin++
+		l.lapsesAt = min(l.lapsesAt, lapse(e))
 	}
 	if e.Key == "" || e.Op == opGap {
 		l.unkeyed = e
@@ -197,15 +200,19 @@ func (l *log) set(enc Encoding) *frameSet {
 
 // admits says that a cursor of this encoding can come in. l.mu is held.
 func (l *log) admits(enc Encoding) bool {
-	if len(l.sets) < mostEncodings {
+	if len(l.sets) < mostFilters || !filtering(enc) {
 		return true
 	}
+	n := 0
 	for _, s := range l.sets {
 		if s.enc == enc {
 			return true
 		}
+		if filtering(s.enc) {
+			n++
+		}
 	}
-	return false
+	return n < mostFilters
 }
 
 // unset counts a cursor out. l.mu is held.

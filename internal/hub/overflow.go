@@ -48,7 +48,8 @@ func (c *Cursor) overflow(w *left) Slice {
 	sl, ok := Slice{}, true
 	switch action {
 	case rule.OverflowDisconnect:
-		sl.Overflow = true
+		c.end()
+		return Slice{Overflow: true}
 	case rule.OverflowRefill:
 		c.readBehind(&backlog{epoch: w.epoch, more: true, bounded: true})
 	case rule.OverflowLatest:
@@ -62,6 +63,17 @@ func (c *Cursor) overflow(w *left) Slice {
 	}
 	t.counts[action].Add(1)
 	return sl
+}
+
+// end has the rule end the session: once, though a client that does not read may keep it from closing. It answers false
+// when that has been done.
+func (c *Cursor) end() bool {
+	if c.ended {
+		return false
+	}
+	c.ended = true
+	c.view.terms.counts[rule.OverflowDisconnect].Add(1)
+	return true
 }
 
 // latest jumps to the head. Where nothing had a key the newest entry is all there is to tell; else what has changed in the

@@ -201,6 +201,17 @@ func TestOverflowIsToldToWhoDoesNotAsk(t *testing.T) {
 	w.wantActions(Overflows{Disconnect: 1})
 }
 
+func TestADisconnectionThatTakesLongCountsOnce(t *testing.T) {
+	w, c := fallBehind(t, ruled(rule.OverflowDisconnect))
+	for range 3 { // its socket does not drain
+		w.pass(time.Second)
+	}
+	if sl := c.Take(&c.scratch, 1); !sl.Overflow {
+		t.Error("a follower that asks is not told")
+	}
+	w.wantActions(Overflows{Disconnect: 1})
+}
+
 func TestLagIsBoundedInBytes(t *testing.T) {
 	size := (&broker.Entry{Payload: []byte("0")}).Size()
 	for _, cache := range []int{10, 1 << 20} {

@@ -38,7 +38,7 @@ func (p *placing) place(l *log) bool {
 	}
 	if !l.admits(p.req.Encoding) {
 		l.mu.Unlock()
-		p.fail(ErrEncodings)
+		p.fail(ErrFilters)
 		return true
 	}
 	index, recovered, ok := l.locate(p.req.Start)
@@ -181,7 +181,7 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 	}
 	if !l.admits(p.req.Encoding) {
 		l.mu.Unlock()
-		p.fail(ErrEncodings)
+		p.fail(ErrFilters)
 		return
 	}
 	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, kind: first.kind, more: page.More}

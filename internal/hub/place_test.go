@@ -437,20 +437,21 @@ func TestTooManyTasksIsBusy(t *testing.T) {
 	}
 }
 
-func TestAChannelHasOnlySoManyEncodings(t *testing.T) {
+func TestAChannelHasOnlySoManyFilters(t *testing.T) {
 	w := newWorld(t, window(2))
 	w.many("a", 5)
 	var clients []*client
-	for i := range mostEncodings {
+	for i := range mostFilters {
 		clients = append(clients, w.place("a", tagged(fmt.Sprint(i))))
 	}
 	for _, start := range []asking{last(0), last(5)} { // from the window, and from a page
 		c := w.subscribe("a", tagged("another"), start)
 		w.settle()
-		if c.err != ErrEncodings || c.Placed() {
+		if c.err != ErrFilters || c.Placed() {
 			t.Errorf("error %v", c.err)
 		}
 		w.place("a", tagged("7"), start)
+		w.place("a", tagged("m"), start) // which does not filter
 	}
 	w.place("b", tagged("another"))
 	clients[0].Close()

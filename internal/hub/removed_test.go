@@ -193,6 +193,22 @@ func TestEntriesPastTheirTimeArePassed(t *testing.T) {
 	w.place("a", from(Start{Kind: Since, Since: 1})).want("1 0\n3 2\n")
 }
 
+func TestSharedFramesPastTheirTimeAreSentToNobody(t *testing.T) {
+	w := newWorld(t)
+	slow := w.place("a")
+	w.put("a", broker.Entry{TTL: 300 * time.Millisecond, Payload: []byte("0"), Format: broker.Text})
+	w.put("a", broker.Entry{Payload: []byte("1"), Format: broker.Text})
+	w.put("a", broker.Entry{TTL: time.Minute, Payload: []byte("2"), Format: broker.Text})
+	w.settle()
+	w.pass(time.Second) // frames live longer
+	slow.want("2 1\n3 2\n")
+	w.place("a", last(10)).want("2 1\n3 2\n")
+	late := w.place("a", after(w.epoch("a"), 0))
+	if late.want("2 1\n3 2\n"); !late.placed.Recovered {
+		t.Error("not recovered")
+	}
+}
+
 func TestEntriesOfAPagePastTheirTimeArePassed(t *testing.T) {
 	w := newWorld(t, window(2))
 	w.put("a", broker.Entry{TTL: 5 * time.Second, Format: broker.Text})

@@ -2,7 +2,10 @@ package hub
 
 import (
 	"context"
+	"math"
 	"time"
+
+	"hocket.dev/broker"
 )
 
 // In milliseconds. Heads are asked for as DESIGN.md says: often where something is written, seldom elsewhere.
@@ -49,7 +52,7 @@ func (l *log) tick(now int64) (check bool) {
 	}
 	l.expire(now)
 	var quiet []*group
-	if l.forget(now) {
+	if forgotten, lapsed := l.forget(now), l.lapse(now); forgotten || lapsed {
 		quiet = l.groups // so that no loop holds on to the frames
 	}
 	every := checkIdle
@@ -117,6 +120,31 @@ func (l *log) forget(now int64) bool {
 	}
 	return false
 }
+
+// lapse drops the frames of entries whose time to live is over, and those before them: frames are for everybody, so who is
+// to pass an entry has its own made. It answers true when there were any. l.mu is held.
+func (l *log) lapse(now int64) bool {
+	if now < l.lapsesAt {
+		return false
+	}
+	l.lapsesAt = never
+	i := len(l.window)
+	for i > 0 && !(l.window[i-1].TTL > 0 && lapse(l.window[i-1]) <= now) {
+		if i--; l.window[i].TTL > 0 {
+			l.lapsesAt = min(l.lapsesAt, lapse(l.window[i]))
+		}
+	}
+	for _, s := range l.sets {
+		s.trim(l, l.base+uint64(i))
+	}
+	return i > 0
+}
+
+// never is when nothing lapses.
+const never = math.MaxInt64
+
+// lapse is when e's time to live is over, Unix milliseconds.
+func lapse(e *broker.Entry) int64 { return e.Time + e.TTL.Milliseconds() }
 
 // check compares heads with the broker's, in a task, unless the one before is still under way.
 func (h *Hub) check(now int64, logs []*log) {

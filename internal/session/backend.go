@@ -46,6 +46,9 @@ func (n *Node) History(ctx context.Context, channel string, a *dialect.HistoryAr
 	if err != nil {
 		return broker.Page{}, readError(ctx, err, channel)
 	}
+	if a.HasAfter && a.After > page.Head { // a broker answers with what is kept
+		page.Entries, page.More = nil, false
+	}
 	cutPage(&page, n.cfg.Limits.HistoryBytes, a.HasAfter)
 	return page, nil
 }

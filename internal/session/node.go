@@ -203,7 +203,7 @@ func asError(err error, channel string) *dialect.Error {
 		return e
 	case errors.Is(err, hub.ErrNoState):
 		return dialect.Errorf(dialect.NotSupported, "this server keeps no state of %s", channel)
-	case errors.Is(err, hub.ErrEncodings):
+	case errors.Is(err, hub.ErrFilters):
 		return dialect.Errorf(dialect.LimitReached, "%s has too many different filters at once: use one that others use too", channel)
 	case errors.Is(err, hub.ErrEpochChanged):
 		return dialect.EpochChanged.Err()

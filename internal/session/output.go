@@ -109,6 +109,9 @@ func (e framed) AppendEntry(dst []byte, channel, epoch string, entry *broker.Ent
 	return e.framing.End(dst, start)
 }
 
+// Filters implements hub.Filterer.
+func (e framed) Filters() bool { return e.filter != "" }
+
 // AppendEntries implements hub.Gatherer, for encodings that are none too.
 func (e framed) AppendEntries(dst []byte, channel, epoch string, entries []*broker.Entry) (b []byte, n int) {
 	g, ok := e.encoding.(hub.Gatherer)

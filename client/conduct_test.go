@@ -175,6 +175,33 @@ func TestStateGoesOnBehindAnOlderHead(t *testing.T) {
 	wantPayload(t, sub, "7")
 }
 
+// A state that has to be read from its beginning once more is told as a reset: what has been given out is void, also a key that
+// is not there any more.
+func TestStateReadAnewIsToldAsReset(t *testing.T) {
+	c := dial(t, play(t, func(s *script) {
+		if s.nth == 0 {
+			s.asks(t, `{"from":"state"}`, `{"epoch":"e","offset":9,"recovered":true}`)
+			s.entry(4, "gone", "set", `"a"`)
+			return
+		}
+		s.asks(t, `{"from":{"epoch":"e","offset":4,"state":true}}`, `{"epoch":"e","offset":9,"recovered":true}`)
+		s.entry(6, "b", "append", `"more"`) // of what stood behind the cut; the delete of the other key will not come
+		s.hear()                            // unsubscribe
+		s.asks(t, `{"from":"state"}`, `{"epoch":"e","offset":9,"recovered":true}`)
+		s.entry(9, "b", "set", `"all and more"`)
+		s.rest()
+	}), nil)
+	sub := subscribe(t, c, "a", &SubscribeOptions{From: State()})
+	wantPayload(t, sub, `"a"`)
+	if m := next(t, sub); m.Kind != Reset || m.Position != (Position{"e", 9}) {
+		t.Errorf("before the state comes anew: %+v", m)
+	}
+	wantPayload(t, sub, `"all and more"`)
+	if m := next(t, sub); m.Kind != Sync {
+		t.Errorf("after the state: %+v", m)
+	}
+}
+
 // A publish that was not answered is sent again, before later ones, with the seq it had.
 func TestUnansweredPublishesAreSentAgain(t *testing.T) {
 	lost := make(chan struct{})

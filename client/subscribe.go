@@ -65,6 +65,7 @@ type Subscription struct {
 	read   Position // of the last message that Next has returned
 	again  int      // subscribe requests in a row that failed for now
 	asked  *request // the one under way
+	anew   bool     // the state is asked for anew, though some of it has been given out
 	part   *transfer
 	err    error // why it has ended
 }
@@ -258,7 +259,8 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 	}
 	s.live, s.again = true, 0
 	resumed := s.placed && where.Recovered && s.at.Epoch == where.Epoch
-	if !where.Recovered || s.placed && !resumed {
+	if !where.Recovered || s.placed && !resumed || s.anew {
+		s.anew = false
 		s.at, s.placed = Position{Epoch: where.Epoch}, !s.state // what is kept, or the whole state, follows
 		s.put(Message{Kind: Reset, Channel: s.channel, Position: where.Position})
 	}
@@ -443,7 +445,7 @@ func (s *Subscription) message(in *incoming) {
 		return // had it
 	}
 	if s.lacksBase(&m) {
-		s.at.Offset, s.placed = 0, false
+		s.at.Offset, s.placed, s.anew = 0, false, true
 		s.askAgain()
 		return
 	}

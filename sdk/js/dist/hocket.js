@@ -845,6 +845,7 @@ var Subscription = class {
 	#base;
 	#unseen;
 	#transfer;
+	#anew = false;
 	#present;
 	#presentFrom;
 	constructor(channel, options, backoff, random, emit) {
@@ -911,7 +912,8 @@ var Subscription = class {
 		const recoverable = this.#options.recover !== false;
 		const anotherLog = before !== void 0 && before !== reply.epoch;
 		const lost = this.#askedFrom !== void 0 && (!reply.recovered || this.#askedFrom.epoch !== reply.epoch);
-		const reset = recoverable && (lost || anotherLog);
+		const reset = recoverable && (lost || anotherLog || this.#anew);
+		this.#anew = false;
 		this.#backoff.reset();
 		if (reset) this.#reset({
 			oldEpoch: before ?? this.#askedFrom?.epoch ?? "",
@@ -1020,6 +1022,7 @@ var Subscription = class {
 		if (this.#position !== void 0 && offset <= this.#position) return "nothing";
 		if (this.#lacksBase(m, offset)) {
 			this.#restart();
+			this.#anew = true;
 			return "begin again";
 		}
 		if (this.#transfer?.quietAt !== void 0) this.#transfer.quietAt = now + quietMs;
@@ -1166,6 +1169,7 @@ var Subscription = class {
 		this.#base = typeof from === "object" && "epoch" in from ? from : void 0;
 		this.#epoch = void 0;
 		this.#head = 0;
+		this.#anew = false;
 		this.#transfer = this.#present = void 0;
 	}
 	#enter(state) {

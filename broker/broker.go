@@ -102,8 +102,8 @@ type Entry struct {
 	// Delete, marked with the [ExpiredHeader], as soon as it can and before anything else is appended to the key; until it
 	// has, the key has no value for those who read or expect.
 	TTL time.Duration
-	// Score orders the keys of a state by number (see [StateQuery]); 0 where none was given. One that is not finite is
-	// refused with ErrConflict.
+	// Score orders the keys of a state by number (see [StateQuery]); 0 where none was given. An Append without one takes over
+	// that of the value it is added to. One that is not finite is refused with ErrConflict.
 	Score float64
 
 	// Headers holds tags, trace context and what later versions add; every broker keeps them.

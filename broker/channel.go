@@ -68,8 +68,12 @@ func (c *channel) append(e *Entry, r *Retention, now int64, full bool) (receipt 
 	if err := c.admit(e, r, full); err != nil {
 		return Receipt{}, ended, err
 	}
-	if c.keep, c.touched = *r, now; e.Op == Delete {
+	c.keep, c.touched = *r, now
+	switch v := c.state.value(e.Key); {
+	case e.Op == Delete:
 		e.TTL = 0
+	case e.Op == Append && e.Score == 0 && v != nil:
+		e.Score = v.last.Score // what grows keeps its place
 	}
 	c.push(e, now, full)
 	c.memory.remember(e)

@@ -61,6 +61,9 @@ func (m *naive) fits(e *Entry, r Retention, now int64) bool {
 
 // push takes in an entry that the broker has appended.
 func (m *naive) push(e *Entry, now int64) {
+	if parts := m.values[e.Key]; e.Op == Append && e.Score == 0 && len(parts) > 0 {
+		e.Score = parts[len(parts)-1].Score
+	}
 	m.head = e
 	m.log = append(m.log, e)
 	m.trim(now)

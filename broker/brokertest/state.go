@@ -63,6 +63,9 @@ func fold(log []*broker.Entry) map[string]*broker.Entry {
 			folded.Op = broker.Set
 			if e.Op == broker.Append && was != nil {
 				folded.Payload = join(e.Format, was.Payload, e.Payload)
+				if e.Score == 0 {
+					folded.Score = was.Score
+				}
 			}
 			state[e.Key] = &folded
 		}

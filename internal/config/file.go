@@ -55,7 +55,7 @@ type Rule struct {
 	Presence bool            `name:"presence" default:"false" doc:"Whether clients may be listed as members of the channel, and see who is."`
 	Publish  rule.Publishers `name:"publish" default:"clients" doc:"Who may publish: \"clients\" and the server, or the \"server\" (API and methods) alone."`
 	Overflow rule.Overflow   `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed and goes on, \"refill\" sends it those from history when it takes messages again, \"latest\" sends it only the latest entry of each key (and the newest of those without one), \"disconnect\" closes its connection with 4001."`
-	Sample   time.Duration   `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. For positions, prices and the like; 0s sends all."`
+	Sample   time.Duration   `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. What comes after a silence of this time goes out at once, what comes sooner waits for the end of the channel's interval. For positions, prices and the like; 0s sends all."`
 
 	PresenceGrace time.Duration `name:"presence_grace" default:"10s" doc:"How long a member whose connection was lost, and the ephemeral keys it had, stay, so that it can come back unnoticed; 0s for not at all. It holds for clients that give their name in connect, as the SDKs do."`
 }
@@ -81,7 +81,7 @@ type Limits struct {
 	LostMembers    int           `name:"lost_members" default:"100000" min:"1" doc:"Members of all sessions of the node whose connections were lost and that are waited for; who is lost beyond it leaves at once."`
 	NamedMembers   int           `name:"named_members" default:"1000" min:"1" doc:"Members of a channel beyond which joins and leaves are told by their number, not by name."`
 	EphemeralKeys  int           `name:"ephemeral_keys" default:"100" min:"1" doc:"Keys that end with the session."`
-	LagBytes       Bytes         `name:"lag_bytes" default:"0" doc:"What the entries that one subscription has not taken yet may hold before the overflow rule of the channel decides; 0 leaves it to window_bytes alone."`
+	LagBytes       Bytes         `name:"lag_bytes" default:"0" doc:"What the entries that one subscription has not taken yet may hold before the overflow rule of the channel decides, \"refill\" excepted; 0 leaves it to window_bytes alone."`
 	LagAge         time.Duration `name:"lag_age" default:"0s" doc:"How old the oldest of them may be before it does; 0s is no bound."`
 	CallTimeout    time.Duration `name:"call_timeout" default:"10s" min:"1ms" doc:"How long a method may take to answer a call."`
 	ProofTimeout   time.Duration `name:"proof_timeout" default:"10s" min:"1ms" doc:"How long a client has to prove who it is."`

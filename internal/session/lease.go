@@ -193,8 +193,8 @@ func readLives(ctx context.Context, state broker.State) (map[string]bool, error)
 		for _, e := range page.Entries {
 			if life, ok := strings.CutPrefix(e.Key, leaseKey); ok {
 				lives[life] = true
-			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok {
-				lives[life] = lives[life]
+			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok && !lives[life] {
+				lives[life] = false
 			}
 			after = e.Offset
 		}

@@ -164,7 +164,15 @@ func (s *Session) watch(sub *subscription, a *subscribing) {
 		case err != nil:
 			f.Ended(nil, err)
 		case a.args.HasPresenceFrom && !p.Recovered: // who resumes a list has to know that it is out of date
-			s.say(dialect.NoID, &dialect.GapNotice{Channel: f.Channel(), From: min(at.Offset, p.Offset), To: p.Offset, Reason: "unavailable"})
+			s.say(dialect.NoID, &dialect.GapNotice{Channel: f.Channel(), From: missedFrom(at, p), To: p.Offset, Reason: "unavailable"})
 		}
 	})
+}
+
+// missedFrom is the first offset that a client that knows the log up to at may have missed, 0 when it knows another log.
+func missedFrom(at broker.Position, p hub.Placed) uint64 {
+	if at.Epoch == p.Epoch && at.Offset < p.Offset {
+		return at.Offset + 1
+	}
+	return 0
 }

@@ -25,7 +25,6 @@ func TestPresenceConverges(t *testing.T) {
 type person struct {
 	id   string
 	line *client // nil while it has none
-	in   bool    // it wants to be a member
 	info int
 }
 

@@ -94,15 +94,6 @@ func tags(from map[string]string) map[string]string {
 	return headers
 }
 
-// append publishes and calls done on the loop, but not when the session has ended meanwhile.
-func (s *Session) append(channel string, e broker.Entry, keep rule.History, done func(broker.Receipt, error)) {
-	s.shard.append(channel, e, keep, func(r broker.Receipt, err error) {
-		if !s.closed {
-			done(r, err)
-		}
-	})
-}
-
 // append publishes and calls done on the loop: before it returns when the broker answers at once.
 func (sh *Shard) append(channel string, e broker.Entry, keep rule.History, done func(broker.Receipt, error)) {
 	const (

@@ -133,9 +133,7 @@ func (w *world) checkReading(r *reading) {
 	from, to := oldest, head
 	switch {
 	case r.hasAfter:
-		if from = max(oldest, e.after(r.after)); r.after > r.page.Offset {
-			from = oldest // a position of another epoch: what is kept
-		}
+		from = max(oldest, e.after(r.after))
 		to = min(head, from+r.limit)
 	case r.before > 0:
 		to = max(oldest, min(head, e.after(r.before-1)))

@@ -16,7 +16,6 @@ type socket struct {
 	link *link
 	in   *bufio.Reader
 	turn chan struct{} // holds one while somebody writes
-	gate chan struct{} // closed when reading goes on; nil while it does
 	hold chan chan struct{}
 }
 

@@ -203,6 +203,45 @@ func TestStateReadAnewIsToldAsReset(t *testing.T) {
 	}
 }
 
+// Who has read a reset, or a gap in a state, goes on from a position before all that is yet to come.
+func TestPositionIsBeforeWhatIsNotRead(t *testing.T) {
+	for _, state := range []bool{false, true} {
+		c := dial(t, play(t, func(s *script) {
+			s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":9,"recovered":true}}`, s.hear().ID)
+			s.entry(9, "k", "set", `9`)
+			s.say(`{"type":"gap","channel":"a","payload":{"from":10,"to":20,"reason":"slow_consumer"}}`)
+			if state {
+				s.hear() // unsubscribe
+			} else {
+				s.say(`{"type":"unsubscribed","channel":"a","payload":{"code":1410,"name":"epoch_changed"}}`)
+			}
+			s.say(`{"type":"reply","id":%d,"payload":{"epoch":"f","offset":2,"recovered":false}}`, s.hear().ID)
+			s.entry(1, "k", "set", `1`)
+			s.entry(2, "l", "set", `2`)
+			s.rest()
+		}), nil)
+		from, over := After(Position{"e", 8}), "gap {e 20}"
+		if state {
+			from, over = State(), "gap {e 9}"
+		}
+		sub := subscribe(t, c, "a", &SubscribeOptions{From: from})
+		for come := false; !come; time.Sleep(time.Millisecond) {
+			c.mu.Lock()
+			come = sub.at == Position{"f", 2}
+			c.mu.Unlock()
+		}
+		for _, want := range []string{"message {e 9}", over, "reset {f 0}", "message {f 1}", "message {f 2}"} {
+			m := next(t, sub)
+			if m.Kind == Sync {
+				m = next(t, sub)
+			}
+			if have := fmt.Sprint(m.Kind, " ", sub.Position()); have != want {
+				t.Errorf("state %v: position after a %s, want %s", state, have, want)
+			}
+		}
+	}
+}
+
 // A publish that was not answered is sent again, before later ones, with the seq it had.
 func TestUnansweredPublishesAreSentAgain(t *testing.T) {
 	lost := make(chan struct{})

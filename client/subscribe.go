@@ -190,7 +190,12 @@ func (s *Subscription) take() (m Message, ok bool, err error) {
 	m = s.buffer[0]
 	s.buffer[0] = Message{}
 	s.buffer = s.buffer[1:]
-	s.read = m.Position
+	switch {
+	case m.Kind == Reset: // what is kept is yet to come
+		s.read = Position{Epoch: m.Position.Epoch}
+	case m.Kind != Gap || !s.state: // over a gap a state goes on from before it
+		s.read = m.Position
+	}
 	if s.paused && s.err == nil && len(s.buffer) <= s.opts.Buffer/2 {
 		s.paused = false
 		s.ask()

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hocket.dev/internal/testproc"
 	"hocket.dev/websocket"
 )
 
@@ -225,11 +226,11 @@ func TestPositionIsBeforeWhatIsNotRead(t *testing.T) {
 			from, over = State(), "gap {e 9}"
 		}
 		sub := subscribe(t, c, "a", &SubscribeOptions{From: from})
-		for come := false; !come; time.Sleep(time.Millisecond) {
+		testproc.Until(t, "the last message", func() bool {
 			c.mu.Lock()
-			come = sub.at == Position{"f", 2}
-			c.mu.Unlock()
-		}
+			defer c.mu.Unlock()
+			return sub.at == Position{"f", 2}
+		})
 		for _, want := range []string{"message {e 9}", over, "reset {f 0}", "message {f 1}", "message {f 2}"} {
 			m := next(t, sub)
 			if m.Kind == Sync {

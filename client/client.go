@@ -267,6 +267,8 @@ func (c *Client) fail(err error) {
 	}
 	c.err = err
 	for _, r := range c.unanswered() {
+		_, sent := c.open[r.id]
+		r.unanswered = r.unanswered || sent
 		r.answer(nil, err)
 	}
 	c.queue = nil

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hocket.dev/internal/testproc"
 	"hocket.dev/websocket"
 )
 
@@ -175,6 +177,72 @@ func TestStateGoesOnBehindAnOlderHead(t *testing.T) {
 	wantPayload(t, sub, "7")
 }
 
+// A state that has to be read from its beginning once more is told as a reset: what has been given out is void, also a key that
+// is not there any more.
+func TestStateReadAnewIsToldAsReset(t *testing.T) {
+	c := dial(t, play(t, func(s *script) {
+		if s.nth == 0 {
+			s.asks(t, `{"from":"state"}`, `{"epoch":"e","offset":9,"recovered":true}`)
+			s.entry(4, "gone", "set", `"a"`)
+			return
+		}
+		s.asks(t, `{"from":{"epoch":"e","offset":4,"state":true}}`, `{"epoch":"e","offset":9,"recovered":true}`)
+		s.entry(6, "b", "append", `"more"`) // of what stood behind the cut; the delete of the other key will not come
+		s.hear()                            // unsubscribe
+		s.asks(t, `{"from":"state"}`, `{"epoch":"e","offset":9,"recovered":true}`)
+		s.entry(9, "b", "set", `"all and more"`)
+		s.rest()
+	}), nil)
+	sub := subscribe(t, c, "a", &SubscribeOptions{From: State()})
+	wantPayload(t, sub, `"a"`)
+	if m := next(t, sub); m.Kind != Reset || m.Position != (Position{"e", 9}) {
+		t.Errorf("before the state comes anew: %+v", m)
+	}
+	wantPayload(t, sub, `"all and more"`)
+	if m := next(t, sub); m.Kind != Sync {
+		t.Errorf("after the state: %+v", m)
+	}
+}
+
+// Who has read a reset, or a gap in a state, goes on from a position before all that is yet to come.
+func TestPositionIsBeforeWhatIsNotRead(t *testing.T) {
+	for _, state := range []bool{false, true} {
+		c := dial(t, play(t, func(s *script) {
+			s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":9,"recovered":true}}`, s.hear().ID)
+			s.entry(9, "k", "set", `9`)
+			s.say(`{"type":"gap","channel":"a","payload":{"from":10,"to":20,"reason":"slow_consumer"}}`)
+			if state {
+				s.hear() // unsubscribe
+			} else {
+				s.say(`{"type":"unsubscribed","channel":"a","payload":{"code":1410,"name":"epoch_changed"}}`)
+			}
+			s.say(`{"type":"reply","id":%d,"payload":{"epoch":"f","offset":2,"recovered":false}}`, s.hear().ID)
+			s.entry(1, "k", "set", `1`)
+			s.entry(2, "l", "set", `2`)
+			s.rest()
+		}), nil)
+		from, over := After(Position{"e", 8}), "gap {e 20}"
+		if state {
+			from, over = State(), "gap {e 9}"
+		}
+		sub := subscribe(t, c, "a", &SubscribeOptions{From: from})
+		testproc.Until(t, "the last message", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return sub.at == Position{"f", 2}
+		})
+		for _, want := range []string{"message {e 9}", over, "reset {f 0}", "message {f 1}", "message {f 2}"} {
+			m := next(t, sub)
+			if m.Kind == Sync {
+				m = next(t, sub)
+			}
+			if have := fmt.Sprint(m.Kind, " ", sub.Position()); have != want {
+				t.Errorf("state %v: position after a %s, want %s", state, have, want)
+			}
+		}
+	}
+}
+
 // A publish that was not answered is sent again, before later ones, with the seq it had.
 func TestUnansweredPublishesAreSentAgain(t *testing.T) {
 	lost := make(chan struct{})
@@ -210,6 +278,94 @@ func TestUnansweredPublishesAreSentAgain(t *testing.T) {
 	}
 	if at := <-first; at != (Position{"e", 1}) {
 		t.Error(at)
+	}
+}
+
+// A refusal says that nothing was published only where that is sure: not of a publish that is sent again, since the attempt
+// before may have been applied, and not when the server does not know either. A conflict is sure, as duplicates are found first.
+func TestAnErrorThatIsNoRefusalSaysThatTheOutcomeIsUnknown(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		attempt int // which one is answered
+		answer  string
+		unknown bool
+	}{
+		{"busy", 0, `{"code":1503,"name":"busy"}`, false},
+		{"busy again", 1, `{"code":1503,"name":"busy"}`, true},
+		{"denied", 0, `{"code":1403,"name":"permission_denied"}`, false},
+		{"denied again", 1, `{"code":1403,"name":"permission_denied"}`, true},
+		{"unavailable", 0, `{"code":1504,"name":"unavailable"}`, true},
+		{"conflict again", 1, `{"code":1409,"name":"conflict","epoch":"e","offset":7}`, false},
+		{"no text again", 1, `{"code":1409,"name":"conflict"}`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := dial(t, play(t, func(s *script) {
+				in := s.hear()
+				if s.nth < test.attempt {
+					s.conn.CloseNow()
+					return
+				}
+				s.say(`{"type":"error","id":%d,"error":%s}`, in.ID, test.answer)
+				s.rest()
+			}), nil)
+			_, err := c.Publish(t.Context(), "a", 1, nil)
+			var why *Error
+			if !errors.As(err, &why) || !strings.Contains(test.answer, `"`+why.Name+`"`) {
+				t.Fatalf("error %v, want one that wraps %s", err, test.answer)
+			}
+			if unknown := isUnknown(err); unknown != test.unknown {
+				t.Errorf("error %v: unknown outcome %v, want %v", err, unknown, test.unknown)
+			}
+			if conflict := new(ConflictError); errors.As(err, &conflict) != strings.Contains(test.answer, "offset") {
+				t.Errorf("error %#v for %s", err, test.answer)
+			}
+		})
+	}
+}
+
+func isUnknown(err error) bool {
+	var unknown *UnknownOutcomeError
+	return errors.As(err, &unknown)
+}
+
+// Closing ends a publish under way with an unknown outcome, and one that was not sent with a known one.
+func TestCloseSaysWhatMayHaveBeenPublished(t *testing.T) {
+	for _, sent := range []bool{false, true} {
+		t.Run(fmt.Sprint("sent ", sent), func(t *testing.T) {
+			reached, lost := make(chan struct{}), make(chan struct{})
+			c, err := Dial(t.Context(), play(t, func(s *script) {
+				if sent {
+					s.hear()
+					close(reached)
+					s.rest()
+				}
+			}), &Options{MinDelay: time.Hour, MaxDelay: time.Hour, OnConnection: func(why error) {
+				if why != nil {
+					close(lost)
+				}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if !sent {
+				<-lost
+			}
+			answered := make(chan error, 1)
+			c.mu.Lock()
+			err = c.publish(outgoing{Type: "publish", Channel: "a"}, func(_ json.RawMessage, err error) { answered <- err })
+			c.mu.Unlock()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sent {
+				<-reached
+			}
+			c.Close()
+			if err := <-answered; !errors.Is(err, ErrClosed) || isUnknown(err) != sent {
+				t.Errorf("error %v, unknown outcome %v", err, isUnknown(err))
+			}
+		})
 	}
 }
 

@@ -60,6 +60,36 @@ func (e *ConflictError) Error() string { return e.err.Error() }
 // Unwrap returns the *Error.
 func (e *ConflictError) Unwrap() error { return e.err }
 
+// An UnknownOutcomeError answers a publish that has failed although it may have been applied: the server lost its log while it
+// published, or an attempt before the last one was not answered. It wraps the *Error of the last attempt. To repeat such a
+// publish without doubling it give it an IdempotencyKey.
+type UnknownOutcomeError struct{ err *Error }
+
+// Error returns name and message.
+func (e *UnknownOutcomeError) Error() string { return e.err.Error() + " (it may have been published)" }
+
+// Unwrap returns the *Error.
+func (e *UnknownOutcomeError) Unwrap() error { return e.err }
+
+// outcome is what a publish is answered with. unanswered says that an attempt at it, before the one that err answers or even
+// that one, was sent and has no answer.
+func outcome(err error, unanswered bool) error {
+	e, ok := err.(*Error)
+	if !ok { // a conflict: it is looked for after duplicates
+		return err
+	}
+	switch dialect.Code(e.Code) {
+	case dialect.Conflict:
+		return err
+	case dialect.Unavailable, dialect.Timeout, dialect.Internal: // the server does not know either
+		unanswered = true
+	}
+	if unanswered {
+		return &UnknownOutcomeError{e}
+	}
+	return err
+}
+
 // wireError is an error as it stands in a message.
 type wireError struct {
 	Code         int     `json:"code"`

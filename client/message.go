@@ -21,8 +21,9 @@ const (
 	Entry Kind = iota
 	// Gap says that the entries from From to To, both included, were not sent and will not be.
 	Gap
-	// Reset says that the subscription could not go on where it stood: entries in between are gone, or the log began
-	// anew. What is still kept follows. Position is the channel's now.
+	// Reset says that the subscription could not go on where it stood: entries in between are gone, the log began anew, or
+	// a state has to be read from its beginning. What is still kept follows, of a state all of it: what is not in it is
+	// gone. Position is the channel's now.
 	Reset
 	// Sync says, where the subscription began with State, that all the keys there were have come: at first, and after every
 	// new connection.

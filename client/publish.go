@@ -35,7 +35,8 @@ type PublishOptions struct {
 // as it is, a []byte as bytes that are no JSON; nil, with the op "delete", as none.
 //
 // While there is no connection Publish waits for one; when the connection is lost before the answer the publish is sent
-// again and applied once. When ctx ends the outcome is unknown. Other errors are an *Error, and nothing was published.
+// again and applied once. When ctx ends the outcome is unknown, and with an *UnknownOutcomeError. Other errors are an *Error or
+// a *ConflictError, and nothing was published.
 // Publishes of one goroutine to one channel stand in their order.
 func (c *Client) Publish(ctx context.Context, channel string, payload any, opts *PublishOptions) (Position, error) {
 	o, err := opts.request(channel, payload)

@@ -16,6 +16,8 @@ type request struct {
 	body []byte
 	// again says that it may be sent a second time when the connection is lost, since it is known by its seq or key.
 	again bool
+	// publish says that it is one, and unanswered that an attempt at it was sent over a connection that was lost.
+	publish, unanswered bool
 	// managed requests are made anew for each connection: those about subscriptions.
 	managed bool
 	// done is called once, with the reply's payload or the error; nil once it has been, or nobody waits any more.
@@ -25,6 +27,9 @@ type request struct {
 func (r *request) answer(payload json.RawMessage, err error) {
 	if done := r.done; done != nil {
 		r.done = nil
+		if r.publish {
+			err = outcome(err, r.unanswered)
+		}
 		done(payload, err)
 	}
 }
@@ -113,6 +118,7 @@ func (c *Client) detach(l *link) {
 		case sent && !r.again:
 			r.answer(nil, ErrConnectionLost)
 		default:
+			r.unanswered = r.unanswered || sent
 			c.queue = append(c.queue, r)
 		}
 	}
@@ -185,7 +191,7 @@ func (c *Client) number(o *outgoing) {
 // publish makes a request to publish; done is called with the lock held, which the caller holds too.
 func (c *Client) publish(o outgoing, done func(json.RawMessage, error)) error {
 	c.number(&o)
-	return c.add(o, &request{again: true, done: done})
+	return c.add(o, &request{again: true, publish: true, done: done})
 }
 
 // do makes a request and waits for its answer.
@@ -195,7 +201,7 @@ func (c *Client) do(ctx context.Context, o outgoing, again bool) (json.RawMessag
 		err     error
 	}
 	answered := make(chan answer, 1)
-	r := &request{again: again, done: func(p json.RawMessage, err error) { answered <- answer{p, err} }}
+	r := &request{again: again, publish: o.Type == "publish", done: func(p json.RawMessage, err error) { answered <- answer{p, err} }}
 	c.mu.Lock()
 	c.number(&o)
 	err := c.add(o, r)

@@ -65,6 +65,7 @@ type Subscription struct {
 	read   Position // of the last message that Next has returned
 	again  int      // subscribe requests in a row that failed for now
 	asked  *request // the one under way
+	anew   bool     // the state is asked for anew, though some of it has been given out
 	part   *transfer
 	err    error // why it has ended
 }
@@ -189,7 +190,12 @@ func (s *Subscription) take() (m Message, ok bool, err error) {
 	m = s.buffer[0]
 	s.buffer[0] = Message{}
 	s.buffer = s.buffer[1:]
-	s.read = m.Position
+	switch {
+	case m.Kind == Reset: // what is kept is yet to come
+		s.read = Position{Epoch: m.Position.Epoch}
+	case m.Kind != Gap || !s.state: // over a gap a state goes on from before it
+		s.read = m.Position
+	}
 	if s.paused && s.err == nil && len(s.buffer) <= s.opts.Buffer/2 {
 		s.paused = false
 		s.ask()
@@ -258,7 +264,8 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 	}
 	s.live, s.again = true, 0
 	resumed := s.placed && where.Recovered && s.at.Epoch == where.Epoch
-	if !where.Recovered || s.placed && !resumed {
+	if !where.Recovered || s.placed && !resumed || s.anew {
+		s.anew = false
 		s.at, s.placed = Position{Epoch: where.Epoch}, !s.state // what is kept, or the whole state, follows
 		s.put(Message{Kind: Reset, Channel: s.channel, Position: where.Position})
 	}
@@ -443,7 +450,7 @@ func (s *Subscription) message(in *incoming) {
 		return // had it
 	}
 	if s.lacksBase(&m) {
-		s.at.Offset, s.placed = 0, false
+		s.at.Offset, s.placed, s.anew = 0, false, true
 		s.askAgain()
 		return
 	}

@@ -140,8 +140,6 @@ func (c *checker) message(it *item) {
 	case f == nil:
 		c.fault(it.at, "%v is not in the log", it)
 		return
-	case it.offset <= c.at && c.r.kit && c.state: // the SDK has asked for the whole state again
-		c.at = 0
 	case it.offset <= c.at:
 		c.fault(it.at, "%v came after %d: twice, or out of order", it, c.at)
 		return

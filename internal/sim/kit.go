@@ -122,7 +122,11 @@ func (k *kit) publish(c *client.Client, channel string) {
 			p.acked, p.ackedAt, p.position = true, k.w.now(), position(at)
 			return
 		}
-		p.failed++ // though the last attempt may have been refused, one before it may have been applied
+		if unknown := new(client.UnknownOutcomeError); errors.As(err, &unknown) {
+			p.failed++
+			return
+		}
+		p.refused++
 	})
 }
 

@@ -201,6 +201,29 @@ var ConflictError = class extends HocketError {
 		this.offset = at.offset;
 	}
 };
+/**
+* A publish has failed although it may have been applied: the server lost its log while it published, or an attempt before
+* the last one was not answered. Code and name are those of the last error. To repeat such a publish without doubling it
+* give it an `idempotencyKey`.
+*/
+var UnknownOutcomeError = class extends HocketError {
+	constructor(why) {
+		super(why.code, why.name, `${why.message} (it may have been published)`, why.retryAfterMs);
+	}
+};
+var unsure = /* @__PURE__ */ new Set([
+	ErrorCode.unavailable,
+	ErrorCode.timeout,
+	ErrorCode.internal
+]);
+/**
+* Gives the error to answer a publish with. `unanswered` says that an attempt at it was sent and has no answer. A conflict
+* is sure all the same, since duplicates are found before conditions.
+*/
+function outcome(error, unanswered) {
+	if (error.code === ErrorCode.conflict || !(unanswered || unsure.has(error.code))) return error;
+	return new UnknownOutcomeError(error);
+}
 /** Makes an error of the SDK's own. */
 function localError(name, message) {
 	return new HocketError(LocalErrorCode[name], name, message);
@@ -845,6 +868,7 @@ var Subscription = class {
 	#base;
 	#unseen;
 	#transfer;
+	#anew = false;
 	#present;
 	#presentFrom;
 	constructor(channel, options, backoff, random, emit) {
@@ -911,7 +935,8 @@ var Subscription = class {
 		const recoverable = this.#options.recover !== false;
 		const anotherLog = before !== void 0 && before !== reply.epoch;
 		const lost = this.#askedFrom !== void 0 && (!reply.recovered || this.#askedFrom.epoch !== reply.epoch);
-		const reset = recoverable && (lost || anotherLog);
+		const reset = recoverable && (lost || anotherLog || this.#anew);
+		this.#anew = false;
 		this.#backoff.reset();
 		if (reset) this.#reset({
 			oldEpoch: before ?? this.#askedFrom?.epoch ?? "",
@@ -1020,6 +1045,7 @@ var Subscription = class {
 		if (this.#position !== void 0 && offset <= this.#position) return "nothing";
 		if (this.#lacksBase(m, offset)) {
 			this.#restart();
+			this.#anew = true;
 			return "begin again";
 		}
 		if (this.#transfer?.quietAt !== void 0) this.#transfer.quietAt = now + quietMs;
@@ -1166,6 +1192,7 @@ var Subscription = class {
 		this.#base = typeof from === "object" && "epoch" in from ? from : void 0;
 		this.#epoch = void 0;
 		this.#head = 0;
+		this.#anew = false;
 		this.#transfer = this.#present = void 0;
 	}
 	#enter(state) {
@@ -1271,7 +1298,8 @@ var Channel = class extends Emitter {
 	* Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
 	* out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
 	* new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
-	* not hold. The payload is read at once.
+	* not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
+	* once.
 	*/
 	async publish(payload, options = {}) {
 		const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
@@ -1759,7 +1787,8 @@ var Outbox = class {
 		this.#items.set(ticket, {
 			ticket,
 			body,
-			id: void 0
+			id: void 0,
+			unanswered: false
 		});
 	}
 	/** Gives the next message to send, or undefined when none may be sent now. */
@@ -1780,9 +1809,17 @@ var Outbox = class {
 		this.#items.delete(item.ticket);
 		return item.ticket;
 	}
+	/** What to answer with when the server has answered the request with this id by an error: of a publish it may be unsure. */
+	refusal(id, error) {
+		const item = this.#byId.get(id);
+		return item === void 0 ? error : outcome(error, item.unanswered);
+	}
 	/** Forgets what was sent: the line is gone. */
 	lost() {
-		for (const item of this.#byId.values()) item.id = void 0;
+		for (const item of this.#byId.values()) {
+			item.id = void 0;
+			item.unanswered = true;
+		}
 		this.#byId.clear();
 	}
 	/** Takes out the longest publish under way: the one a server that closed with 1009 will never take. */
@@ -1792,12 +1829,15 @@ var Outbox = class {
 		if (longest?.id === void 0) return void 0;
 		return this.answered(longest.id);
 	}
-	/** Empties the outbox and gives the tickets of what was in it. */
-	clear() {
-		const tickets = [...this.#items.keys()];
+	/** Empties the outbox and gives what was in it, each with its error. */
+	clear(error) {
+		const failures = [...this.#items.values()].map((item) => ({
+			ticket: item.ticket,
+			error: outcome(error, item.unanswered || item.id !== void 0)
+		}));
 		this.#items.clear();
 		this.#byId.clear();
-		return tickets;
+		return failures;
 	}
 };
 // src/requests.ts
@@ -2051,11 +2091,7 @@ var Session = class {
 		this.#failAll(this.#requests.lost());
 	}
 	#ended(error) {
-		for (const ticket of this.#outbox.clear()) this.#out.push({
-			type: "failure",
-			ticket,
-			error
-		});
+		this.#failAll(this.#outbox.clear(error));
 		this.#failAll(this.#requests.clear(error));
 		for (const s of this.#subscriptions.values()) s.leave(error);
 		this.#subscriptions.clear();
@@ -2115,11 +2151,12 @@ var Session = class {
 		if (this.#link.isConnect(m.id)) return this.#link.refused(error, now);
 		const s = this.#askedBy(m);
 		if (s !== void 0) return s.fail(error, now);
+		const told = this.#outbox.refusal(m.id, error);
 		const ticket = this.#ticketOf(m);
 		if (ticket !== void 0) this.#out.push({
 			type: "failure",
 			ticket,
-			error
+			error: told
 		});
 		else this.#out.push({
 			type: "error",
@@ -2487,4 +2524,4 @@ function randomName() {
 	const bytes = crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(12));
 	return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 }
-export { Channel, CloseCode, ConflictError, Connection, ErrorCode, HocketError, LiveMap, LiveText, LocalErrorCode, Presence, Session, Users, connect };
+export { Channel, CloseCode, ConflictError, Connection, ErrorCode, HocketError, LiveMap, LiveText, LocalErrorCode, Presence, Session, UnknownOutcomeError, Users, connect };

@@ -111,6 +111,19 @@ declare class ConflictError extends HocketError implements Position {
     readonly offset: number;
     constructor(message: string, at: Position);
 }
+/**
+ * A publish has failed although it may have been applied: the server lost its log while it published, or an attempt before
+ * the last one was not answered. Code and name are those of the last error. To repeat such a publish without doubling it
+ * give it an `idempotencyKey`.
+ */
+declare class UnknownOutcomeError extends HocketError {
+    constructor(why: HocketError);
+}
+/**
+ * Gives the error to answer a publish with. `unanswered` says that an attempt at it was sent and has no answer. A conflict
+ * is sure all the same, since duplicates are found before conditions.
+ */
+declare function outcome(error: HocketError, unanswered: boolean): HocketError;
 /** Makes an error of the SDK's own. */
 declare function localError(name: keyof typeof LocalErrorCode, message: string): HocketError;
 /** Makes the error of a request that was not answered in time. It carries the catalogue's own code for that. */
@@ -699,7 +712,8 @@ declare class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Me
      * Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
      * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
      * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
-     * not hold. The payload is read at once.
+     * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
+     * once.
      */
     publish(payload: unknown, options?: PublishOptions): Promise<Published>;
     /** Reads older messages, oldest first. */
@@ -1056,4 +1070,4 @@ declare class Session {
     get wakeAt(): number | undefined;
 }
 
-export { BackoffSettings, Channel, ChannelEvents, ChannelOptions, ChannelState, Clock, CloseCode, ConflictError, ConnectOptions, Connected, Connection, ConnectionEvents, ConnectionState, ErrorCode, From, GapEvent, History, HistoryOptions, HocketError, Input, LiveMap, LiveText, LocalErrorCode, MapChange, MapEntry, MapEvents, MapOptions, Member, Message, Op, Output, Position, Presence, PresenceEvents, PresentUser, PublishOptions, Published, RawEvent, ResetEvent, Session, SessionSettings, SocketConstructor, SocketLike, State, StateEvent, StateOptions, SubscribedEvent, TextEvents, TokenSource, UpdateOptions, Users, UsersEvents, WriteOptions, connect };
+export { BackoffSettings, Channel, ChannelEvents, ChannelOptions, ChannelState, Clock, CloseCode, ConflictError, ConnectOptions, Connected, Connection, ConnectionEvents, ConnectionState, ErrorCode, From, GapEvent, History, HistoryOptions, HocketError, Input, LiveMap, LiveText, LocalErrorCode, MapChange, MapEntry, MapEvents, MapOptions, Member, Message, Op, Output, Position, Presence, PresenceEvents, PresentUser, PublishOptions, Published, RawEvent, ResetEvent, Session, SessionSettings, SocketConstructor, SocketLike, State, StateEvent, StateOptions, SubscribedEvent, TextEvents, TokenSource, UnknownOutcomeError, UpdateOptions, Users, UsersEvents, WriteOptions, connect };

@@ -109,7 +109,8 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
    * Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
    * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
    * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
-   * not hold. The payload is read at once.
+   * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
+   * once.
    */
   async publish(payload: unknown, options: PublishOptions = {}): Promise<Published> {
     const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;

@@ -68,6 +68,28 @@ export class ConflictError extends HocketError implements Position {
   }
 }
 
+/**
+ * A publish has failed although it may have been applied: the server lost its log while it published, or an attempt before
+ * the last one was not answered. Code and name are those of the last error. To repeat such a publish without doubling it
+ * give it an `idempotencyKey`.
+ */
+export class UnknownOutcomeError extends HocketError {
+  constructor(why: HocketError) {
+    super(why.code, why.name, `${why.message} (it may have been published)`, why.retryAfterMs);
+  }
+}
+
+const unsure = new Set<number>([ErrorCode.unavailable, ErrorCode.timeout, ErrorCode.internal]);
+
+/**
+ * Gives the error to answer a publish with. `unanswered` says that an attempt at it was sent and has no answer. A conflict
+ * is sure all the same, since duplicates are found before conditions.
+ */
+export function outcome(error: HocketError, unanswered: boolean): HocketError {
+  if (error.code === ErrorCode.conflict || !(unanswered || unsure.has(error.code))) return error;
+  return new UnknownOutcomeError(error);
+}
+
 /** Makes an error of the SDK's own. */
 export function localError(name: keyof typeof LocalErrorCode, message: string): HocketError {
   return new HocketError(LocalErrorCode[name], name, message);

@@ -5,7 +5,7 @@
 export { Channel, type ChannelEvents } from './channel.ts';
 export { connect, Connection, type ConnectionEvents } from './connection.ts';
 export { CloseCode, ErrorCode } from './errors.gen.ts';
-export { ConflictError, HocketError, LocalErrorCode } from './errors.ts';
+export { ConflictError, HocketError, LocalErrorCode, UnknownOutcomeError } from './errors.ts';
 export { LiveMap, type MapChange, type MapEntry, type MapEvents, type MapOptions, type UpdateOptions, type WriteOptions } from './map.ts';
 export { LiveText, type TextEvents } from './text.ts';
 export { Presence, type PresenceEvents, Users, type UsersEvents } from './presence.ts';

@@ -1,4 +1,5 @@
-import { HocketError, LocalErrorCode } from './errors.ts';
+import { HocketError, LocalErrorCode, outcome } from './errors.ts';
+import type { Failure } from './requests.ts';
 
 /** One publish on its way into the log. */
 interface Item {
@@ -7,6 +8,8 @@ interface Item {
   body: string;
   /** The request under which it was sent over the present line. */
   id: number | undefined;
+  /** An attempt at it was sent over a line that was lost. */
+  unanswered: boolean;
 }
 
 /**
@@ -42,7 +45,7 @@ export class Outbox {
     const numbered = fields['idempotency_key'] === undefined ? { ...fields, seq: this.#seq + 1 } : fields;
     const body = JSON.stringify(numbered).slice(1);
     this.#seq++;
-    this.#items.set(ticket, { ticket, body, id: undefined });
+    this.#items.set(ticket, { ticket, body, id: undefined, unanswered: false });
   }
 
   /** Gives the next message to send, or undefined when none may be sent now. */
@@ -66,9 +69,18 @@ export class Outbox {
     return item.ticket;
   }
 
+  /** What to answer with when the server has answered the request with this id by an error: of a publish it may be unsure. */
+  refusal(id: unknown, error: HocketError): HocketError {
+    const item = this.#byId.get(id as number);
+    return item === undefined ? error : outcome(error, item.unanswered);
+  }
+
   /** Forgets what was sent: the line is gone. */
   lost(): void {
-    for (const item of this.#byId.values()) item.id = undefined;
+    for (const item of this.#byId.values()) {
+      item.id = undefined;
+      item.unanswered = true;
+    }
     this.#byId.clear();
   }
 
@@ -82,11 +94,14 @@ export class Outbox {
     return this.answered(longest.id);
   }
 
-  /** Empties the outbox and gives the tickets of what was in it. */
-  clear(): number[] {
-    const tickets = [...this.#items.keys()];
+  /** Empties the outbox and gives what was in it, each with its error. */
+  clear(error: HocketError): Failure[] {
+    const failures = [...this.#items.values()].map((item) => ({
+      ticket: item.ticket,
+      error: outcome(error, item.unanswered || item.id !== undefined),
+    }));
     this.#items.clear();
     this.#byId.clear();
-    return tickets;
+    return failures;
   }
 }

@@ -226,7 +226,7 @@ export class Session {
   }
 
   #ended(error: HocketError): void {
-    for (const ticket of this.#outbox.clear()) this.#out.push({ type: 'failure', ticket, error });
+    this.#failAll(this.#outbox.clear(error));
     this.#failAll(this.#requests.clear(error));
     for (const s of this.#subscriptions.values()) s.leave(error);
     this.#subscriptions.clear();
@@ -288,8 +288,9 @@ export class Session {
     if (this.#link.isConnect(m.id)) return this.#link.refused(error, now);
     const s = this.#askedBy(m);
     if (s !== undefined) return s.fail(error, now);
+    const told = this.#outbox.refusal(m.id, error);
     const ticket = this.#ticketOf(m);
-    if (ticket !== undefined) this.#out.push({ type: 'failure', ticket, error });
+    if (ticket !== undefined) this.#out.push({ type: 'failure', ticket, error: told });
     else this.#out.push({ type: 'error', error });
   }
 

@@ -66,6 +66,7 @@ export class Subscription {
   #base: Position | undefined;
   #unseen: { after: number; left: number } | undefined; // see #countUnseen
   #transfer: Transfer | undefined; // of a state; undefined when what is known is whole
+  #anew = false; // the state is asked for anew, though some of it has been given out
   #present: Position | undefined; // the last one told of the presence log
   #presentFrom: Position | undefined; // what the last subscribe asked to resume presence at
 
@@ -139,7 +140,8 @@ export class Subscription {
     const recoverable = this.#options.recover !== false;
     const anotherLog = before !== undefined && before !== reply.epoch;
     const lost = this.#askedFrom !== undefined && (!reply.recovered || this.#askedFrom.epoch !== reply.epoch);
-    const reset = recoverable && (lost || anotherLog);
+    const reset = recoverable && (lost || anotherLog || this.#anew);
+    this.#anew = false;
     this.#backoff.reset();
     if (reset) this.#reset({ oldEpoch: before ?? this.#askedFrom?.epoch ?? '', epoch: reply.epoch, offset: reply.offset });
     this.#stand(reply, before);
@@ -228,6 +230,7 @@ export class Subscription {
     if (this.#position !== undefined && offset <= this.#position) return 'nothing'; // had it
     if (this.#lacksBase(m, offset)) {
       this.#restart();
+      this.#anew = true;
       return 'begin again';
     }
     if (this.#transfer?.quietAt !== undefined) this.#transfer.quietAt = now + quietMs;
@@ -347,6 +350,7 @@ export class Subscription {
     this.#base = typeof from === 'object' && 'epoch' in from ? from : undefined;
     this.#epoch = undefined;
     this.#head = 0;
+    this.#anew = false;
     this.#transfer = this.#present = undefined;
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { ConflictError, UnknownOutcomeError } from '../src/errors.ts';
 import { Drive } from './drive.ts';
 
 test('publishes count up, and an answer settles the one it names', () => {
@@ -35,6 +36,32 @@ test('what was refused is not sent again, and trying again takes a new seq', () 
   expect(d.sentOf('publish')).toHaveLength(0);
   d.publish('1');
   expect(d.last('publish').seq).toBe(2);
+});
+
+test.each([
+  ['busy', 0, { code: 1503, name: 'busy' }, false],
+  ['busy again', 1, { code: 1503, name: 'busy' }, true],
+  ['denied again', 1, { code: 1403, name: 'permission_denied' }, true],
+  ['unavailable', 0, { code: 1504, name: 'unavailable' }, true],
+  ['conflict again', 1, { code: 1409, name: 'conflict', epoch: 'e', offset: 7 }, false],
+])('an error that is no sure refusal says that the outcome is unknown: %s', (_, lost, error, unknown) => {
+  const d = Drive.connected();
+  d.publish('1');
+  for (let n = 0; n < lost; n++) d.reconnect();
+  d.server({ type: 'error', id: d.last('publish').id, error });
+  const [failure] = d.of('failure');
+  expect(failure?.error).toMatchObject({ code: error.code, name: error.name });
+  expect(failure?.error instanceof UnknownOutcomeError).toBe(unknown);
+  expect(failure?.error instanceof ConflictError).toBe(error.code === 1409);
+});
+
+test('the end says of what was sent that the outcome is unknown, and not of what was not', () => {
+  const d = Drive.connected();
+  d.publish('1');
+  d.close(1006);
+  d.publish('2');
+  d.input({ type: 'stop' });
+  expect(d.of('failure').map((o) => o.error instanceof UnknownOutcomeError)).toEqual([true, false]);
 });
 
 test('the queue has a bound', () => {

@@ -187,6 +187,19 @@ describe('a state', () => {
     expect(d.sent.slice(-2)).toMatchObject([{ type: 'unsubscribe' }, { type: 'subscribe', payload: { from: 'state' } }]);
   });
 
+  test('that is read anew is told as a reset', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(12, 'x', { key: 'k' });
+    d.reconnect();
+    d.reply('subscribe', { epoch: 'e1', offset: 40, recovered: true });
+    d.message(30, ' more', { key: 'l', op: 'append' });
+    expect(d.happened('reset')).toHaveLength(0);
+    d.reply('subscribe', { epoch: 'e1', offset: 41, recovered: true });
+    expect(d.happened('reset')).toMatchObject([{ reset: { oldEpoch: 'e1', epoch: 'e1', offset: 41 } }]);
+    d.message(41, 'all', { key: 'l' });
+    expect(d.happened('whole')).toHaveLength(1);
+  });
+
   test('that was whole takes appends after a cut', () => {
     const d = subscribed({ from: 'state' });
     d.message(40, 'x', { key: 'k' });

@@ -199,3 +199,42 @@ func TestWritingOffIsTakenOver(t *testing.T) {
 		t.Errorf("%d members are left", n)
 	}
 }
+
+// TestWhoComesBackForAnotherLifeIsNotWrittenOff has a node lose its lease while the client of a member is away.
+func TestWhoComesBackForAnotherLifeIsNotWrittenOff(t *testing.T) {
+	c := startCluster(t, 1)
+	n := c.nodes[0]
+	w := n.watch("room")
+	a := n.as(0, "a", "")
+	a.subscribe("room", member)
+	c.pass(4 * time.Second)
+	w.read()
+	a.Closed(1006, "")
+	e := broker.Entry{Key: leaseKey + n.node.life(), Op: broker.Delete}
+	c.shared.Publish(nodesLog, e, retention(nodesKeep), func(broker.Receipt, error) {})
+	var late []func()
+	n.of().later = func(fn func()) { late = append(late, fn) }
+	n.of().fault = func(e *broker.Entry) fault {
+		if strings.HasPrefix(e.Key, leaseKey) {
+			return delays // until the node has looked who else lives
+		}
+		return works
+	}
+	c.pass(1200 * time.Millisecond)
+	n.of().fault = nil
+	life := n.node.life()
+	for _, fn := range late {
+		fn()
+	}
+	c.settle()
+	if n.node.life() == life {
+		t.Fatal("the node goes on with the life whose lease has ended")
+	}
+	again := n.as(1, "a", "")
+	again.subscribe("room", member)
+	c.pass(3 * time.Minute)
+	w.wantTold()
+	if m := n.members("room"); m != 1 {
+		t.Errorf("%d members", m)
+	}
+}

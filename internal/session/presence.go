@@ -50,7 +50,7 @@ func (s *Session) enter(sub *subscription) {
 		s.count(sub)
 	}
 	same := bytes.Equal(m.info, m.wanted)
-	if same && m.at.Offset != 0 && node.alone.Load() {
+	if same && m.at.Offset != 0 && node.alone.Load() && lifeOf(m.mark) == node.life() {
 		m.settle(nil)
 		return
 	}
@@ -65,6 +65,12 @@ func (s *Session) enter(sub *subscription) {
 // mark names a new membership among all: by this life of the node, by its number there, and by when its session began.
 func (n *Node) mark(began int64) string {
 	return n.life() + "/" + strconv.FormatUint(n.marks.Add(1), 36) + "/" + strconv.FormatInt(began, 10)
+}
+
+// lifeOf is the life of a node that a mark names.
+func lifeOf(mark string) string {
+	life, _, _ := strings.Cut(mark, "/")
+	return life
 }
 
 // beganOf is when the session of a mark began, Unix milliseconds.

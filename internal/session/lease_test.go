@@ -238,3 +238,35 @@ func TestWhoComesBackForAnotherLifeIsNotWrittenOff(t *testing.T) {
 		t.Errorf("%d members", m)
 	}
 }
+
+// TestNobodyIsAMemberOfALifeThatIsNotKnown has a node end before the others could learn of it.
+func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
+	c := newCluster(t, 2, func(*Config) {})
+	c.nodes[0].of().fault = func(e *broker.Entry) fault {
+		if strings.HasPrefix(e.Key, nodeKey) {
+			return loses
+		}
+		return works
+	}
+	for _, w := range c.nodes {
+		w.node.Start()
+	}
+	c.settle()
+	a := c.nodes[0].as(1, "a", "")
+	a.send(`{"type":"subscribe","id":1,"channel":"room","payload":` + member + `}`)
+	c.settle()
+	a.want(`"name":"unavailable"`)
+	if n := c.nodes[1].members("room"); n != 0 {
+		t.Fatalf("%d members of a node that nobody knows of", n)
+	}
+	c.nodes[0].of().fault = nil
+	a.subscribe("room", member)
+	if n := c.nodes[1].members("room"); n != 1 {
+		t.Fatalf("%d members, want 1", n)
+	}
+	c.nodes[0].of().kill()
+	c.pass(2 * time.Minute)
+	if n := c.nodes[1].members("room"); n != 0 {
+		t.Errorf("%d members of a dead node are left", n)
+	}
+}

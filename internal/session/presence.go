@@ -55,11 +55,17 @@ func (s *Session) enter(sub *subscription) {
 		return
 	}
 	m.mark = node.mark(s.began)
-	if m.at.Offset == 0 {
-		m.join(joinTries)
-	} else { // a request of the client that is late on another node sees that it is
-		m.enter(m.entry(broker.Set, m.at.Offset, headerFor(same)), joinTries)
-	}
+	m.busy = true
+	node.lease.await(s.shard, func(err error) {
+		switch {
+		case err != nil || m.wish >= toLinger: // who is going has nothing to tell any more
+			m.settle(err)
+		case m.at.Offset == 0:
+			m.join(joinTries)
+		default: // a request of the client that is late on another node sees that it is
+			m.enter(m.entry(broker.Set, m.at.Offset, headerFor(bytes.Equal(m.info, m.wanted))), joinTries)
+		}
+	})
 }
 
 // mark names a new membership among all: by this life of the node, by its number there, and by when its session began.

@@ -38,13 +38,15 @@ const (
 
 var nodesKeep = rule.History{Count: 1000, Deletes: time.Second}
 
-// lease is this node's sign of life, and what it has seen of the others'. But for life it belongs to the first loop.
+// lease is this node's sign of life, and what it has seen of the others'. But for life and registered it belongs to the first
+// loop.
 type lease struct {
 	node *Node
 	life atomic.Pointer[string]
 
 	offset     uint64         // of the lease's newest entry, 0 before the first
-	registered bool           // the life is known to the others
+	registered atomic.Bool    // the life is known to the others, or need not be: the node has not been started
+	entering   []func(error)  // of members that wait for that
 	former     []string       // lives of this node that have ended, and are not known to be known to the others
 	dead       map[string]int // lives without a lease, and how often in a row that was seen
 	cleaning   bool           // leaves are being written
@@ -53,20 +55,23 @@ type lease struct {
 func newLease(n *Node) *lease {
 	l := &lease{node: n, dead: make(map[string]int)}
 	l.begin()
+	l.registered.Store(true)
 	return l
 }
 
 // begin begins a life.
 func (l *lease) begin() {
 	life := l.node.cfg.Name + "." + newName()
+	l.registered.Store(false) // first: a member of this life finds it so
 	l.life.Store(&life)
-	l.offset, l.registered = 0, false
+	l.offset = 0
 }
 
 // Start has the node show the others that it lives, and look after members of nodes that do not, as long as its loops
 // run.
 func (n *Node) Start() {
 	if _, ok := n.cfg.Broker.(broker.State); ok {
+		n.lease.registered.Store(false)
 		n.shards[0].loop.Post(n.lease.tick)
 	}
 }
@@ -102,10 +107,8 @@ func (l *lease) write(key string, op broker.Op, after uint64, ttl time.Duration,
 // without this node knowing is its own.
 func (l *lease) renew() {
 	life := l.node.life()
-	if !l.registered {
-		l.write(nodeKey+life, broker.Set, 0, 0, func(_, there uint64, err error) {
-			l.registered = life == l.node.life() && (err == nil || there != 0)
-		})
+	if !l.registered.Load() {
+		l.register()
 	}
 	l.registerFormer()
 	known := l.offset
@@ -118,6 +121,48 @@ func (l *lease) renew() {
 			l.offset = there
 		case known != 0 && errors.Is(err, broker.ErrConflict):
 			l.lost()
+		}
+	})
+}
+
+// register makes the life known, and lets those enter who wait for that.
+func (l *lease) register() {
+	life := l.node.life()
+	l.write(nodeKey+life, broker.Set, 0, 0, func(_, there uint64, err error) {
+		if there != 0 { // by a write before, whose outcome was not known
+			err = nil
+		}
+		switch {
+		case life != l.node.life():
+			return // the other life's is under way
+		case err == nil:
+			l.registered.Store(true)
+		case l.registered.Load():
+			err = nil
+		}
+		entering := l.entering
+		l.entering = nil
+		for _, then := range entering {
+			then(err)
+		}
+	})
+}
+
+// await calls then on the loop of sh when the others know of this life: of a life that nobody knows of, nobody would write off
+// the members.
+func (l *lease) await(sh *Shard, then func(error)) {
+	if l.registered.Load() {
+		then(nil)
+		return
+	}
+	l.shard().loop.Post(func() {
+		if l.registered.Load() {
+			sh.loop.Post(func() { then(nil) })
+			return
+		}
+		l.entering = append(l.entering, func(err error) { sh.loop.Post(func() { then(err) }) })
+		if len(l.entering) == 1 {
+			l.register()
 		}
 	})
 }

@@ -199,3 +199,74 @@ func TestWritingOffIsTakenOver(t *testing.T) {
 		t.Errorf("%d members are left", n)
 	}
 }
+
+// TestWhoComesBackForAnotherLifeIsNotWrittenOff has a node lose its lease while the client of a member is away.
+func TestWhoComesBackForAnotherLifeIsNotWrittenOff(t *testing.T) {
+	c := startCluster(t, 1)
+	n := c.nodes[0]
+	w := n.watch("room")
+	a := n.as(0, "a", "")
+	a.subscribe("room", member)
+	c.pass(4 * time.Second)
+	w.read()
+	a.Closed(1006, "")
+	e := broker.Entry{Key: leaseKey + n.node.life(), Op: broker.Delete}
+	c.shared.Publish(nodesLog, e, retention(nodesKeep), func(broker.Receipt, error) {})
+	var late []func()
+	n.of().later = func(fn func()) { late = append(late, fn) }
+	n.of().fault = func(e *broker.Entry) fault {
+		if strings.HasPrefix(e.Key, leaseKey) {
+			return delays // until the node has looked who else lives
+		}
+		return works
+	}
+	c.pass(1200 * time.Millisecond)
+	n.of().fault = nil
+	life := n.node.life()
+	for _, fn := range late {
+		fn()
+	}
+	c.settle()
+	if n.node.life() == life {
+		t.Fatal("the node goes on with the life whose lease has ended")
+	}
+	again := n.as(1, "a", "")
+	again.subscribe("room", member)
+	c.pass(3 * time.Minute)
+	w.wantTold()
+	if m := n.members("room"); m != 1 {
+		t.Errorf("%d members", m)
+	}
+}
+
+// TestNobodyIsAMemberOfALifeThatIsNotKnown has a node end before the others could learn of it.
+func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
+	c := newCluster(t, 2, func(*Config) {})
+	c.nodes[0].of().fault = func(e *broker.Entry) fault {
+		if strings.HasPrefix(e.Key, nodeKey) {
+			return loses
+		}
+		return works
+	}
+	for _, w := range c.nodes {
+		w.node.Start()
+	}
+	c.settle()
+	a := c.nodes[0].as(1, "a", "")
+	a.send(`{"type":"subscribe","id":1,"channel":"room","payload":` + member + `}`)
+	c.settle()
+	a.want(`"name":"unavailable"`)
+	if n := c.nodes[1].members("room"); n != 0 {
+		t.Fatalf("%d members of a node that nobody knows of", n)
+	}
+	c.nodes[0].of().fault = nil
+	a.subscribe("room", member)
+	if n := c.nodes[1].members("room"); n != 1 {
+		t.Fatalf("%d members, want 1", n)
+	}
+	c.nodes[0].of().kill()
+	c.pass(2 * time.Minute)
+	if n := c.nodes[1].members("room"); n != 0 {
+		t.Errorf("%d members of a dead node are left", n)
+	}
+}

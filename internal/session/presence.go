@@ -50,21 +50,33 @@ func (s *Session) enter(sub *subscription) {
 		s.count(sub)
 	}
 	same := bytes.Equal(m.info, m.wanted)
-	if same && m.at.Offset != 0 && node.alone.Load() {
+	if same && m.at.Offset != 0 && node.alone.Load() && lifeOf(m.mark) == node.life() {
 		m.settle(nil)
 		return
 	}
 	m.mark = node.mark(s.began)
-	if m.at.Offset == 0 {
-		m.join(joinTries)
-	} else { // a request of the client that is late on another node sees that it is
-		m.enter(m.entry(broker.Set, m.at.Offset, headerFor(same)), joinTries)
-	}
+	m.busy = true
+	node.lease.await(s.shard, func(err error) {
+		switch {
+		case err != nil || m.wish >= toLinger: // who is going has nothing to tell any more
+			m.settle(err)
+		case m.at.Offset == 0:
+			m.join(joinTries)
+		default: // a request of the client that is late on another node sees that it is
+			m.enter(m.entry(broker.Set, m.at.Offset, headerFor(bytes.Equal(m.info, m.wanted))), joinTries)
+		}
+	})
 }
 
 // mark names a new membership among all: by this life of the node, by its number there, and by when its session began.
 func (n *Node) mark(began int64) string {
 	return n.life() + "/" + strconv.FormatUint(n.marks.Add(1), 36) + "/" + strconv.FormatInt(began, 10)
+}
+
+// lifeOf is the life of a node that a mark names.
+func lifeOf(mark string) string {
+	life, _, _ := strings.Cut(mark, "/")
+	return life
 }
 
 // beganOf is when the session of a mark began, Unix milliseconds.

@@ -3,6 +3,8 @@ package sim
 import (
 	"encoding/json"
 	"slices"
+
+	"hocket.dev/broker"
 )
 
 // A member is what the server says of one.
@@ -16,6 +18,8 @@ type member struct {
 type roster struct {
 	epoch   string
 	offset  uint64 // of the newest page or event
+	page    uint64 // the offset of the page
+	heard   uint64 // up to here events have come, those too that the page holds
 	known   bool   // a page has come; until then events wait
 	asking  bool
 	waiting []*incoming
@@ -42,7 +46,7 @@ func (a *actor) attend(p *place, r *run, args map[string]any) {
 // attended takes what the reply says of presence.
 func (a *actor) attended(p *place, at position) {
 	if p.roster == nil || p.roster.epoch != at.Epoch {
-		p.roster = &roster{epoch: at.Epoch, offset: at.Offset}
+		p.roster = &roster{epoch: at.Epoch, offset: at.Offset, heard: at.Offset}
 	} else if p.roster.known {
 		p.roster.members[a.session] = "" // its own join is not told
 	}
@@ -57,24 +61,28 @@ func (a *actor) people(in *incoming) {
 	r := p.roster
 	switch {
 	case in.Epoch != r.epoch: // the log began anew: ask again
-		*r = roster{epoch: in.Epoch}
+		*r = roster{epoch: in.Epoch, heard: in.Offset}
 	case !r.known:
 		r.waiting = append(r.waiting, in)
-	case in.Offset > r.offset:
+	default:
 		a.told(p, in)
 	}
 }
 
-// told applies an event.
+// told applies an event, unless the page holds it.
 func (a *actor) told(p *place, in *incoming) {
 	r := p.roster
+	before := r.heard
+	r.heard = max(r.heard, in.Offset)
+	if in.Offset <= r.offset {
+		return
+	}
 	r.offset = in.Offset
 	for _, m := range in.Members {
 		_, here := r.members[m.Session]
 		switch {
-		case in.Type == "join" && here && !a.been[m.Session] && len(in.Members) == 1:
-			// Its own joins were not told, and of several told at once some may be in the page that was asked for meanwhile.
-
+		case in.Type == "join" && here && !a.been[m.Session] && !a.w.joined(p.channel, r.epoch, m.Session, before, r.page):
+			// Its own joins were not told. Of what is told at once the beginning may be in the page.
 			a.w.fault(p.channel, a.name, a.w.now(), "%s joined at %d, and was there already", m.Session, in.Offset)
 		case in.Type == "update" && !here:
 			a.w.fault(p.channel, a.name, a.w.now(), "%s of %s at %d, who was not there", in.Type, m.Session, in.Offset)
@@ -119,14 +127,28 @@ func (a *actor) listed(p *place, in *incoming) {
 	for _, m := range page.Members {
 		r.members[m.Session] = string(m.Info)
 	}
-	r.known, r.epoch, r.offset = true, page.Epoch, page.Offset
+	if r.epoch != page.Epoch {
+		r.heard = 0
+	}
+	r.known, r.epoch, r.offset, r.page = true, page.Epoch, page.Offset, page.Offset
 	waiting := r.waiting
 	r.waiting = nil
 	for _, ev := range waiting {
-		if ev.Epoch == r.epoch && ev.Offset > r.offset {
+		if ev.Epoch == r.epoch {
 			a.told(p, ev)
 		}
 	}
+}
+
+// joined says that the log has a session's join after an offset and up to another.
+func (w *world) joined(channel, epoch, session string, after, to uint64) bool {
+	w.truth.mu.Lock()
+	defer w.truth.mu.Unlock()
+	e := w.truth.find(presence+channel, epoch)
+	return e != nil && slices.ContainsFunc(e.entries, func(f *fact) bool {
+		return f.Key == session && f.Op == broker.Set && f.Offset > after && f.Offset <= to &&
+			f.Headers["update"] == "" && f.Headers["silent"] == ""
+	})
 }
 
 // names lists who is there.

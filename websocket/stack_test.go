@@ -1,3 +1,5 @@
+//go:build !race
+
 package websocket
 
 import (
@@ -8,11 +10,9 @@ import (
 )
 
 // net/http calls a handler on a stack of 4 KiB. One that needs more has it copied to a larger one, which takes a tenth of the
-// time of a handshake. So a handshake does with what is left, with all that browsers offer, but without middleware.
+// time of a handshake. So a handshake does with what is left, with all that browsers offer, but without middleware. The race
+// detector needs more of it.
 func TestHandshakeDoesWithItsStack(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector needs more of it")
-	}
 	compression := Compression{Mode: CompressionOn}
 	s := newServer(t, &program{}, ServerOptions{AcceptOptions: AcceptOptions{Subprotocols: []string{"b"}, Compression: compression}})
 	moved := make(chan bool)

@@ -97,25 +97,31 @@ func (l *loop) mallocs() (float64, error) {
 	if !l.target.Stats {
 		return nan, nil
 	}
-	request, err := http.NewRequestWithContext(l.ctx, http.MethodGet, "http://"+l.target.Addr+"/stats", nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	status, body, err := l.get("/stats")
 	if err != nil {
 		return 0, err
 	}
 	var stats struct{ Mallocs float64 }
 	if err := json.Unmarshal(body, &stats); err != nil || stats.Mallocs == 0 {
-		return 0, fmt.Errorf("/stats answers %s: %q", response.Status, body)
+		return 0, fmt.Errorf("/stats answers %s: %q", status, body)
 	}
 	return stats.Mallocs, nil
+}
+
+// get asks the server for a page, on a connection of its own.
+func (l *loop) get(path string) (status string, body []byte, err error) {
+	request, err := http.NewRequestWithContext(l.ctx, http.MethodGet, "http://"+l.target.Addr+path, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response.Status, body, err
 }
 
 // rss reads the memory of the server.

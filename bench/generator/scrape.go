@@ -3,9 +3,7 @@
 package generator
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -15,21 +13,14 @@ func (l *loop) brokerReads() (float64, error) { return l.scrape("hocket_broker_r
 
 // scrape reads one value from the metrics of the server.
 func (l *loop) scrape(name string) (float64, error) {
-	request, err := http.NewRequestWithContext(l.ctx, http.MethodGet, "http://"+l.target.Addr+"/metrics", nil)
+	status, body, err := l.get("/metrics")
 	if err != nil {
 		return 0, err
 	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(value, 64)
+	for line := range strings.Lines(string(body)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, fmt.Errorf("/metrics answers %s without %s", response.Status, name)
+	return 0, fmt.Errorf("/metrics answers %s without %s", status, name)
 }

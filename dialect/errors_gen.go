@@ -50,6 +50,10 @@ const (
 	Conflict Code = 1409
 	// EpochChanged is the error epoch_changed. The channel's log began anew: subscribe again to go on in the new epoch.
 	EpochChanged Code = 1410
+	// TokenExpired is the error token_expired. The token has expired: get a new one.
+	TokenExpired Code = 1411
+	// Revoked is the error revoked. The token was revoked: get a new one.
+	Revoked Code = 1412
 	// RateLimited is the error rate_limited. Too many requests: wait retry_after_ms.
 	RateLimited Code = 1429
 	// LimitReached is the error limit_reached. The session holds as many of these as it may.
@@ -78,6 +82,8 @@ const (
 	CloseRateLimited Code = 4003
 	// CloseInternal is the close internal. The session failed on the server: reconnect.
 	CloseInternal Code = 4004
+	// CloseUnavailable is the close unavailable. Who the client is cannot be decided now: reconnect.
+	CloseUnavailable Code = 4005
 	// CloseTokenExpired is the close token_expired. The token has expired: get a new one and reconnect.
 	CloseTokenExpired Code = 4100
 	// CloseRevoked is the close revoked. The token was revoked: get a new one and reconnect.
@@ -116,6 +122,8 @@ var catalogue = map[Code]Info{
 	Timeout:              {Name: "timeout", Sentence: "The answer did not come in time.", HTTP: 504, Retry: true},
 	Conflict:             {Name: "conflict", Sentence: "The channel or key is not in the state the request expects.", HTTP: 409},
 	EpochChanged:         {Name: "epoch_changed", Sentence: "The channel's log began anew: subscribe again to go on in the new epoch.", HTTP: 409, Retry: true},
+	TokenExpired:         {Name: "token_expired", Sentence: "The token has expired: get a new one.", HTTP: 401},
+	Revoked:              {Name: "revoked", Sentence: "The token was revoked: get a new one.", HTTP: 401},
 	RateLimited:          {Name: "rate_limited", Sentence: "Too many requests: wait retry_after_ms.", HTTP: 429, Retry: true},
 	LimitReached:         {Name: "limit_reached", Sentence: "The session holds as many of these as it may.", HTTP: 429},
 	Internal:             {Name: "internal", Sentence: "The server failed; its log says why.", HTTP: 500, Retry: true},
@@ -128,6 +136,7 @@ var catalogue = map[Code]Info{
 	ClosePingTimeout:     {Name: "ping_timeout", Sentence: "The client did not answer a ping in time: reconnect.", Retry: true, Action: ActionReconnect},
 	CloseRateLimited:     {Name: "rate_limited", Sentence: "The client sent too much: reconnect after a longer delay.", Retry: true, Action: ActionReconnect},
 	CloseInternal:        {Name: "internal", Sentence: "The session failed on the server: reconnect.", Retry: true, Action: ActionReconnect},
+	CloseUnavailable:     {Name: "unavailable", Sentence: "Who the client is cannot be decided now: reconnect.", Retry: true, Action: ActionReconnect},
 	CloseTokenExpired:    {Name: "token_expired", Sentence: "The token has expired: get a new one and reconnect.", Action: ActionToken},
 	CloseRevoked:         {Name: "revoked", Sentence: "The token was revoked: get a new one and reconnect.", Action: ActionToken},
 	CloseUnauthenticated: {Name: "unauthenticated", Sentence: "The client did not prove who it is: do not reconnect.", Action: ActionStop},

@@ -25,8 +25,12 @@ type Rule struct {
 	Pattern  string     // see ParsePattern; "{user}" is not allowed, since a channel's settings are the same for all
 	History  History    // what the log keeps
 	Presence bool       // whether clients may be members and watch them
-	Publish  Publishers // who may publish
-	Overflow Overflow   // what happens to a subscriber whom the log's window has left behind
+	Publish  Publishers // who may publish, of those that are permitted to
+	// Allow are the verbs that every client may do who has proved who it is, whatever its own capabilities; AllowAnonymous
+	// those that everybody may do, without proof too.
+	Allow          Verbs
+	AllowAnonymous Verbs
+	Overflow       Overflow // what happens to a subscriber whom the log's window has left behind
 	// Sample is the least time between two entries of one key that a subscriber is sent: of those that come sooner only
 	// the latest is, as a Set of the whole value. Entries without a key count as one key. 0 sends all.
 	Sample time.Duration
@@ -148,6 +152,7 @@ type Set struct {
 	fallback Rule
 	first    map[string][]int32 // rules whose pattern begins with this literal segment, in order
 	any      []int32            // rules whose pattern begins with "*" or ">", in order
+	admits   bool               // a rule allows something to clients without proof
 }
 
 // Compile checks rules and makes a Set of a copy of them. fallback holds for channels that no rule matches; its Pattern
@@ -157,6 +162,7 @@ func Compile(rules []Rule, fallback Rule) (*Set, error) {
 		return nil, err
 	}
 	s := &Set{rules: append([]Rule(nil), rules...), fallback: fallback, first: make(map[string][]int32)}
+	s.admits = fallback.AllowAnonymous != CanNothing
 	seen := make(map[string]int, len(rules))
 	for i, r := range s.rules {
 		p, err := ParsePattern(r.Pattern)
@@ -173,6 +179,7 @@ func Compile(rules []Rule, fallback Rule) (*Set, error) {
 			return nil, err
 		}
 		seen[r.Pattern] = i
+		s.admits = s.admits || r.AllowAnonymous != CanNothing
 		s.patterns = append(s.patterns, p)
 		if segment, _, _ := strings.Cut(r.Pattern, ":"); segment == "*" || segment == ">" {
 			s.any = append(s.any, int32(i))
@@ -194,6 +201,8 @@ func (r *Rule) check(index int) error {
 		return &Error{index, "history.age", negative}
 	case r.History.Deletes < 0:
 		return &Error{index, "history.deletes", negative}
+	case (r.Allow|r.AllowAnonymous)&CanCall != 0:
+		return &Error{index, "allow", errors.New("a channel has no methods to call")}
 	case r.Sample < 0:
 		return &Error{index, "sample", negative}
 	case int(r.Publish) >= len(publishers):
@@ -203,6 +212,9 @@ func (r *Rule) check(index int) error {
 	}
 	return nil
 }
+
+// Anonymous tells whether any rule allows something to clients without proof.
+func (s *Set) Anonymous() bool { return s.admits }
 
 // For returns the first rule whose pattern matches the channel, else the fallback. It is to be read only.
 func (s *Set) For(channel string) *Rule {

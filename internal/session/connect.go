@@ -14,35 +14,29 @@ const maxUser = 255
 // greeting says who the session is and what the server can.
 func (s *Session) greeting() *dialect.Connected {
 	cfg := &s.shard.node.cfg
-	return &dialect.Connected{
+	c := &dialect.Connected{
 		Session: s.name, User: s.who.user, Node: cfg.Name,
 		PingMS:       cfg.PingEvery.Milliseconds(),
 		Features:     s.shard.node.Features(),
 		MessageBytes: cfg.Limits.MessageBytes,
 	}
+	if g := s.who.grant; g != nil && !g.Expires.IsZero() {
+		c.ExpiresAt = g.Expires.UnixMilli()
+	}
+	return c
 }
 
-// connect answers a connect request. What it asks for in vain costs the request, not the session; a proof that cannot be
-// checked refuses the session.
-func (s *Session) connect(c *dialect.Command) {
-	args := c.Connect
-	switch {
-	case args.Token != "":
-		s.refuse(c.ID, dialect.Errorf(dialect.NotSupported, "this server checks no tokens yet"))
-		return
-	case !s.admitted:
-		s.refuse(c.ID, dialect.Errorf(dialect.Unauthenticated, "this server admits only clients that prove who they are"))
-		return
-	}
+// introduce answers a connect request without proof: it says how the session is to be known and what it wants.
+func (s *Session) introduce(id dialect.ID, args *dialect.ConnectArgs) {
 	if err := s.identify(args); err != nil {
-		s.fail(c.ID, "", err)
+		s.fail(id, "", err)
 		return
 	}
 	if args.Info != nil {
 		s.announce()
 	}
-	if c.ID.Kind != dialect.IDNone {
-		s.say(c.ID, s.greeting())
+	if id.Kind != dialect.IDNone {
+		s.say(id, s.greeting())
 	}
 }
 
@@ -56,9 +50,14 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 	case len(args.Info) > limit:
 		return dialect.Errorf(dialect.InfoTooLarge, "info may have at most %d bytes", limit)
 	}
-	who, fresh := *s.who, !s.settled && len(s.subs) == 0
-	if args.User != "" && args.User != who.user {
-		if who.user != "" || !fresh {
+	who, fresh := *s.who, s.unseen()
+	switch named := args.User != "" && args.User != who.user; {
+	case who.grant != nil && args.Info != nil:
+		return dialect.Errorf(dialect.PermissionDenied, "the info of a user who was proved comes with the proof")
+	case who.grant == nil && !s.shard.node.cfg.Anonymous && (named || args.Info != nil):
+		return dialect.Errorf(dialect.PermissionDenied, "clients without proof of identity do not name themselves here")
+	case named:
+		if who.user != "" || who.grant != nil || !fresh {
 			return dialect.Errorf(dialect.UserMismatch, "this session is %q and stays so", who.user)
 		}
 		if err := checkUser(args.User); err != nil {
@@ -80,6 +79,9 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 	s.settled = true
 	return nil
 }
+
+// unseen says that the session has done nothing yet that others could have seen.
+func (s *Session) unseen() bool { return !s.settled && len(s.subs) == 0 }
 
 // checkUser holds what patterns rely on: a user's id is one literal segment.
 func checkUser(user string) *dialect.Error {

@@ -252,12 +252,23 @@ func (w *world) dial(commands ...dialect.Command) *client {
 // dialOn is dial on a loop of the node.
 func (w *world) dialOn(loop int, commands ...dialect.Command) *client {
 	w.t.Helper()
+	return w.open(loop, nil, commands)
+}
+
+// dialProof is dial with a proof in the handshake.
+func (w *world) dialProof(p *Proof, commands ...dialect.Command) *client {
+	w.t.Helper()
+	return w.open(0, p, commands)
+}
+
+func (w *world) open(loop int, p *Proof, commands []dialect.Command) *client {
+	w.t.Helper()
 	codec, _, err := native.New().Open(dialect.Handshake{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	c := &client{w: w, reading: true}
-	c.Session = w.node.Shard(loop).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Commands: commands, Address: "192.0.2.1:5"})
+	c.Session = w.node.Shard(loop).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Commands: commands, Proof: p, Address: "192.0.2.1:5"})
 	w.settle()
 	return c
 }

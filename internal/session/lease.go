@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/internal/hub"
 	"hocket.dev/internal/rule"
 )
 
@@ -68,8 +69,11 @@ func (l *lease) begin() {
 }
 
 // Start has the node show the others that it lives, and look after members of nodes that do not, as long as its loops
-// run.
+// run. It follows what is revoked from then on.
 func (n *Node) Start() {
+	own := &revocations{node: n, start: hub.State}
+	n.shards[0].loop.Post(own.follow)
+	n.shards[0].loop.Post(own.sweep)
 	if _, ok := n.cfg.Broker.(broker.State); ok {
 		n.lease.registered.Store(false)
 		n.shards[0].loop.Post(n.lease.tick)

@@ -87,7 +87,11 @@ type Config struct {
 	Hub    *hub.Hub
 	Rules  *rule.Set
 	Method func(name string) Method // nil where there is none by that name; called on loops
-	// Anonymous admits clients without proof and lets them name themselves.
+	// Authenticator decides about proofs of identity; nil refuses them.
+	Authenticator Authenticator
+	// Calls are the methods that every client may call who has proved who it is; nil for none.
+	Calls *rule.Capabilities
+	// Anonymous admits clients without proof, lets them name themselves, and allows everybody everything.
 	Anonymous bool
 	Task      func(fn func(ctx context.Context)) bool // runs fn elsewhere; false: too many tasks are under way
 	Now       func() time.Time
@@ -101,13 +105,14 @@ type Config struct {
 
 // Node is what the sessions of one node share.
 type Node struct {
-	cfg    Config
-	shards []*Shard
-	roster roster
-	lease  *lease
-	left   left
-	marks  atomic.Uint64 // given to memberships
-	alone  atomic.Bool   // no other node writes to the broker, as far as is known
+	cfg     Config
+	shards  []*Shard
+	roster  roster
+	lease   *lease
+	left    left
+	marks   atomic.Uint64 // given to memberships
+	revoked revoked
+	alone   atomic.Bool // no other node writes to the broker, as far as is known
 
 	draining atomic.Bool // the node is about to end
 

@@ -13,8 +13,8 @@ func (s *Session) publish(c *dialect.Command) {
 	a := &c.Publish
 	r := s.shard.node.cfg.Rules.For(c.Channel)
 	switch {
-	case r.Publish != rule.Clients:
-		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "publish to %s is not allowed", c.Channel))
+	case !s.mayPublish(c.Channel, a.Key, r):
+		s.fail(c.ID, c.Channel, denied(rule.CanPublish, c.Channel))
 		return
 	case a.Seq > 0 && s.who.client == "":
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect"))

@@ -8,6 +8,7 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
+	"hocket.dev/internal/rule"
 )
 
 // query runs a read that answers the request id. A session has one under way at a time, and none while its outbox is
@@ -21,7 +22,7 @@ func (s *Session) query(id dialect.ID, channel string, work func(ctx context.Con
 // nextRead begins the read that has waited longest, when there is one and it may.
 func (s *Session) nextRead() {
 	o := s.open
-	if o == nil || o.reading || s.paused || s.closing || len(o.reads) == 0 {
+	if o == nil || o.reading || s.Full() || s.closing || len(o.reads) == 0 {
 		return
 	}
 	next := o.reads[0]
@@ -52,6 +53,10 @@ func (s *Session) read(id dialect.ID, channel string, work func(ctx context.Cont
 
 // history answers with a page of the log.
 func (s *Session) history(c *dialect.Command) {
+	if !s.may(rule.CanHistory, c.Channel, s.shard.node.cfg.Rules.For(c.Channel)) {
+		s.fail(c.ID, c.Channel, denied(rule.CanHistory, c.Channel))
+		return
+	}
 	node, id, channel, args := s.shard.node, c.ID, c.Channel, c.History
 	var page broker.Page
 	var err *dialect.Error
@@ -68,6 +73,10 @@ func (s *Session) history(c *dialect.Command) {
 
 // state answers with a page of the latest entry of each key.
 func (s *Session) state(c *dialect.Command) {
+	if !s.may(rule.CanHistory, c.Channel, s.shard.node.cfg.Rules.For(c.Channel)) {
+		s.fail(c.ID, c.Channel, denied(rule.CanHistory, c.Channel))
+		return
+	}
 	node, id, channel, args := s.shard.node, c.ID, c.Channel, c.State
 	var page *dialect.StatePage
 	var err *dialect.Error
@@ -84,6 +93,10 @@ func (s *Session) state(c *dialect.Command) {
 
 // presence answers with a page of members.
 func (s *Session) presence(c *dialect.Command) {
+	if !s.may(rule.CanPresence, c.Channel, s.shard.node.cfg.Rules.For(c.Channel)) {
+		s.fail(c.ID, c.Channel, denied(rule.CanPresence, c.Channel))
+		return
+	}
 	node, id, channel, args := s.shard.node, c.ID, c.Channel, c.Presence
 	var page *dialect.PresencePage
 	var err *dialect.Error
@@ -112,6 +125,10 @@ type calling struct {
 // call runs a method as a task.
 func (s *Session) call(c *dialect.Command) {
 	cfg := &s.shard.node.cfg
+	if !s.mayCall(c.Method) {
+		s.fail(c.ID, "", dialect.Errorf(dialect.PermissionDenied, "calling %q is not allowed", c.Method))
+		return
+	}
 	method := cfg.Method(c.Method)
 	if method == nil {
 		s.fail(c.ID, "", dialect.Errorf(dialect.NotFound, "there is no method %q", c.Method))

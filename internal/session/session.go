@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/rule"
 )
 
 // Line is the transport's side of a session. Its methods are called on the loop, and do not call back into the session.
@@ -41,7 +42,7 @@ type Handshake struct {
 	Framing  Framing
 	Commands []dialect.Command // in the handshake itself
 	Err      *dialect.Error    // of the handshake: it is told to the client, which is then closed
-	Proof    bool              // the handshake contained a token or a ticket
+	Proof    *Proof            // the first one in the handshake, nil for none
 	Address  string            // of the client
 }
 
@@ -49,7 +50,9 @@ type Handshake struct {
 type identity struct {
 	user   string
 	client string
-	info   []byte // a JSON value, nil for none
+	info   []byte             // a JSON value, nil for none
+	grant  *Grant             // what was proved, nil for nothing
+	barred *rule.Capabilities // what was revoked of it, nil for nothing
 }
 
 var nobody = &identity{}
@@ -113,7 +116,8 @@ type Session struct {
 	settled   bool // who it is has been said, or does not matter any more
 	stable    bool // the name follows from the client id, and comes again with it
 	heartbeat bool
-	paused    bool
+	paused    pause
+	place     int32 // in Shard.expiries, from 1; 0 when it is not there
 	closing   bool
 	closed    bool
 }
@@ -129,34 +133,15 @@ func (sh *Shard) Open(h Handshake) *Session {
 	switch {
 	case h.Err != nil:
 		s.refuse(dialect.NoID, h.Err)
-	case h.Proof:
-		s.refuse(dialect.NoID, dialect.Errorf(dialect.NotSupported, "this server checks no tokens or tickets yet"))
-	case sh.node.cfg.Anonymous:
+	case h.Proof != nil:
+		s.prove(h.Proof, func(g *Grant, err *dialect.Error) { s.proven(g, err, h.Commands) })
+	case sh.node.cfg.Anonymous || sh.node.cfg.Rules.Anonymous():
 		s.admit(h.Commands)
 	default:
 		s.proved = sh.loop.After(sh.node.cfg.Limits.ProofTimeout, s.proofTimeout)
 		s.run(h.Commands)
 	}
 	return s
-}
-
-// admit lets an anonymous client in. A name given in the handshake is taken before it is greeted; what is wrong with the
-// handshake is told afterwards.
-func (s *Session) admit(commands []dialect.Command) {
-	var rest []dialect.Command
-	for i := range commands {
-		if c := &commands[i]; c.Verb != dialect.Connect || c.Err != nil {
-			rest = append(rest, *c)
-		} else if err := s.identify(c.Connect); err != nil {
-			s.refuse(dialect.NoID, err)
-			return
-		}
-	}
-	s.settled = false // a connect request may still come first
-	s.admitted = true
-	s.log(slog.LevelInfo, "connected")
-	s.say(dialect.NoID, s.greeting())
-	s.run(rest)
 }
 
 func (s *Session) proofTimeout() {
@@ -168,7 +153,22 @@ func (s *Session) proofTimeout() {
 // refuse tells err and closes for good.
 func (s *Session) refuse(id dialect.ID, err *dialect.Error) {
 	s.fail(id, "", err)
-	s.close(dialect.CloseUnauthenticated, err.Name)
+	s.close(closeFor(err), err.Name)
+}
+
+// closeFor is the close code of a client that is refused for err: it says what to do about it.
+func closeFor(err *dialect.Error) dialect.Code {
+	switch err.Code {
+	case dialect.TokenExpired:
+		return dialect.CloseTokenExpired
+	case dialect.Revoked:
+		return dialect.CloseRevoked
+	case dialect.PermissionDenied:
+		return dialect.CloseForbidden
+	case dialect.Busy, dialect.Unavailable, dialect.Timeout, dialect.Internal:
+		return dialect.CloseUnavailable
+	}
+	return dialect.CloseUnauthenticated
 }
 
 func (s *Session) close(code dialect.Code, reason string) {
@@ -326,9 +326,6 @@ func (s *Session) Stop() { s.closing = true }
 // Waiting is how many bytes the outbox holds.
 func (s *Session) Waiting() int { return s.out.waiting() }
 
-// Paused says that the session does not want to be given messages now.
-func (s *Session) Paused() bool { return s.paused }
-
 // Heartbeat is called when the transport sends a ping of its own.
 func (s *Session) Heartbeat() {
 	if s.heartbeat && !s.closing {
@@ -369,6 +366,7 @@ func (s *Session) Closed(code int, reason string) {
 	if s.proved != nil {
 		s.proved()
 	}
+	s.expireAt(time.Time{})
 	s.unname()
 	s.shard.Counters.Sessions.Add(-1)
 	what := "disconnected"

@@ -47,6 +47,7 @@ type Shard struct {
 	index    int
 	loop     Loop
 	sessions map[string]*Session
+	expiries expiries    // sessions that end at a time
 	owing    []*follower // followers whose clients are to be told their position
 	spare    []*outgoing // empty ones, to be used again
 	writes   uint64      // of entries

@@ -47,12 +47,16 @@ func (a *subscribing) later(c *dialect.Command) {
 func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 	limits := &s.shard.node.cfg.Limits
 	r := s.shard.node.cfg.Rules.For(c.Channel)
+	barrier := s.mayNotFollow(c.Channel, r, c.Subscribe.Presence != dialect.PresenceOff)
 	switch {
 	case sub != nil:
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.AlreadySubscribed, "this session is subscribed to %s already", c.Channel))
 		return
 	case len(s.subs) >= limits.Subscriptions:
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.LimitReached, "a session may have at most %d subscriptions", limits.Subscriptions))
+		return
+	case barrier != nil:
+		s.fail(c.ID, c.Channel, barrier)
 		return
 	case c.Subscribe.Presence != dialect.PresenceOff && !r.Presence:
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", c.Channel))
@@ -102,6 +106,10 @@ func (s *Session) followed(sub *subscription, p hub.Placed, err error) {
 		return
 	}
 	a := sub.asked
+	if barrier := s.mayNotFollow(sub.channel, sub.rule, a.args.Presence != dialect.PresenceOff); barrier != nil { // since it asked
+		s.unfollowed(sub, barrier)
+		return
+	}
 	sub.asked = nil
 	sub.channel = sub.main.Channel() // one string for all followers on this node
 	s.end(a.id)

@@ -353,10 +353,10 @@ func (c *conn) Alarm() {
 }
 
 // beat asks whether the peer is there, or finds that it is not. One that is not read cannot answer a ping: it is judged
-// by what it takes.
+// by what it takes, where it is not read for that.
 func (c *conn) beat() {
 	switch paused := c.session.Paused(); {
-	case paused && !c.moved, !paused && c.awaited:
+	case c.session.Full() && !c.moved, !paused && c.awaited:
 		c.vanish(dialect.ClosePingTimeout)
 	case paused:
 		c.awaited = false

@@ -29,6 +29,8 @@ type Config struct {
 	Dialects []dialect.Dialect // the first one serves clients that ask for no subprotocol
 	// AllowOrigin decides whether a page may connect. It is not asked where the request names no origin.
 	AllowOrigin func(r *http.Request, origin string) bool
+	// Proof finds what a handshake proves of its client, nil for nothing; token is that among its subprotocols, "" for none.
+	Proof       func(r *http.Request, token string) *session.Proof
 	PingEvery   time.Duration // between pings; whole seconds up to 4 minutes
 	PongTimeout time.Duration // for the answer; whole seconds up to 4 minutes
 	// Compression accepts the offers of clients of permessage-deflate (RFC 7692), CompressFrom is how many bytes a
@@ -175,7 +177,7 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 	deflate, framing := t.agree(up.Extensions)
 	h := session.Handshake{
 		Framing: framing,
-		Proof:   token || r.Header.Get("Authorization") != "",
+		Proof:   t.cfg.Proof(r, token),
 		Address: r.RemoteAddr,
 	}
 	d, protocol := t.choose(offered)
@@ -184,23 +186,31 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 }
 
 // readProtocols tells apart the subprotocols and the token among what the client offers.
-func readProtocols(entries []string) (offered []string, token bool, err error) {
+func readProtocols(entries []string) (offered []string, token string, err error) {
 	for _, p := range entries {
-		if !strings.HasPrefix(p, tokenPrefix) {
+		t, is := strings.CutPrefix(p, tokenPrefix)
+		switch {
+		case !is:
 			offered = append(offered, p)
-			continue
-		}
-		token = true
-		if strings.ContainsFunc(p[len(tokenPrefix):], func(c rune) bool {
-			return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~", c))
-		}) {
-			return nil, false, errors.New("the token in Sec-WebSocket-Protocol holds a character that is none of base64url, '.', '-', '_', '~'")
+		case t == "":
+			return nil, "", errors.New("the token in Sec-WebSocket-Protocol is empty")
+		case token != "":
+			return nil, "", errors.New("Sec-WebSocket-Protocol holds two tokens")
+		case strings.ContainsFunc(t, notToken):
+			return nil, "", errors.New("the token in Sec-WebSocket-Protocol holds a character that is none of base64url, '.', '-', '_', '~'")
+		default:
+			token = t
 		}
 	}
-	if token && len(offered) == 0 {
-		return nil, false, errors.New("Sec-WebSocket-Protocol names a token, but no hocket.v1 protocol that could be answered")
+	if token != "" && len(offered) == 0 {
+		return nil, "", errors.New("Sec-WebSocket-Protocol names a token, but no hocket.v1 protocol that could be answered")
 	}
 	return offered, token, nil
+}
+
+// notToken tells what cannot stand in a token.
+func notToken(c rune) bool {
+	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~", c))
 }
 
 // choose selects the dialect by the first subprotocol, in the dialects' order, that the client offers.

@@ -48,6 +48,10 @@ export const ErrorCode = {
   conflict: 1409,
   /** The channel's log began anew: subscribe again to go on in the new epoch. */
   epoch_changed: 1410,
+  /** The token has expired: get a new one. */
+  token_expired: 1411,
+  /** The token was revoked: get a new one. */
+  revoked: 1412,
   /** Too many requests: wait retry_after_ms. */
   rate_limited: 1429,
   /** The session holds as many of these as it may. */
@@ -76,6 +80,8 @@ export const CloseCode = {
   rate_limited: 4003,
   /** The session failed on the server: reconnect. */
   internal: 4004,
+  /** Who the client is cannot be decided now: reconnect. */
+  unavailable: 4005,
   /** The token has expired: get a new one and reconnect. */
   token_expired: 4100,
   /** The token was revoked: get a new one and reconnect. */
@@ -115,6 +121,8 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1408: { name: "timeout", retry: true, sentence: "The answer did not come in time." },
   1409: { name: "conflict", retry: false, sentence: "The channel or key is not in the state the request expects." },
   1410: { name: "epoch_changed", retry: true, sentence: "The channel's log began anew: subscribe again to go on in the new epoch." },
+  1411: { name: "token_expired", retry: false, sentence: "The token has expired: get a new one." },
+  1412: { name: "revoked", retry: false, sentence: "The token was revoked: get a new one." },
   1429: { name: "rate_limited", retry: true, sentence: "Too many requests: wait retry_after_ms." },
   1430: { name: "limit_reached", retry: false, sentence: "The session holds as many of these as it may." },
   1500: { name: "internal", retry: true, sentence: "The server failed; its log says why." },
@@ -137,6 +145,7 @@ export const CloseAction: Record<number, 'reconnect' | 'token' | 'stop'> = {
   4002: 'reconnect',
   4003: 'reconnect',
   4004: 'reconnect',
+  4005: 'reconnect',
   4100: 'token',
   4101: 'token',
   4200: 'stop',

@@ -1,0 +1,152 @@
+package rule
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Bounds of Capabilities: each publish looks through them.
+const (
+	MaxCapabilities = 100 // patterns
+	MaxKeyPatterns  = 20  // of one pattern
+)
+
+// Capabilities say what somebody may do: verbs for patterns of channels, and of methods. They are never changed once
+// made. nil is nobody's: it allows nothing.
+type Capabilities struct {
+	user   string
+	grants []grant
+}
+
+type grant struct {
+	pattern Pattern
+	verbs   Verbs
+	keys    []Pattern // those that may be published to, where CanPublish is not in verbs
+}
+
+// ParseCapabilities makes Capabilities of a user, "" for one without a name, out of lists of verbs by pattern, as in
+//
+//	{"chat:*": ["subscribe", "publish"], "inbox:{user}": ["*"], "board:7": ["subscribe", "publish:cursor:{user}"]}
+//
+// "publish:" and a pattern of keys allows to publish to those keys alone; the patterns are like those of channels.
+// "{user}" stands for the user's id. The error names the pattern that is wrong.
+func ParseCapabilities(lists map[string][]string, user string) (*Capabilities, error) {
+	if len(lists) > MaxCapabilities {
+		return nil, fmt.Errorf("there are %d patterns; at most %d are allowed", len(lists), MaxCapabilities)
+	}
+	c := &Capabilities{user: user}
+	for _, text := range slices.Sorted(maps.Keys(lists)) {
+		g, err := parseGrant(text, lists[text])
+		if err != nil {
+			return nil, fmt.Errorf("capability %q: %w", text, err)
+		}
+		c.grants = append(c.grants, g)
+	}
+	return c, nil
+}
+
+func parseGrant(text string, verbs []string) (g grant, err error) {
+	if g.pattern, err = ParsePattern(text); err != nil {
+		return g, err
+	}
+	for _, name := range verbs {
+		if keys, ok := strings.CutPrefix(name, "publish:"); ok {
+			p, err := ParsePattern(keys)
+			if err != nil {
+				return g, fmt.Errorf("%q: keys: %w", name, err)
+			}
+			if g.keys = append(g.keys, p); len(g.keys) > MaxKeyPatterns {
+				return g, fmt.Errorf("there are more than %d patterns of keys", MaxKeyPatterns)
+			}
+			continue
+		}
+		v, err := ParseVerb(name)
+		if err != nil {
+			return g, err
+		}
+		g.verbs |= v
+	}
+	return g, nil
+}
+
+// Allow tells whether all of verbs are allowed for name, a channel or a method, by one pattern or several together.
+func (c *Capabilities) Allow(verbs Verbs, name string) bool {
+	if c == nil {
+		return false
+	}
+	for i := range c.grants {
+		g := &c.grants[i]
+		if g.verbs&verbs != 0 && g.pattern.MatchUser(name, c.user) {
+			if verbs &^= g.verbs; verbs == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// AllowKey tells whether publishing to key of a channel is allowed; "" is an entry without one.
+func (c *Capabilities) AllowKey(channel, key string) bool {
+	_, ok := c.allowedKey(channel, key)
+	return ok
+}
+
+func (c *Capabilities) allowedKey(channel, key string) (*grant, bool) {
+	if c == nil {
+		return nil, false
+	}
+	for i := range c.grants {
+		g := &c.grants[i]
+		if (g.verbs.Has(CanPublish) || g.allowsKey(key, c.user)) && g.pattern.MatchUser(channel, c.user) {
+			return g, true
+		}
+	}
+	return nil, false
+}
+
+func (g *grant) allowsKey(key, user string) bool {
+	for _, p := range g.keys {
+		if p.MatchUser(key, user) {
+			return true
+		}
+	}
+	return false
+}
+
+// Reason names the pattern that allows verb, which is one, for name and, of a publish, key. ok is false when none does.
+func (c *Capabilities) Reason(verb Verbs, name, key string) (pattern string, ok bool) {
+	if verb == CanPublish {
+		g, ok := c.allowedKey(name, key)
+		if !ok {
+			return "", false
+		}
+		return g.pattern.String(), true
+	}
+	if c == nil {
+		return "", false
+	}
+	for i := range c.grants {
+		if g := &c.grants[i]; g.verbs.Has(verb) && g.pattern.MatchUser(name, c.user) {
+			return g.pattern.String(), true
+		}
+	}
+	return "", false
+}
+
+// Lists returns what ParseCapabilities takes: patterns with their verbs. Of nil Capabilities it is nil.
+func (c *Capabilities) Lists() map[string][]string {
+	if c == nil {
+		return nil
+	}
+	lists := make(map[string][]string, len(c.grants))
+	for _, g := range c.grants {
+		verbs := g.verbs.Names()
+		for _, p := range g.keys {
+			verbs = append(verbs, "publish:"+p.String())
+		}
+		lists[g.pattern.String()] = verbs
+	}
+	return lists
+}

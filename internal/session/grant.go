@@ -1,0 +1,95 @@
+package session
+
+import (
+	"context"
+	"crypto/x509"
+	"net/http"
+	"time"
+
+	"hocket.dev/dialect"
+	"hocket.dev/internal/rule"
+)
+
+// A Grant is what a proof has shown: who a client is and what it may do. It is shared and never changed.
+type Grant struct {
+	User         string
+	Info         []byte             // what a member tells about itself, one JSON value; nil for none
+	Capabilities *rule.Capabilities // beside what the channels' rules allow
+	Expires      time.Time          // when the session ends; zero for never
+	Issued       time.Time          // when the proof was made: a revocation may concern older ones only
+	Token        string             // the id of the token, "" where it has none
+}
+
+// ProofKind says what a client shows of itself.
+type ProofKind uint8
+
+// The kinds of proof, in the order in which a handshake is searched for them.
+const (
+	ProofToken       ProofKind = iota // a signed token: in Authorization, a subprotocol or connect
+	ProofTicket                       // a one-time ticket
+	ProofCookie                       // a signed session cookie, or the back end's own
+	ProofCertificate                  // a client certificate of TLS
+)
+
+// A Proof is what a client shows of itself, and where it comes from.
+type Proof struct {
+	Kind        ProofKind
+	Secret      string            // the token, the ticket or the cookie; never to be logged
+	Certificate *x509.Certificate // verified
+	Address     string            // of the client
+	Origin      string            // of the page, "" for none
+	Header      http.Header       // of the handshake, for the back end to look at; nil with connect
+}
+
+// An Authenticator decides about proofs.
+type Authenticator interface {
+	// Check decides at once, on the loop, where it has what it needs. ok is false when only Ask can tell.
+	Check(p *Proof, now time.Time) (g *Grant, err *dialect.Error, ok bool)
+	// Ask decides and may block until ctx ends. It runs as a task.
+	Ask(ctx context.Context, p *Proof) (*Grant, *dialect.Error)
+}
+
+// may tells whether the session may do what verb says in a channel with rule r.
+func (s *Session) may(verb rule.Verbs, channel string, r *rule.Rule) bool {
+	who := s.who
+	if who.barred.Allow(verb, channel) {
+		return false
+	}
+	if s.shard.node.cfg.Anonymous || r.AllowAnonymous.Has(verb) {
+		return true
+	}
+	return who.grant != nil && (r.Allow.Has(verb) || who.grant.Capabilities.Allow(verb, channel))
+}
+
+// mayPublish tells whether the session may publish to a key of a channel with rule r; "" is an entry without key.
+func (s *Session) mayPublish(channel, key string, r *rule.Rule) bool {
+	who := s.who
+	switch {
+	case r.Publish != rule.Clients:
+		return false
+	case s.may(rule.CanPublish, channel, r):
+		return true
+	}
+	return key != "" && who.grant != nil && !who.barred.Allow(rule.CanPublish, channel) && who.grant.Capabilities.AllowKey(channel, key)
+}
+
+// mayCall tells whether the session may call a method.
+func (s *Session) mayCall(method string) bool {
+	cfg, who := &s.shard.node.cfg, s.who
+	if who.barred.Allow(rule.CanCall, method) {
+		return false
+	}
+	return cfg.Anonymous || who.grant != nil &&
+		(cfg.Calls.Allow(rule.CanCall, method) || who.grant.Capabilities.Allow(rule.CanCall, method))
+}
+
+// denied is the error of what the session may not do. It is the same whether there is such a channel or not.
+func denied(verb rule.Verbs, channel string) *dialect.Error {
+	switch verb {
+	case rule.CanHistory:
+		return dialect.Errorf(dialect.PermissionDenied, "reading the history of %s is not allowed", channel)
+	case rule.CanPresence:
+		return dialect.Errorf(dialect.PermissionDenied, "presence of %s is not allowed", channel)
+	}
+	return dialect.Errorf(dialect.PermissionDenied, "%s to %s is not allowed", verb, channel)
+}

@@ -21,7 +21,20 @@ type Rule = rule.Rule
 // History says how much of a channel is kept.
 type History = rule.History
 
-// Who may publish to a channel.
+// Verbs is a set of what may be done in a channel, for Rule.Allow and Rule.AllowAnonymous.
+type Verbs = rule.Verbs
+
+// The verbs of a client.
+const (
+	CanSubscribe = rule.CanSubscribe // follow a channel, and catch up with what its log keeps
+	CanPublish   = rule.CanPublish   // append to a channel's log
+	CanHistory   = rule.CanHistory   // read a channel's log and state without following it
+	CanPresence  = rule.CanPresence  // be a member of a channel, and see who is
+
+	CanEverything = rule.CanEverything
+)
+
+// Who may publish to a channel, of those that are permitted to.
 const (
 	PublishClients = rule.Clients // clients and the server
 	PublishServer  = rule.Server  // the server alone
@@ -48,8 +61,12 @@ type Error = dialect.Error
 type Config struct {
 	// Node is the node's name, as clients are told. "" means a random one.
 	Node string
-	// Anonymous admits clients without proof of identity and lets them name themselves.
+	// Anonymous admits clients without proof of identity, lets them name themselves, and allows everybody everything that
+	// no rule forbids.
 	Anonymous bool
+	// AllowCalls are patterns of methods that every client may call that has proved who it is, beside what its
+	// capabilities allow.
+	AllowCalls []string
 	// Origins are the origins of pages that may connect, such as "https://app.example.com", beside those of the node's
 	// own address. "http://localhost:*" admits every port, "*" all origins.
 	Origins []string

@@ -28,6 +28,8 @@ type Config struct {
 	Keys []string
 	// Open lets everybody in but pages of other origins.
 	Open bool
+	// Issue makes a ticket; nil where there are none.
+	Issue func(ctx context.Context, t *Ticket) (ticket string, expires time.Time, err *dialect.Error)
 	// Info is what the method info tells.
 	Info func() Info
 	// Timeout is how long a request may wait for the log; 0 means 10 s.
@@ -66,7 +68,11 @@ var methods = map[string]method{
 	"send":      (*Handler).send,
 	"info":      (*Handler).info,
 
-	"sessions": nil, "call": nil, "subscribe": nil, "unsubscribe": nil, "disconnect": nil, "revoke": nil, "tickets": nil,
+	"tickets":    (*Handler).tickets,
+	"revoke":     (*Handler).revoke,
+	"disconnect": (*Handler).disconnect,
+
+	"sessions": nil, "call": nil, "subscribe": nil, "unsubscribe": nil,
 }
 
 // New makes a Handler.

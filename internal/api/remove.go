@@ -6,7 +6,6 @@ import (
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
-	"hocket.dev/internal/jsonval"
 )
 
 // maxKey is how many bytes a key may have.
@@ -29,14 +28,12 @@ func (h *Handler) remove(ctx context.Context, dst, body []byte) ([]byte, *dialec
 	if r.Key, err = f.text(dialect.InvalidKey, "key", maxKey); err != nil {
 		return nil, err
 	}
-	if f.has("history") {
-		all, ok := jsonval.Bool(f["history"])
-		if !ok {
-			return nil, dialect.Errorf(dialect.InvalidMessage, "history must be true or false, not %s", excerpt(f["history"]))
-		}
-		if all {
-			r.UpTo = broker.MaxOffset
-		}
+	all, err := f.truth("history")
+	if err != nil {
+		return nil, err
+	}
+	if all {
+		r.UpTo = broker.MaxOffset
 	}
 	count, err := h.cfg.Node.Remove(ctx, channel, r)
 	if err != nil {

@@ -13,12 +13,13 @@ import (
 // The tags of its fields: `name` as written in the file; `default`; `doc` for the reference page; `min`, the smallest
 // number; `secret` keeps the value out of errors.
 type File struct {
-	Listen    string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
-	TLS       TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
-	Anonymous bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
-	Origins   []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside those of the server's own address. \"http://localhost:*\" admits every port, \"*\" all origins."`
-	APIKeys   []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
-	Node      string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
+	Listen     string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
+	TLS        TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
+	Anonymous  bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, lets them name themselves, and allows everybody everything that no rule forbids. To open some channels only, leave it off and give their rules allow_anonymous."`
+	AllowCalls []string `name:"allow_calls" doc:"Patterns of methods that every client may call that has proved who it is, such as \"price.get\" or \"*\"."`
+	Origins    []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside those of the server's own address. \"http://localhost:*\" admits every port, \"*\" all origins."`
+	APIKeys    []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
+	Node       string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
 
 	PingEvery   time.Duration `name:"ping_every" default:"25s" min:"1s" doc:"The time between pings to a client: whole seconds, at most 4m."`
 	PongTimeout time.Duration `name:"pong_timeout" default:"10s" min:"1s" doc:"How long a client has to answer a ping: whole seconds, at most 4m. A client that vanishes is closed after both times at the latest."`
@@ -54,8 +55,12 @@ type Rule struct {
 	History  History         `name:"history" doc:"How much of a channel is kept for who comes late or comes back. Each bound holds by itself."`
 	Presence bool            `name:"presence" default:"false" doc:"Whether clients may be listed as members of the channel, and see who is."`
 	Publish  rule.Publishers `name:"publish" default:"clients" doc:"Who may publish: \"clients\" and the server, or the \"server\" (API and methods) alone."`
-	Overflow rule.Overflow   `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed and goes on, \"refill\" sends it those from history when it takes messages again, \"latest\" sends it only the latest entry of each key (and the newest of those without one), \"disconnect\" closes its connection with 4001."`
-	Sample   time.Duration   `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. What comes after a silence of this time goes out at once, what comes sooner waits for the end of the channel's interval. For positions, prices and the like; 0s sends all."`
+	Allow    []rule.Verbs    `name:"allow" doc:"What every client may do here that has proved who it is, beside what its own capabilities allow: subscribe, publish, history (reading without a subscription), presence, or * for all of them. Left out, its capabilities alone decide."`
+
+	AllowAnonymous []rule.Verbs `name:"allow_anonymous" doc:"What everybody may do here, without proof of who they are too."`
+
+	Overflow rule.Overflow `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed and goes on, \"refill\" sends it those from history when it takes messages again, \"latest\" sends it only the latest entry of each key (and the newest of those without one), \"disconnect\" closes its connection with 4001."`
+	Sample   time.Duration `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. What comes after a silence of this time goes out at once, what comes sooner waits for the end of the channel's interval. For positions, prices and the like; 0s sends all."`
 
 	PresenceGrace time.Duration `name:"presence_grace" default:"10s" doc:"How long a member whose connection was lost, and the ephemeral keys it had, stay, so that it can come back unnoticed; 0s for not at all. It holds for clients that give their name in connect, as the SDKs do."`
 }
@@ -101,7 +106,7 @@ func (f *File) Hocket() hocket.Config {
 		rules[i] = c.rule(c.Pattern)
 	}
 	return hocket.Config{
-		Node: f.Node, Anonymous: f.Anonymous, Origins: f.Origins, APIKeys: f.APIKeys,
+		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, APIKeys: f.APIKeys,
 		Channels: rules, Fallback: f.Fallback.rule(""),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
 		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),
@@ -128,6 +133,13 @@ func (r *Rule) rule(pattern string) hocket.Rule {
 		History: hocket.History{
 			Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age, Deletes: r.History.Deletes,
 		},
-		Presence: r.Presence, Publish: r.Publish, Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
+		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
 	}
+}
+
+func all(verbs []rule.Verbs) (v rule.Verbs) {
+	for _, one := range verbs {
+		v |= one
+	}
+	return v
 }

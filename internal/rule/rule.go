@@ -27,7 +27,7 @@ type Rule struct {
 	Presence bool       // whether clients may be members and watch them
 	Publish  Publishers // who may publish, of those that are permitted to
 	// Allow are the verbs that every client may do who has proved who it is, whatever its own capabilities; AllowAnonymous
-	// those that everybody may do, without proof too.
+	// those that everybody may do, without proof too. CanCall means nothing here.
 	Allow          Verbs
 	AllowAnonymous Verbs
 	Overflow       Overflow // what happens to a subscriber whom the log's window has left behind
@@ -201,8 +201,6 @@ func (r *Rule) check(index int) error {
 		return &Error{index, "history.age", negative}
 	case r.History.Deletes < 0:
 		return &Error{index, "history.deletes", negative}
-	case (r.Allow|r.AllowAnonymous)&CanCall != 0:
-		return &Error{index, "allow", errors.New("a channel has no methods to call")}
 	case r.Sample < 0:
 		return &Error{index, "sample", negative}
 	case int(r.Publish) >= len(publishers):

@@ -52,14 +52,11 @@ func ParseVerb(s string) (Verbs, error) {
 	return CanNothing, fmt.Errorf("%q is no verb: there are %s and *", s, strings.Join(verbNames[:], ", "))
 }
 
-// ParseVerbs is ParseVerb for several.
-func ParseVerbs(names []string) (all Verbs, err error) {
-	for _, name := range names {
-		v, err := ParseVerb(name)
-		if err != nil {
-			return CanNothing, err
-		}
-		all |= v
-	}
-	return all, nil
+// MarshalText returns the names as written in a configuration.
+func (v Verbs) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText takes one name as written in a configuration.
+func (v *Verbs) UnmarshalText(text []byte) (err error) {
+	*v, err = ParseVerb(string(text))
+	return err
 }

@@ -49,38 +49,19 @@ type Authenticator interface {
 	Ask(ctx context.Context, p *Proof) (*Grant, *dialect.Error)
 }
 
+// access is what decides about the session.
+func (s *Session) access() rule.Access {
+	cfg, who := &s.shard.node.cfg, s.who
+	a := rule.Access{Open: cfg.Anonymous, Barred: who.barred, Calls: cfg.Calls}
+	if who.grant != nil {
+		a.Proven, a.Own = true, who.grant.Capabilities
+	}
+	return a
+}
+
 // may tells whether the session may do what verb says in a channel with rule r.
 func (s *Session) may(verb rule.Verbs, channel string, r *rule.Rule) bool {
-	who := s.who
-	if who.barred.Allow(verb, channel) {
-		return false
-	}
-	if s.shard.node.cfg.Anonymous || r.AllowAnonymous.Has(verb) {
-		return true
-	}
-	return who.grant != nil && (r.Allow.Has(verb) || who.grant.Capabilities.Allow(verb, channel))
-}
-
-// mayPublish tells whether the session may publish to a key of a channel with rule r; "" is an entry without key.
-func (s *Session) mayPublish(channel, key string, r *rule.Rule) bool {
-	who := s.who
-	switch {
-	case r.Publish != rule.Clients:
-		return false
-	case s.may(rule.CanPublish, channel, r):
-		return true
-	}
-	return key != "" && who.grant != nil && !who.barred.Allow(rule.CanPublish, channel) && who.grant.Capabilities.AllowKey(channel, key)
-}
-
-// mayCall tells whether the session may call a method.
-func (s *Session) mayCall(method string) bool {
-	cfg, who := &s.shard.node.cfg, s.who
-	if who.barred.Allow(rule.CanCall, method) {
-		return false
-	}
-	return cfg.Anonymous || who.grant != nil &&
-		(cfg.Calls.Allow(rule.CanCall, method) || who.grant.Capabilities.Allow(rule.CanCall, method))
+	return s.access().May(verb, channel, r)
 }
 
 // denied is the error of what the session may not do. It is the same whether there is such a channel or not.

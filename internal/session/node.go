@@ -159,10 +159,21 @@ func (n *Node) Features() []string {
 // Send brings an event to a session, or to all sessions of a user, whichever is not "". It waits until every loop has
 // looked and answers how many sessions got it.
 func (n *Node) Send(ctx context.Context, session, user string, payload []byte, format broker.Format) (int, error) {
+	return n.count(ctx, func(sh *Shard) int { return sh.send(session, user, payload, format) })
+}
+
+// Disconnect closes a session, or all sessions of a user, whichever is not "". again says that they may come back. It waits
+// until every loop has looked and answers how many sessions are closed.
+func (n *Node) Disconnect(ctx context.Context, session, user string, again bool) (int, error) {
+	return n.count(ctx, func(sh *Shard) int { return sh.disconnect(session, user, again) })
+}
+
+// count asks every loop, and adds up what they answer.
+func (n *Node) count(ctx context.Context, ask func(*Shard) int) (int, error) {
 	counts := make(chan int, len(n.shards))
 	asked := 0
 	for _, sh := range n.shards {
-		if sh.loop.Post(func() { counts <- sh.send(session, user, payload, format) }) {
+		if sh.loop.Post(func() { counts <- ask(sh) }) {
 			asked++
 		}
 	}

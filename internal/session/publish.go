@@ -13,7 +13,7 @@ func (s *Session) publish(c *dialect.Command) {
 	a := &c.Publish
 	r := s.shard.node.cfg.Rules.For(c.Channel)
 	switch {
-	case !s.mayPublish(c.Channel, a.Key, r):
+	case !s.access().MayPublish(c.Channel, a.Key, r):
 		s.fail(c.ID, c.Channel, denied(rule.CanPublish, c.Channel))
 		return
 	case a.Seq > 0 && s.who.client == "":

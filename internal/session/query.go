@@ -125,7 +125,7 @@ type calling struct {
 // call runs a method as a task.
 func (s *Session) call(c *dialect.Command) {
 	cfg := &s.shard.node.cfg
-	if !s.mayCall(c.Method) {
+	if !s.access().MayCall(c.Method) {
 		s.fail(c.ID, "", dialect.Errorf(dialect.PermissionDenied, "calling %q is not allowed", c.Method))
 		return
 	}

@@ -104,22 +104,37 @@ func (sh *Shard) tellPositions() {
 	}
 }
 
-func (sh *Shard) send(session, user string, payload []byte, format broker.Format) (count int) {
-	event := &dialect.Event{Payload: payload, Format: format}
+// of calls do for the session of a name, or for all sessions of a user, whichever is not "", and counts them.
+func (sh *Shard) of(session, user string, do func(*Session)) (count int) {
 	if session != "" || user == "" { // nobody in particular is not everybody without a name
 		if s := sh.sessions[session]; s != nil && s.admitted {
-			s.say(dialect.NoID, event)
+			do(s)
 			count++
 		}
 		return count
 	}
 	for _, s := range sh.sessions {
 		if s.admitted && s.who.user == user {
-			s.say(dialect.NoID, event)
+			do(s)
 			count++
 		}
 	}
 	return count
+}
+
+func (sh *Shard) send(session, user string, payload []byte, format broker.Format) (count int) {
+	event := &dialect.Event{Payload: payload, Format: format}
+	return sh.of(session, user, func(s *Session) { s.say(dialect.NoID, event) })
+}
+
+func (sh *Shard) disconnect(session, user string, again bool) (count int) {
+	return sh.of(session, user, func(s *Session) {
+		if again {
+			s.Drain(sh.Draw(sh.node.cfg.Drain + 1))
+		} else {
+			s.close(dialect.CloseForbidden, "disconnected")
+		}
+	})
 }
 
 // drain asks the clients of the shard to come back at different times, and closes them.

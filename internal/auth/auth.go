@@ -1,0 +1,184 @@
+// Package auth decides who a client is: by a token, a ticket, a cookie, a certificate, or by what the back end says.
+//
+//	a := auth.New(auth.Config{Tokens: verifier, Cookie: "hocket_session", Tickets: tickets})
+//	proof := a.Proof(r, "")            // of a handshake, nil when it proves nothing
+//	grant, err, ok := a.Check(proof, now) // ok is false when only a.Ask can tell
+//
+// The first proof that a handshake holds decides: in Authorization, in a subprotocol, a ticket in the query, the session
+// cookie, a client certificate. A bad one refuses, it does not fall through to the next. What a client may do with what it
+// has proved is a matter of rule.Capabilities and of internal/session.
+//
+// Everything may be used from any goroutine.
+package auth
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"hocket.dev/dialect"
+	"hocket.dev/internal/rule"
+	"hocket.dev/internal/session"
+	"hocket.dev/internal/token"
+)
+
+// Config says what is believed. What is nil or "" is not.
+type Config struct {
+	// Tokens verifies tokens, also those in cookies. Refresh brings it newer keys where the one is not known that a token
+	// names; it blocks until that is done or ctx ends.
+	Tokens  *token.Verifier
+	Refresh func(ctx context.Context) error
+	// Cookie is the name of the cookie that holds a token.
+	Cookie string
+	// Tickets are those that the API issues.
+	Tickets *Tickets
+	// Certificate tells the user that a client certificate names.
+	Certificate func(*x509.Certificate) (user string, err error)
+	// Backend asks the back end about a token that Tokens does not verify, or about a handshake with cookies. It blocks until
+	// there is an answer or ctx ends.
+	Backend func(ctx context.Context, p *session.Proof) (*session.Grant, *dialect.Error)
+}
+
+// Authenticator implements session.Authenticator.
+type Authenticator struct{ cfg Config }
+
+// New makes an Authenticator.
+func New(cfg Config) *Authenticator { return &Authenticator{cfg} }
+
+// Proof finds the first proof in a handshake, nil for none. subprotocol is the token among its subprotocols, "" for none.
+func (a *Authenticator) Proof(r *http.Request, subprotocol string) *session.Proof {
+	p := &session.Proof{Address: r.RemoteAddr, Origin: r.Header.Get("Origin"), Header: r.Header}
+	switch secret, ticket := bearer(r), r.URL.Query().Get("ticket"); {
+	case secret != "":
+		p.Kind, p.Secret = session.ProofToken, secret
+	case subprotocol != "":
+		p.Kind, p.Secret = session.ProofToken, subprotocol
+	case ticket != "":
+		p.Kind, p.Secret = session.ProofTicket, ticket
+	case a.hasCookie(r):
+		p.Kind, p.Secret = session.ProofCookie, token.Cookie(r.Header, a.cfg.Cookie)
+	case a.cfg.Certificate != nil && r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
+		p.Kind, p.Certificate = session.ProofCertificate, r.TLS.VerifiedChains[0][0]
+	default:
+		return nil
+	}
+	return p
+}
+
+// bearer is the token in Authorization. Other schemes are those of proxies, and prove nothing here.
+func bearer(r *http.Request) string {
+	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(secret)
+}
+
+// hasCookie tells whether the handshake brings a cookie that proves something.
+func (a *Authenticator) hasCookie(r *http.Request) bool {
+	if a.cfg.Backend != nil && r.Header.Get("Cookie") != "" {
+		return true
+	}
+	return a.cfg.Cookie != "" && token.Cookie(r.Header, a.cfg.Cookie) != ""
+}
+
+var errNotSupported = map[session.ProofKind]*dialect.Error{
+	session.ProofToken:  dialect.Errorf(dialect.NotSupported, "this server checks no tokens: its configuration names no keys"),
+	session.ProofTicket: dialect.Errorf(dialect.NotSupported, "this server takes no tickets: its broker cannot keep them"),
+	session.ProofCookie: dialect.Errorf(dialect.NotSupported, "this server checks no cookies: its configuration names no keys"),
+}
+
+// Check implements session.Authenticator.
+func (a *Authenticator) Check(p *session.Proof, now time.Time) (g *session.Grant, err *dialect.Error, ok bool) {
+	switch {
+	case p.Kind == session.ProofCertificate:
+		g, err = a.certified(p)
+		return g, err, true
+	case p.Kind == session.ProofTicket && a.cfg.Tickets != nil:
+		return nil, nil, false
+	case p.Kind != session.ProofTicket && p.Secret != "" && a.cfg.Tokens != nil:
+		return a.verify(p, now)
+	case p.Kind != session.ProofTicket && a.cfg.Backend != nil:
+		return nil, nil, false
+	}
+	return nil, errNotSupported[p.Kind], true
+}
+
+// verify looks at a token. ok is false when newer keys may let it pass.
+func (a *Authenticator) verify(p *session.Proof, now time.Time) (g *session.Grant, err *dialect.Error, ok bool) {
+	claims, failed := a.cfg.Tokens.Verify(p.Secret, now)
+	var e *token.Error
+	if errors.As(failed, &e) && e.Reason == token.UnknownKey && a.cfg.Refresh != nil {
+		return nil, nil, false
+	}
+	if failed != nil {
+		return nil, asError(failed), true
+	}
+	g, err = grant(&claims, p, a.cfg.Tokens.Leeway())
+	return g, err, true
+}
+
+// Ask implements session.Authenticator.
+func (a *Authenticator) Ask(ctx context.Context, p *session.Proof) (*session.Grant, *dialect.Error) {
+	switch {
+	case p.Kind == session.ProofTicket:
+		return a.cfg.Tickets.redeem(ctx, p)
+	case p.Secret == "" || a.cfg.Tokens == nil:
+		return a.cfg.Backend(ctx, p)
+	}
+	if err := a.cfg.Refresh(ctx); err != nil {
+		return nil, dialect.Errorf(dialect.Unavailable, "the keys of tokens cannot be had now: try again later")
+	}
+	claims, err := a.cfg.Tokens.Verify(p.Secret, time.Now())
+	if err != nil {
+		return nil, asError(err)
+	}
+	return grant(&claims, p, a.cfg.Tokens.Leeway())
+}
+
+// certified is the grant of a client certificate: who it is, and nothing that it may do.
+func (a *Authenticator) certified(p *session.Proof) (*session.Grant, *dialect.Error) {
+	user, err := a.cfg.Certificate(p.Certificate)
+	if err != nil {
+		return nil, dialect.Errorf(dialect.Unauthenticated, "the client certificate names no user: %v", err)
+	}
+	return &session.Grant{User: user, Issued: p.Certificate.NotBefore, Expires: p.Certificate.NotAfter}, nil
+}
+
+// asError is what a client is told of a proof that did not hold.
+func asError(err error) *dialect.Error {
+	var e *token.Error
+	if errors.As(err, &e) && e.Reason == token.Expired {
+		return dialect.TokenExpired.Err()
+	}
+	return dialect.Errorf(dialect.Unauthenticated, "%v", err)
+}
+
+// grant is what claims give to whoever shows them, if it may come from where it comes.
+func grant(c *token.Claims, p *session.Proof, leeway time.Duration) (*session.Grant, *dialect.Error) {
+	if err := c.CheckPlace(addressOf(p.Address), p.Origin); err != nil {
+		return nil, asError(err)
+	}
+	capabilities, err := rule.ParseCapabilities(c.Capabilities, c.User)
+	if err != nil {
+		return nil, dialect.Errorf(dialect.Unauthenticated, "%v", err)
+	}
+	g := &session.Grant{User: c.User, Info: c.Info, Capabilities: capabilities, Issued: c.Issued, Token: c.ID}
+	if !c.Expires.IsZero() {
+		g.Expires = c.Expires.Add(leeway)
+	}
+	return g, nil
+}
+
+// addressOf is the address without its port.
+func addressOf(s string) netip.Addr {
+	if at, err := netip.ParseAddrPort(s); err == nil {
+		return at.Addr().Unmap()
+	}
+	at, _ := netip.ParseAddr(s)
+	return at.Unmap()
+}

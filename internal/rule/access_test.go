@@ -1,0 +1,146 @@
+package rule
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func capabilities(t testing.TB, user, text string) *Capabilities {
+	t.Helper()
+	lists := make(map[string][]string)
+	for _, one := range strings.Fields(text) {
+		p, verbs, _ := strings.Cut(one, "=")
+		lists[p] = strings.Split(verbs, ",")
+	}
+	c, err := ParseCapabilities(lists, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCapabilities(t *testing.T) {
+	c := capabilities(t, "ada", "chat:*=subscribe chat:lobby=publish,history inbox:{user}=* board:>=publish:cursor:{user},publish:note:*")
+	for _, test := range []struct {
+		verbs Verbs
+		name  string
+		want  bool
+	}{
+		{CanSubscribe, "chat:a", true},
+		{CanSubscribe, "chat:a:b", false},
+		{CanSubscribe, "chat-admin", false},
+		{CanPublish, "chat:a", false},
+		{CanSubscribe | CanPublish | CanHistory, "chat:lobby", true},
+		{CanSubscribe | CanPresence, "chat:lobby", false},
+		{CanEverything, "inbox:ada", true},
+		{CanSubscribe, "inbox:{user}", false},
+		{CanSubscribe, "inbox:bob", false},
+		{CanSubscribe, "$presence:chat:a", false},
+		{CanPublish, "board:1", false},
+	} {
+		if c.Allow(test.verbs, test.name) != test.want {
+			t.Errorf("%s in %s: %v", test.verbs, test.name, !test.want)
+		}
+	}
+	for _, test := range []struct {
+		channel, key string
+		want         bool
+	}{
+		{"board:1", "cursor:ada", true},
+		{"board:1:2", "note:7", true},
+		{"board:1", "cursor:bob", false},
+		{"board:1", "note:7:8", false},
+		{"board:1", "", false},
+		{"chat:lobby", "any thing", true},
+		{"chat:a", "cursor:ada", false},
+	} {
+		if c.AllowKey(test.channel, test.key) != test.want {
+			t.Errorf("publish to %q of %s: %v", test.key, test.channel, !test.want)
+		}
+	}
+	var nobody *Capabilities
+	if nobody.Allow(CanSubscribe, "a") || nobody.AllowKey("a", "b") || nobody.Lists() != nil {
+		t.Error("who has no capabilities may do something")
+	}
+	if again, err := ParseCapabilities(c.Lists(), "ada"); err != nil || !again.AllowKey("board:1", "cursor:ada") {
+		t.Errorf("%v is not read again: %v", c.Lists(), err)
+	}
+}
+
+func TestWrongCapabilities(t *testing.T) {
+	many := make(map[string][]string)
+	for i := range MaxCapabilities + 1 {
+		many["a"+strings.Repeat("b", i)] = nil
+	}
+	for _, test := range []struct {
+		lists map[string][]string
+		want  string
+	}{
+		{map[string][]string{"chat:**": {"*"}}, `capability "chat:**": '*' at`},
+		{map[string][]string{"chat:*": {"read"}}, `"read" is no verb: there are subscribe, publish, history, presence, call and *`},
+		{map[string][]string{"chat:*": {"publish:a:>:b"}}, `"publish:a:>:b": keys: ">" at byte 2`},
+		{map[string][]string{"": {"*"}}, "name is empty"},
+		{many, "there are 101 patterns"},
+		{map[string][]string{"a": strings.Fields(strings.Repeat("publish:a ", MaxKeyPatterns+1))}, "more than 20 patterns of keys"},
+	} {
+		if _, err := ParseCapabilities(test.lists, ""); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v: %v\nwant %s", test.lists, err, test.want)
+		}
+	}
+}
+
+// TestExplanationsAgree has Explain decide as the rest does, whatever it says.
+func TestExplanationsAgree(t *testing.T) {
+	set, err := Compile([]Rule{
+		{Pattern: "news:*", Publish: Server, AllowAnonymous: CanSubscribe, Allow: CanHistory},
+		{Pattern: "talk:>", Allow: CanPublish | CanPresence},
+	}, Rule{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets := []*Capabilities{
+		nil, capabilities(t, "ada", "news:*=* talk:a=subscribe"), capabilities(t, "ada", "talk:*=publish:k:{user} sum=call"),
+		capabilities(t, "", "talk:a=* other=publish,call"),
+	}
+	pick := rapid.SampledFrom(sets)
+	rapid.Check(t, func(t *rapid.T) {
+		a := Access{rapid.Bool().Draw(t, "open"), rapid.Bool().Draw(t, "proven"), pick.Draw(t, "own"), pick.Draw(t, "barred"), pick.Draw(t, "calls")}
+		verb := Verbs(1) << rapid.IntRange(0, 4).Draw(t, "verb")
+		name := rapid.SampledFrom([]string{"news:a", "talk:a", "talk:a:b", "other", "sum"}).Draw(t, "name")
+		key := rapid.SampledFrom([]string{"", "k:ada", "k:bob"}).Draw(t, "key")
+		want := a.May(verb, name, set.For(name))
+		switch verb {
+		case CanCall:
+			want = a.MayCall(name)
+		case CanPublish:
+			want = a.MayPublish(name, key, set.For(name))
+		}
+		if got, why := a.Explain(verb, name, key, set); got != want || why == "" {
+			t.Fatalf("%v, because %s; but %v", got, why, want)
+		}
+	})
+}
+
+func TestADecisionAllocatesNothing(t *testing.T) {
+	c := capabilities(t, "ada", "a:*=subscribe b:>=publish chat:*=subscribe,publish inbox:{user}=*")
+	r := &Rule{}
+	if n := testing.AllocsPerRun(100, func() {
+		if !(Access{Proven: true, Own: c}).MayPublish("chat:lobby", "", r) {
+			t.Fatal("not allowed")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkDecision(b *testing.B) {
+	c := capabilities(b, "ada", "a:*=subscribe b:>=publish chat:*=subscribe,publish inbox:{user}=*")
+	r := &Rule{}
+	for b.Loop() {
+		if !(Access{Proven: true, Own: c}).MayPublish("chat:lobby", "", r) {
+			b.Fatal("not allowed")
+		}
+	}
+}

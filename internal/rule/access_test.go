@@ -91,6 +91,30 @@ func TestWrongCapabilities(t *testing.T) {
 	}
 }
 
+// TestMatchersAgreeWithPatterns has what is made ready for one user match what the pattern does.
+func TestMatchersAgreeWithPatterns(t *testing.T) {
+	segment := rapid.SampledFrom([]string{"a", "ab", "*", "{user}", "$p", "ada", "{", "x{user}"})
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOfN(segment, 1, 4).Draw(t, "pattern"), ":")
+		if rapid.Bool().Draw(t, "rest") {
+			text += ":>"
+		}
+		if rapid.IntRange(0, 9).Draw(t, "all") == 0 {
+			text = ">"
+		}
+		p, err := ParsePattern(text)
+		if err != nil {
+			t.Skip(err)
+		}
+		user := rapid.SampledFrom([]string{"", "ada", "a", "{user}"}).Draw(t, "user")
+		name := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "ab", "$p", "ada", "{", "{user}"}), 1, 5).Draw(t, "name"), ":")
+		g := grant{pattern: p, names: p.matcherOf(user)}
+		if got, want := g.match(name, user), p.MatchUser(name, user); got != want {
+			t.Fatalf("%q matches %q for %q: %v", text, name, user, got)
+		}
+	})
+}
+
 // TestExplanationsAgree has Explain decide as the rest does, whatever it says.
 func TestExplanationsAgree(t *testing.T) {
 	set, err := Compile([]Rule{

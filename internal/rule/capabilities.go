@@ -22,8 +22,48 @@ type Capabilities struct {
 
 type grant struct {
 	pattern Pattern
+	names   matcher
 	verbs   Verbs
 	keys    []Pattern // those that may be published to, where CanPublish is not in verbs
+}
+
+// A matcher is a pattern of one user, made ready: nearly all are a text, or a text with a wildcard at its end, and are told
+// apart by that text alone.
+type matcher struct {
+	prefix string // of what matches
+	end    byte   // 0: nothing follows; '*': one segment; '>': one or more; '?': ask the pattern
+}
+
+func (p Pattern) matcherOf(user string) matcher {
+	text := p.text
+	if user != "" {
+		text = strings.ReplaceAll(text, userSegment, user) // a user's id is one literal segment
+	}
+	i := strings.IndexAny(text, "*>{")
+	switch {
+	case i < 0:
+		return matcher{text, 0}
+	case i == len(text)-1 && i > 0 && text[i] != '{':
+		return matcher{text[:i], text[i]}
+	}
+	return matcher{text[:i], '?'}
+}
+
+// match tells whether g is about name.
+func (g *grant) match(name, user string) bool {
+	m := &g.names
+	if !strings.HasPrefix(name, m.prefix) {
+		return false
+	}
+	switch rest := name[len(m.prefix):]; m.end {
+	case 0:
+		return rest == ""
+	case '*':
+		return rest != "" && strings.IndexByte(rest, ':') < 0
+	case '>':
+		return rest != ""
+	}
+	return g.pattern.MatchUser(name, user)
 }
 
 // ParseCapabilities makes Capabilities of a user, "" for one without a name, out of lists of verbs by pattern, as in
@@ -39,6 +79,7 @@ func ParseCapabilities(lists map[string][]string, user string) (*Capabilities, e
 	c := &Capabilities{user: user}
 	for _, text := range slices.Sorted(maps.Keys(lists)) {
 		g, err := parseGrant(text, lists[text])
+		g.names = g.pattern.matcherOf(user)
 		if err != nil {
 			return nil, fmt.Errorf("capability %q: %w", text, err)
 		}
@@ -78,7 +119,7 @@ func (c *Capabilities) Allow(verbs Verbs, name string) bool {
 	}
 	for i := range c.grants {
 		g := &c.grants[i]
-		if g.verbs&verbs != 0 && g.pattern.MatchUser(name, c.user) {
+		if g.verbs&verbs != 0 && g.match(name, c.user) {
 			if verbs &^= g.verbs; verbs == 0 {
 				return true
 			}
@@ -99,7 +140,7 @@ func (c *Capabilities) allowedKey(channel, key string) (*grant, bool) {
 	}
 	for i := range c.grants {
 		g := &c.grants[i]
-		if (g.verbs.Has(CanPublish) || g.allowsKey(key, c.user)) && g.pattern.MatchUser(channel, c.user) {
+		if (g.verbs.Has(CanPublish) || g.allowsKey(key, c.user)) && g.match(channel, c.user) {
 			return g, true
 		}
 	}
@@ -128,7 +169,7 @@ func (c *Capabilities) Reason(verb Verbs, name, key string) (pattern string, ok 
 		return "", false
 	}
 	for i := range c.grants {
-		if g := &c.grants[i]; g.verbs.Has(verb) && g.pattern.MatchUser(name, c.user) {
+		if g := &c.grants[i]; g.verbs.Has(verb) && g.match(name, c.user) {
 			return g.pattern.String(), true
 		}
 	}

@@ -1,0 +1,80 @@
+package token
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// FuzzVerify holds that whatever holds here has been signed with the secret, and holds for another reader too.
+func FuzzVerify(f *testing.F) {
+	good := must(signer(f, "secret", "k").Sign(full))(f)
+	f.Add(good)
+	f.Add(say(f, payload))
+	f.Add(forge(f, `{"alg":"none"}`, payload))
+	f.Add(strings.Replace(good, ".", "..", 1))
+	f.Add("..")
+	k := key(f, "secret")
+	v := verifier(f, Config{Keys: []Key{k, key(f, "p256"), key(f, "ed25519")}, Audience: []string{"a"}})
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := v.Verify(text, now)
+		if err != nil {
+			if e := new(Error); !errors.As(err, &e) || e.Reason == 0 || e.Error() == "" || c.User != "" || c.Capabilities != nil {
+				t.Fatalf("%q: %v with %+v", text, err, c)
+			}
+			return
+		}
+		if _, err := jwt.Parse(text, func(*jwt.Token) (any, error) { return k.material, nil }, jwt.WithoutClaimsValidation()); err != nil {
+			t.Fatalf("%q holds, but for another reader: %v", text, err)
+		}
+	})
+}
+
+// FuzzClaims holds that what is read can be written, and is then read as the same.
+func FuzzClaims(f *testing.F) {
+	f.Add(appendClaims(nil, &full))
+	f.Add([]byte(`{"exp":1.9e9,"capabilities":{"a":["b"],"\u0063":[]},"info":[{}],"aud":"x"}`))
+	f.Add([]byte(`{"sub":"\ud800","exp":-0}`))
+	f.Add([]byte(`{"address":"::ffff:1.2.3.4","origin":"null","jti":""}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := parseClaims(text)
+		if err != nil {
+			return
+		}
+		first := appendClaims(nil, &c)
+		again, err := parseClaims(first)
+		if err != nil {
+			t.Fatalf("%q is read, but not what it is written as, %q: %v", text, first, err)
+		}
+		if second := appendClaims(nil, &again); string(second) != string(first) {
+			t.Fatalf("%q is written as %q, and that as %q", text, first, second)
+		}
+		if c.User != again.User || c.ID != again.ID || string(c.Info) != string(again.Info) || len(c.Capabilities) != len(again.Capabilities) {
+			t.Fatalf("%+v becomes %+v", c, again)
+		}
+	})
+}
+
+// FuzzKeys holds that keys that are read can be used, and that no text is read for long.
+func FuzzKeys(f *testing.F) {
+	for _, name := range []string{"rsa.pub.pem", "p256.crt.pem", "ed25519.pub.pem", "p256.pem"} {
+		f.Add(read(f, name))
+	}
+	f.Add([]byte(`{"keys":[{"kty":"oct","k":"` + strings.Repeat("A", 43) + `","kid":"x","alg":"HS256"}]}`))
+	f.Add([]byte(`{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, parse := range []func([]byte) ([]Key, error){ParseKeys, ParsePublished} {
+			keys, err := parse(text)
+			if (err == nil) != (len(keys) > 0) || len(keys) > MaxKeys {
+				t.Fatalf("%q: %d keys, %v", text, len(keys), err)
+			}
+			for _, k := range keys {
+				if methods[k.algorithms[0]].Verify("a.b", make([]byte, 64), k.material) == nil {
+					t.Fatalf("%q verifies anything", text)
+				}
+			}
+		}
+	})
+}

@@ -67,9 +67,12 @@ type Config struct {
 	// AllowCalls are patterns of methods that every client may call that has proved who it is, beside what its
 	// capabilities allow.
 	AllowCalls []string
-	// Origins are the origins of pages that may connect, such as "https://app.example.com", beside those of the node's
-	// own address. "http://localhost:*" admits every port, "*" all origins.
+	// Origins are the origins of pages that may connect, such as "https://app.example.com", beside that of the node's own
+	// address. "https://*.example.com" stands for any one label, "http://localhost:*" for every port; "*" admits all pages, but
+	// counts cookies only of those that are named beside it, and "null" those without an address.
 	Origins []string
+	// TrustedProxies are the networks of proxies, such as "10.0.0.0/8", whose X-Forwarded-Proto is believed.
+	TrustedProxies []string
 	// APIKeys open the HTTP API for back ends. Without any it is closed, unless OpenAPI is set.
 	APIKeys []string
 	// OpenAPI opens the HTTP API to everybody who reaches it: for development on loopback.

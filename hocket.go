@@ -29,6 +29,7 @@ import (
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/loop"
+	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/session"
 	"hocket.dev/internal/transport/websocket"
@@ -49,6 +50,8 @@ type Server struct {
 	api       *api.Handler
 	mux       *http.ServeMux
 	tasks     *tasks
+	origins   *origin.List
+	proxies   proxies
 
 	methods   sync.RWMutex
 	byName    map[string]session.Method
@@ -73,6 +76,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hocket: channels: %w", err)
 	}
+	origins, err := origin.Compile(cfg.Origins)
+	if err != nil {
+		return nil, fmt.Errorf("hocket: Origins: %w", err)
+	}
+	proxies, err := parseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	loops, err := loop.New(loop.Config{Loops: cfg.Loops, Portable: cfg.Portable, OnPanic: func(v any, stack []byte) {
 		cfg.Log.Error("a function on a loop panicked", "panic", v, "stack", string(stack))
 	}})
@@ -82,7 +93,7 @@ func New(cfg Config) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
 		cfg: cfg, rules: rules, broker: cfg.Broker, loops: loops, stop: stop,
-		tasks:  newTasks(ctx, cfg.Tasks),
+		tasks: newTasks(ctx, cfg.Tasks), origins: origins, proxies: proxies,
 		byName: make(map[string]session.Method), mux: http.NewServeMux(), began: time.Now(),
 	}
 	s.wire()

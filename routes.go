@@ -3,8 +3,6 @@ package hocket
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"hocket.dev/internal/api"
@@ -15,7 +13,7 @@ import (
 // routes says which path is served by what.
 func (s *Server) routes() {
 	s.mux.Handle(webSocketPath, s.websocket)
-	s.mux.HandleFunc("GET /v1/info", s.info)
+	s.mux.HandleFunc("/v1/info", s.forPages(http.MethodGet, s.info))
 	s.mux.Handle(api.Path, s.api)
 	s.mux.Handle("GET /metrics", s.api.Guard(metrics.New(s.sources())))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
@@ -61,14 +59,10 @@ func compressed(direction string, c *websocket.Compressed) metrics.Compressed {
 }
 
 // info tells clients what this server speaks.
-func (s *Server) info(w http.ResponseWriter, r *http.Request) {
+func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store") // whether it accepts sessions may change at any time
-	header.Set("Vary", "Origin")
-	if origin := r.Header.Get("Origin"); origin != "" && s.allowOrigin(r, origin) {
-		header.Set("Access-Control-Allow-Origin", origin) // a page that may connect may ask whether it can
-	}
 	json.NewEncoder(w).Encode(map[string]any{
 		"name": "hocket", "version": Version, "protocols": []string{"hocket.v1.json"},
 		"transports": []string{"websocket"}, "features": s.node.Features(), "accepting": !s.draining.Load(),
@@ -91,23 +85,3 @@ func answer(w http.ResponseWriter, status int, word string) {
 	w.WriteHeader(status)
 	w.Write([]byte(word + "\n"))
 }
-
-// allowOrigin admits pages of the node's own address and of the listed origins.
-func (s *Server) allowOrigin(r *http.Request, origin string) bool {
-	u, err := url.Parse(origin)
-	if err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
-		return true
-	}
-	for _, allowed := range s.cfg.Origins {
-		if allowed == "*" || strings.EqualFold(allowed, origin) {
-			return true
-		}
-		if any, ok := strings.CutSuffix(allowed, ":*"); ok && err == nil && strings.EqualFold(any, portless(u)) {
-			return true
-		}
-	}
-	return false
-}
-
-// portless is an origin without its port.
-func portless(u *url.URL) string { return u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"+u.Port()) }

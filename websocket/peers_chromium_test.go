@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -65,7 +62,7 @@ func TestChromiumAsClient(t *testing.T) {
 			}
 		}
 	}
-	browser := startChromium(t, servePage(t, cases))
+	browser := testproc.StartChromium(t, servePage(t, cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) { c.check(t, browser) })
 	}
@@ -186,35 +183,4 @@ func endOf(err error) string {
 		return fmt.Sprintf("%d %s", closed.Code, closed.Reason)
 	}
 	return err.Error()
-}
-
-// startChromium opens a page in a Chromium of its own, which is asked to quit at the end, so that all its processes do.
-func startChromium(t *testing.T, page string) *testproc.Process {
-	t.Helper()
-	var program string
-	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			program = found
-			break
-		}
-	}
-	if program == "" {
-		t.Skip("needs Chromium: install the package chromium, or name the program in CHROMIUM")
-	}
-	profile, err := os.MkdirTemp("", "chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		testproc.Until(t, "the profile to be given up", func() bool { return os.RemoveAll(profile) == nil })
-	})
-	p := testproc.Start(t, program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
-		"--ignore-certificate-errors", "--user-data-dir="+profile, page)
-	t.Cleanup(func() {
-		if p.Signal(syscall.SIGTERM) == nil {
-			p.ExitCode(t)
-		}
-	})
-	return p
 }

@@ -13,13 +13,14 @@ import (
 // The tags of its fields: `name` as written in the file; `default`; `doc` for the reference page; `min`, the smallest
 // number; `secret` keeps the value out of errors.
 type File struct {
-	Listen     string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
-	TLS        TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
-	Anonymous  bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, lets them name themselves, and allows everybody everything that no rule forbids. To open some channels only, leave it off and give their rules allow_anonymous."`
-	AllowCalls []string `name:"allow_calls" doc:"Patterns of methods that every client may call that has proved who it is, such as \"price.get\" or \"*\"."`
-	Origins    []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside those of the server's own address. \"http://localhost:*\" admits every port, \"*\" all origins."`
-	APIKeys    []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
-	Node       string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
+	Listen         string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
+	TLS            TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
+	Anonymous      bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, lets them name themselves, and allows everybody everything that no rule forbids. To open some channels only, leave it off and give their rules allow_anonymous."`
+	AllowCalls     []string `name:"allow_calls" doc:"Patterns of methods that every client may call that has proved who it is, such as \"price.get\" or \"*\"."`
+	Origins        []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside that of the server's own address. \"https://*.example.com\" stands for any one label, \"http://localhost:*\" for every port. \"*\" admits all pages, but counts cookies only of those that are named beside it; \"null\" admits pages without an address."`
+	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed."`
+	APIKeys        []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
+	Node           string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
 
 	PingEvery   time.Duration `name:"ping_every" default:"25s" min:"1s" doc:"The time between pings to a client: whole seconds, at most 4m."`
 	PongTimeout time.Duration `name:"pong_timeout" default:"10s" min:"1s" doc:"How long a client has to answer a ping: whole seconds, at most 4m. A client that vanishes is closed after both times at the latest."`
@@ -106,7 +107,7 @@ func (f *File) Hocket() hocket.Config {
 		rules[i] = c.rule(c.Pattern)
 	}
 	return hocket.Config{
-		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, APIKeys: f.APIKeys,
+		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, TrustedProxies: f.TrustedProxies, APIKeys: f.APIKeys,
 		Channels: rules, Fallback: f.Fallback.rule(""),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
 		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),

@@ -7,7 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net/url"
+	"net/netip"
 	"os"
 	"regexp"
 	"strconv"
@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
 )
 
@@ -118,9 +119,14 @@ func (f *File) check() error {
 	case f.TLS.Cert == "" && f.TLS.Key != "":
 		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
 	}
-	for i, origin := range f.Origins {
-		if !isOrigin(origin) {
-			return f.fail(fmt.Sprintf("origins[%d]", i), "%q is no origin: write it like https://app.example.com, without a path", origin)
+	if _, err := origin.Compile(f.Origins); err != nil {
+		var e *origin.Error
+		errors.As(err, &e)
+		return f.fail(fmt.Sprintf("origins[%d]", e.Index), "%w", err)
+	}
+	for i, network := range f.TrustedProxies {
+		if !isNetwork(network) {
+			return f.fail(fmt.Sprintf("trusted_proxies[%d]", i), "%q is no network: write it like 10.0.0.0/8 or 192.0.2.7", network)
 		}
 	}
 	for i, key := range f.APIKeys {
@@ -137,20 +143,18 @@ func (f *File) check() error {
 	return f.checkRules()
 }
 
+func isNetwork(s string) bool {
+	_, errPrefix := netip.ParsePrefix(s)
+	address, err := netip.ParseAddr(s)
+	return errPrefix == nil || err == nil && address.Zone() == ""
+}
+
 // checkTicks holds what the sweep of connections can count: seconds, in one byte.
 func (f *File) checkTicks(path string, d time.Duration) error {
 	if d > 4*time.Minute || d%time.Second != 0 {
 		return f.fail(path, "%v is not in whole seconds up to 4m", d)
 	}
 	return nil
-}
-
-func isOrigin(s string) bool {
-	if s == "*" {
-		return true
-	}
-	u, err := url.Parse(strings.TrimSuffix(s, ":*"))
-	return err == nil && u.Scheme != "" && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
 }
 
 func (f *File) checkRules() error {

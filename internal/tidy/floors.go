@@ -40,6 +40,7 @@ var floors = map[string]floor{
 	"internal/rule":    ground,
 	"internal/jsonval": ground,
 	"internal/sys":     ground,
+	"internal/origin":  ground,
 
 	"internal/connect":     contracts,
 	"internal/loop":        contracts,

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"hocket.dev/dialect"
+	"hocket.dev/dialect/native"
 	"hocket.dev/internal/testproc"
 	"hocket.dev/wire"
 )
@@ -146,15 +148,25 @@ func TestBytesBehindTheHandshakeAreNotLost(t *testing.T) {
 	})
 }
 
+// overtaken is a dialect before whose sessions something happens.
+type overtaken struct {
+	dialect.Dialect
+	before func()
+}
+
+func (o overtaken) Open(h dialect.Handshake) (dialect.Codec, []dialect.Command, *dialect.Error) {
+	o.before()
+	return o.Dialect.Open(h)
+}
+
 // TestAHandshakeOvertakenByDrainIsTold has the server begin to drain after the handshake has passed the door.
 func TestAHandshakeOvertakenByDrainIsTold(t *testing.T) {
 	var s *server
 	s = start(t, true, func(set *settings) {
-		set.transport.AllowOrigin = func(*http.Request, string) bool {
+		set.transport.Dialects = []dialect.Dialect{overtaken{native.New(), func() {
 			s.Drain()
 			s.node.DrainSessions()
-			return true
-		}
+		}}}
 	})
 	nc, err := net.Dial("tcp", s.listen(t))
 	if err != nil {

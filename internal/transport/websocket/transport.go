@@ -27,7 +27,8 @@ type Config struct {
 	Node     *session.Node
 	Loops    *loop.Group
 	Dialects []dialect.Dialect // the first one serves clients that ask for no subprotocol
-	// AllowOrigin decides whether a page may connect. It is not asked where the request names no origin.
+	// AllowOrigin decides whether a page may connect, before anything else; origin is "" where the request names none. It may
+	// take out of the request what the page has no right to, such as cookies.
 	AllowOrigin func(r *http.Request, origin string) bool
 	// Proof finds what a handshake proves of its client, nil for nothing; token is that among its subprotocols, "" for none.
 	Proof       func(r *http.Request, token string) *session.Proof
@@ -158,6 +159,10 @@ func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
 
 // judge decides about a handshake.
 func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
+	if from := r.Header.Get("Origin"); !t.cfg.AllowOrigin(r, from) {
+		return verdict{}, &refusal{http.StatusForbidden, "origin", dialect.OriginNotAllowed,
+			"pages of " + strconv.Quote(from) + " may not connect: list the origin in the configuration", nil}
+	}
 	up, refused := parse(r)
 	if refused != nil {
 		return verdict{}, &refusal{refused.Status, refused.Reason, dialect.BadHandshake, refused.Message, refused.Header}
@@ -165,10 +170,6 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 	if t.draining.Load() {
 		return verdict{}, &refusal{http.StatusServiceUnavailable, "draining", dialect.Draining, "the server shuts down",
 			http.Header{"Retry-After": {"1"}}}
-	}
-	if up.Origin != "" && !t.cfg.AllowOrigin(r, up.Origin) {
-		return verdict{}, &refusal{http.StatusForbidden, "origin", dialect.OriginNotAllowed,
-			"pages of " + strconv.Quote(up.Origin) + " may not connect: list the origin in the configuration", nil}
 	}
 	offered, token, err := readProtocols(up.Protocols)
 	if err != nil {
@@ -312,6 +313,7 @@ func (t *Transport) refuse(w http.ResponseWriter, no *refusal) {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Vary", "Origin")
 	w.WriteHeader(no.status)
 	type told struct {
 		Code    dialect.Code `json:"code"`

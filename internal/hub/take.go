@@ -17,8 +17,8 @@ type Slice struct {
 	GapReason      string
 	// Time is when the first of the entries in Bytes was published, Unix milliseconds by the broker's clock.
 	Time int64
-	// Passed says that entries up to Cursor.Offset have been passed that are not for this owner. What else the Slice
-	// tells comes after them.
+	// Passed says that entries have been passed that are not for this owner: up to Cursor.Offset, or where a gap is told up
+	// to the offset before GapFrom. What else the Slice tells comes after them.
 	Passed bool
 	// Overflow says that the rule ends the session because entries would have to be left out.
 	Overflow bool

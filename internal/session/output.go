@@ -257,6 +257,7 @@ func (s *Session) take(room int) (p part, ok bool) {
 			return part{}, false
 		case slice.GapTo != 0:
 			s.due.push(f)
+			f.tellPosition(slice.GapFrom - 1) // who asks again from before the gap goes on from there
 			s.say(dialect.NoID, &dialect.GapNotice{Channel: f.Channel(), From: slice.GapFrom, To: slice.GapTo, Reason: slice.GapReason})
 			return part{}, false // the notice goes first
 		case len(slice.Bytes) > 0: // Sent puts it back at the end of the queue

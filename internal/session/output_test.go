@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"hocket.dev/broker"
 	"hocket.dev/dialect"
 )
 
@@ -264,4 +265,20 @@ func TestPositionsAreToldOnceASecond(t *testing.T) {
 	c.want(`{"type":"position","channel":"a","offset":20}`, `{"type":"position","channel":"b","offset":20}`)
 	w.pass(10 * time.Second)
 	c.want()
+}
+
+// A client that asks again from before a gap is not to get once more what it has passed.
+func TestAPositionIsToldBeforeAGap(t *testing.T) {
+	w := newWorld(t, func(*Config) {})
+	c := w.connect()
+	c.subscribe("a", "{}")
+	c.send(`{"type":"publish","channel":"a","payload":1,"echo":false}`)
+	c.want()
+	w.publish("a", `2`)
+	w.publish("a", `3`)
+	w.hub.Removed("a", broker.Removal{UpTo: 3})
+	w.settle()
+	c.want(`{"type":"position","channel":"a","offset":1}`, `{"type":"gap","channel":"a","payload":{"from":2,"to":3,"reason":"removed"}}`)
+	w.pass(2 * time.Second)
+	c.want() // it is told once
 }

@@ -97,10 +97,17 @@ func (sh *Shard) tellPositions() {
 	sh.owing = nil
 	for _, f := range owing {
 		f.listed = false
-		if f.owes && f.Placed() {
-			f.owes = false
-			f.session.say(dialect.NoID, &dialect.PositionNotice{Channel: f.Channel(), Offset: f.Offset()})
+		if f.Placed() {
+			f.tellPosition(f.Offset())
 		}
+	}
+}
+
+// tellPosition tells the client how far the cursor has come, where that is owed.
+func (f *follower) tellPosition(offset uint64) {
+	if f.owes {
+		f.owes = false
+		f.session.say(dialect.NoID, &dialect.PositionNotice{Channel: f.Channel(), Offset: offset})
 	}
 }
 

@@ -23,9 +23,8 @@ type floor struct {
 
 var (
 	ground     = floor{0, "pure rules without I/O that everything else can stand on"}
-	contracts  = floor{1, "how a node waits and what it expects of its logs, known by everything that serves clients"}
-	proofs     = floor{1, "what a client proves about itself, read by the rules of the ground"}
 	contracts  = floor{1, "how a node waits and what it expects of its channels and logs, known by everything that serves clients"}
+	proofs     = floor{2, "what a client proves about itself, in the words of the rules"}
 	machines   = floor{2, "connections and cursors, which need the contracts and know no client protocol"}
 	languages  = floor{3, "what any client protocol can say, so that a session never learns the name of one"}
 	speakers   = floor{4, "one client protocol each, and the life of a client, which does no I/O so that it can be simulated"}
@@ -38,9 +37,7 @@ var (
 // floors says where each package stands. A path ending in /... holds everything below it that is not named itself.
 var floors = map[string]floor{
 	"wire":             ground,
-	"internal/rule":    ground,
 	"internal/limit":   ground,
-	"internal/token":   ground,
 	"internal/jsonval": ground,
 	"internal/sys":     ground,
 	"internal/origin":  ground,

@@ -29,8 +29,6 @@ import (
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/loop"
-	"hocket.dev/internal/origin"
-	"hocket.dev/internal/rule"
 	"hocket.dev/internal/session"
 	"hocket.dev/internal/transport/websocket"
 )
@@ -41,7 +39,7 @@ const Version = "0.1.0-dev"
 // Server is one node. Its methods may be called from any goroutine.
 type Server struct {
 	cfg       Config
-	rules     *rule.Set
+	gate      gate
 	broker    broker.Broker
 	hub       *hub.Hub
 	loops     *loop.Group
@@ -50,7 +48,6 @@ type Server struct {
 	api       *api.Handler
 	mux       *http.ServeMux
 	tasks     *tasks
-	origins   *origin.List
 	proxies   proxies
 
 	methods   sync.RWMutex
@@ -72,15 +69,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	rules, err := rule.Compile(cfg.Channels, cfg.Fallback)
-	if err != nil {
-		return nil, fmt.Errorf("hocket: channels: %w", err)
-	}
-	origins, err := origin.Compile(cfg.Origins)
-	if err != nil {
-		return nil, fmt.Errorf("hocket: Origins: %w", err)
-	}
-	proxies, err := parseProxies(cfg.TrustedProxies)
+	gate, err := newGate(&cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +81,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, rules: rules, broker: cfg.Broker, loops: loops, stop: stop,
-		tasks: newTasks(ctx, cfg.Tasks), origins: origins, proxies: proxies,
+		cfg: cfg, gate: gate, broker: cfg.Broker, loops: loops, stop: stop,
+		tasks:  newTasks(ctx, cfg.Tasks),
 		byName: make(map[string]session.Method), mux: http.NewServeMux(), began: time.Now(),
 	}
 	s.wire()
@@ -118,13 +107,14 @@ func (s *Server) wire() {
 		Broker: s.broker, Loops: hubLoops, Task: s.tasks.run, BudgetBytes: s.cfg.WindowBytes,
 	})
 	s.node = session.NewNode(session.Config{
-		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.rules, Method: s.method,
+		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.gate.rules, Method: s.method,
+		Authenticator: s.gate.auth, Calls: s.gate.calls,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
 	})
 	s.websocket = websocket.New(websocket.Config{
 		Node: s.node, Loops: s.loops, Dialects: []dialect.Dialect{native.New()},
-		AllowOrigin: s.allowOrigin, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
+		AllowOrigin: s.allowOrigin, Proof: s.gate.auth.Proof, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
 		Compression: s.cfg.Compression, CompressFrom: s.cfg.CompressionMinBytes,
 	})
 	s.api = api.New(api.Config{Node: s.node, Keys: s.cfg.APIKeys, Open: s.cfg.OpenAPI, Info: s.apiInfo})

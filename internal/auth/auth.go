@@ -1,6 +1,6 @@
 // Package auth decides who a client is: by a token, a ticket, a cookie, a certificate, or by what the back end says.
 //
-//	a := auth.New(auth.Config{Tokens: verifier, Cookie: "hocket_session", Tickets: tickets})
+//	a := auth.New(auth.Config{Tokens: verifier, Refresh: keys.Refresh})
 //	proof := a.Proof(r, "")            // of a handshake, nil when it proves nothing
 //	grant, err, ok := a.Check(proof, now) // ok is false when only a.Ask can tell
 //
@@ -32,10 +32,6 @@ type Config struct {
 	// names; it blocks until that is done or ctx ends.
 	Tokens  *token.Verifier
 	Refresh func(ctx context.Context) error
-	// Cookie is the name of the cookie that holds a token.
-	Cookie string
-	// Tickets are those that the API issues.
-	Tickets *Tickets
 	// Certificate tells the user that a client certificate names.
 	Certificate func(*x509.Certificate) (user string, err error)
 	// Backend asks the back end about a token that Tokens does not verify, or about a handshake with cookies. It blocks until
@@ -59,8 +55,8 @@ func (a *Authenticator) Proof(r *http.Request, subprotocol string) *session.Proo
 		p.Kind, p.Secret = session.ProofToken, subprotocol
 	case ticket != "":
 		p.Kind, p.Secret = session.ProofTicket, ticket
-	case a.hasCookie(r):
-		p.Kind, p.Secret = session.ProofCookie, token.Cookie(r.Header, a.cfg.Cookie)
+	case a.cfg.Backend != nil && r.Header.Get("Cookie") != "":
+		p.Kind = session.ProofCookie
 	case a.cfg.Certificate != nil && r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
 		p.Kind, p.Certificate = session.ProofCertificate, r.TLS.VerifiedChains[0][0]
 	default:
@@ -78,14 +74,6 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(secret)
 }
 
-// hasCookie tells whether the handshake brings a cookie that proves something.
-func (a *Authenticator) hasCookie(r *http.Request) bool {
-	if a.cfg.Backend != nil && r.Header.Get("Cookie") != "" {
-		return true
-	}
-	return a.cfg.Cookie != "" && token.Cookie(r.Header, a.cfg.Cookie) != ""
-}
-
 var errNotSupported = map[session.ProofKind]*dialect.Error{
 	session.ProofToken:  dialect.Errorf(dialect.NotSupported, "this server checks no tokens: its configuration names no keys"),
 	session.ProofTicket: dialect.Errorf(dialect.NotSupported, "this server takes no tickets: its broker cannot keep them"),
@@ -98,8 +86,6 @@ func (a *Authenticator) Check(p *session.Proof, now time.Time) (g *session.Grant
 	case p.Kind == session.ProofCertificate:
 		g, err = a.certified(p)
 		return g, err, true
-	case p.Kind == session.ProofTicket && a.cfg.Tickets != nil:
-		return nil, nil, false
 	case p.Kind != session.ProofTicket && p.Secret != "" && a.cfg.Tokens != nil:
 		return a.verify(p, now)
 	case p.Kind != session.ProofTicket && a.cfg.Backend != nil:
@@ -125,8 +111,6 @@ func (a *Authenticator) verify(p *session.Proof, now time.Time) (g *session.Gran
 // Ask implements session.Authenticator.
 func (a *Authenticator) Ask(ctx context.Context, p *session.Proof) (*session.Grant, *dialect.Error) {
 	switch {
-	case p.Kind == session.ProofTicket:
-		return a.cfg.Tickets.redeem(ctx, p)
 	case p.Secret == "" || a.cfg.Tokens == nil:
 		return a.cfg.Backend(ctx, p)
 	}

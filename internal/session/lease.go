@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"hocket.dev/broker"
-	"hocket.dev/internal/hub"
 	"hocket.dev/internal/rule"
 )
 
@@ -69,12 +68,15 @@ func (l *lease) begin() {
 }
 
 // Start has the node show the others that it lives, and look after members of nodes that do not, as long as its loops
-// run. It follows what is revoked from then on.
+// run. It looks for what is revoked from then on.
 func (n *Node) Start() {
-	own := &revocations{node: n, start: hub.State}
-	n.shards[0].loop.Post(own.follow)
-	n.shards[0].loop.Post(own.sweep)
-	if _, ok := n.cfg.Broker.(broker.State); ok {
+	state, ok := n.cfg.Broker.(broker.State)
+	if ok && n.cfg.Authenticator != nil {
+		r := &revocations{node: n, state: state}
+		n.shards[0].loop.Post(r.tick)
+		n.shards[0].loop.Post(r.sweep)
+	}
+	if ok {
 		n.lease.registered.Store(false)
 		n.shards[0].loop.Post(n.lease.tick)
 	}

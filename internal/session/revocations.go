@@ -1,108 +1,71 @@
 package session
 
 import (
-	"encoding/binary"
-	"errors"
+	"context"
 	"time"
 
 	"hocket.dev/broker"
-	"hocket.dev/internal/hub"
 )
 
-// followAgain is how long the log of revocations is left alone when it cannot be followed.
-const followAgain = time.Second
+const (
+	// revokedLook is how often the log of revocations is read on, so that what is revoked ends within a second everywhere.
+	revokedLook = 500 * time.Millisecond
+	// revokedSweep is how often it is looked for revocations whose time is over.
+	revokedSweep = time.Minute
+)
 
-// revocations is the node's own subscription to the log of revocations. It belongs to the first loop.
+// revocations reads what is revoked by other nodes, or was before this one began. It belongs to the first loop.
 type revocations struct {
-	hub.Cursor
-	node    *Node
-	start   hub.StartKind
-	scratch hub.Scratch
+	node  *Node
+	state broker.State
+	at    broker.Position // up to which the log was read
 }
 
-// follow begins with everything that is in force.
-func (r *revocations) follow() {
-	r.node.cfg.Hub.Subscribe(hub.Request{
-		Channel: revocationsLog, Owner: r, Encoding: revocationEncoding{},
-		Start: hub.Start{Kind: r.start}, History: revocationsKeep,
-	}, &r.Cursor, func(_ hub.Placed, err error) {
-		if errors.Is(err, hub.ErrNoState) {
-			r.start = hub.Live
-		}
-		if err != nil {
-			r.again()
-		}
-	})
+// tick reads on, as long as the loop runs.
+func (r *revocations) tick() {
+	loop := r.node.shards[0].loop
+	at := r.at
+	var entries []*broker.Entry
+	var err error
+	r.node.cfg.Task(func(ctx context.Context) {
+		at, entries, err = readRevocations(ctx, r.state, at)
+		loop.Post(func() {
+			if err == nil {
+				r.at = at
+			}
+			for _, e := range entries {
+				r.node.takeBack(e.Key, e.Payload)
+			}
+		})
+	}) // what goes wrong is tried again at the next tick
+	loop.After(revokedLook, r.tick)
 }
 
-func (r *revocations) again() {
-	r.node.shards[0].loop.After(followAgain, r.follow)
+// readRevocations reads what is in force and was written after a position: everything, where the log began anew.
+func readRevocations(ctx context.Context, state broker.State, at broker.Position) (broker.Position, []*broker.Entry, error) {
+	var entries []*broker.Entry
+	for {
+		page, err := state.State(ctx, revocationsLog, broker.StateQuery{After: at.Offset})
+		switch {
+		case err != nil:
+			return at, nil, err
+		case page.Epoch != at.Epoch && at.Offset != 0:
+			at, entries = broker.Position{Epoch: page.Epoch}, nil
+			continue
+		}
+		at.Epoch = page.Epoch
+		for _, e := range page.Entries {
+			entries = append(entries, e)
+			at.Offset = e.Offset
+		}
+		if !page.More {
+			return at, entries, nil
+		}
+	}
 }
 
 // sweep forgets what is over, as long as the loop runs.
 func (r *revocations) sweep() {
 	r.node.revoked.sweep(r.node.cfg.Now().UnixMilli())
 	r.node.shards[0].loop.After(revokedSweep, r.sweep)
-}
-
-// Due implements hub.Owner.
-func (r *revocations) Due(*hub.Cursor) { r.node.shards[0].loop.Post(r.read) }
-
-// read takes what has come.
-func (r *revocations) read() {
-	for {
-		slice := r.Take(&r.scratch, gatherBytes)
-		switch {
-		case slice.GapTo != 0: // what was missed stands in the state
-			r.Cursor.Close()
-			r.follow()
-			return
-		case len(slice.Bytes) == 0:
-			return
-		}
-		for b := slice.Bytes; len(b) > 0; {
-			var key, payload []byte
-			key, b = cutField(b)
-			payload, b = cutField(b)
-			r.node.takeBack(string(key), payload)
-		}
-		r.Sent(&slice, len(slice.Bytes))
-	}
-}
-
-// Send implements hub.Owner.
-func (r *revocations) Send(*hub.Cursor, *hub.Slice) bool { return false }
-
-// Overflow implements hub.Owner; the rule is none that calls it.
-func (r *revocations) Overflow(*hub.Cursor) {}
-
-// Ended implements hub.Owner.
-func (r *revocations) Ended(_ *hub.Cursor, err error) {
-	if err != hub.ErrClosed {
-		r.again()
-	}
-}
-
-// Name implements hub.Owner.
-func (r *revocations) Name() string { return "" }
-
-// revocationEncoding tells what revokes: key and payload, each behind its length. It says nothing of ends, which the
-// payload has told before.
-type revocationEncoding struct{}
-
-// AppendEntry implements hub.Encoding.
-func (revocationEncoding) AppendEntry(dst []byte, _, _ string, e *broker.Entry) []byte {
-	if e.Op != broker.Set {
-		return dst
-	}
-	return appendField(appendField(dst, []byte(e.Key)), e.Payload)
-}
-
-func appendField(dst, b []byte) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
-}
-
-func cutField(b []byte) (field, rest []byte) {
-	n, size := binary.Uvarint(b)
-	return b[size : size+int(n)], b[size+int(n):]
 }

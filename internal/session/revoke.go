@@ -13,7 +13,7 @@ import (
 	"hocket.dev/internal/rule"
 )
 
-// Revocations are a keyed log as well, which every node follows from its state on:
+// Revocations are a keyed log as well, the state of which every node knows:
 //
 //	token:<id>        the token of this id
 //	user:<id>         every proof of this user that is older than the entry says
@@ -35,7 +35,6 @@ const (
 	maxRevocations = 100_000
 	// DefaultRevocation is how long a revocation holds when it does not say.
 	DefaultRevocation = 30 * 24 * time.Hour
-	revokedSweep      = time.Minute
 )
 
 var revocationsKeep = rule.History{Count: 1000, Deletes: time.Second}

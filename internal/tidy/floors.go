@@ -64,6 +64,7 @@ var floors = map[string]floor{
 
 	"internal/transport/...": doors,
 	"internal/api":           doors,
+	"internal/auth":          doors,
 	"internal/hook":          doors,
 	"internal/metrics":       doors,
 	"internal/playground":    doors,

@@ -73,6 +73,7 @@ func start(t *testing.T, portable bool, change func(*settings)) *server {
 		transport: Config{
 			Dialects: []dialect.Dialect{native.New()}, PingEvery: 25 * time.Second, PongTimeout: 10 * time.Second,
 			AllowOrigin: func(_ *http.Request, origin string) bool { return origin == "" || origin == "https://app.example" },
+			Proof:       func(*http.Request, string) *session.Proof { return nil },
 		},
 		loops: loop.Config{Loops: 2, Portable: portable, OnPanic: func(v any, _ []byte) { s.panics <- v }},
 	}

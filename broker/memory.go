@@ -28,6 +28,10 @@ type MemoryConfig struct {
 	// MaxChannels bounds how many channels publishes may create; beyond it a publish to a new one is refused with
 	// ErrBusy. Followed channels count, but Follow is never refused. 0 means 1,000,000.
 	MaxChannels int
+	// MaxOnce and MaxOnceBytes bound the values that wait to be taken (see [Once]); beyond them Put answers ErrBusy. 0 means
+	// 100,000 values, and 64 MiB.
+	MaxOnce      int
+	MaxOnceBytes int64
 }
 
 const (
@@ -45,7 +49,7 @@ const (
 var errRunTwice = errors.New("broker: Run was called before")
 
 // Memory keeps channels in this process: the broker of a single node. What it acknowledged is gone when the process
-// ends; the next process has new epochs. It implements [Broker], [State], [Remover] and [Lister].
+// ends; the next process has new epochs. It implements [Broker], [State], [Remover], [Lister] and [Once].
 //
 // Publish does its work on the caller's goroutine. Nothing is locked while the sink is called: the caller that finds
 // nobody delivering a channel does so, in log order, for itself and for those who publish meanwhile (at most 4,096
@@ -81,6 +85,7 @@ type Memory struct {
 	epochStart uint64
 	shards     [shardCount]shard
 
+	once    onceValues
 	agenda  agenda         // which channels Run is to look at, as values end
 	tellers sync.WaitGroup // goroutines that call the sink for Run
 
@@ -115,6 +120,12 @@ func NewMemory(cfg MemoryConfig) *Memory {
 	if cfg.MaxChannels == 0 {
 		cfg.MaxChannels = 1_000_000
 	}
+	if cfg.MaxOnce == 0 {
+		cfg.MaxOnce = defaultOnce
+	}
+	if cfg.MaxOnceBytes == 0 {
+		cfg.MaxOnceBytes = defaultOnceBytes
+	}
 	b := &Memory{cfg: cfg, seed: maphash.MakeSeed(), ready: make(chan struct{}), epochStart: mix(cfg.Seed)}
 	b.agenda.wake = make(chan struct{}, 1)
 	for i := range b.shards {
@@ -143,6 +154,8 @@ func (b *Memory) Run(ctx context.Context, sink Sink) error {
 		select {
 		case <-sweep.C:
 			b.sweep(&at)
+			for b.once.expire(b.cfg.Now().UnixMilli()) {
+			}
 		case <-due.C:
 		case <-b.agenda.wake:
 			due.Reset(b.agenda.sleep(b.cfg.Now().UnixMilli()))

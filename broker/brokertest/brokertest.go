@@ -25,7 +25,7 @@ import (
 )
 
 // Run runs the suite as subtests of t. open returns a broker that has not been run; what it holds is to be freed with
-// t.Cleanup. Tests of [broker.State], [broker.Remover] and [broker.Lister] are skipped when the broker implements them not.
+// t.Cleanup. Tests of [broker.State], [broker.Remover], [broker.Lister] and [broker.Once] are skipped when the broker implements them not.
 func Run(t *testing.T, open func(t *testing.T) broker.Broker) {
 	tests := []struct {
 		name string
@@ -74,6 +74,10 @@ func Run(t *testing.T, open func(t *testing.T) broker.Broker) {
 		{"RemovalIsTold", testRemovalIsTold},
 		{"RemoveWhilePublishing", testRemoveRace},
 		{"ChannelsInOrder", testChannels},
+		{"TakenOnce", testOnce},
+		{"OneOfManyTakes", testOnceRace},
+		{"ValuesToTakeEnd", testOnceEnd},
+		{"NothingToTakeWhenNotRunning", testOnceNotRunning},
 		{"NotRunning", testNotRunning},
 		{"CanceledReads", testCanceled},
 	}

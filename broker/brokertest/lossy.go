@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"hocket.dev/broker"
 )
 
 // Lossy is a broker that, when told to, loses what it should deliver, or fails. It passes everything else on, State,
-// Remover and Lister included. Its methods may be called from any goroutine.
+// Remover, Lister and Once included. Its methods may be called from any goroutine.
 type Lossy struct {
 	inner broker.Broker
 
@@ -27,6 +28,7 @@ var (
 	_ broker.State   = (*Lossy)(nil)
 	_ broker.Remover = (*Lossy)(nil)
 	_ broker.Lister  = (*Lossy)(nil)
+	_ broker.Once    = (*Lossy)(nil)
 )
 
 // LoseLast returns b with faults, of which none has been asked for yet.
@@ -152,6 +154,24 @@ func (l *Lossy) Remove(ctx context.Context, channel string, r broker.Removal) (i
 		return 0, err
 	}
 	return s.Remove(ctx, channel, r)
+}
+
+// Put keeps a value, unless told to fail. It answers errors.ErrUnsupported when the broker cannot.
+func (l *Lossy) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	o, ok := l.inner.(broker.Once)
+	if err := l.check(ok); err != nil {
+		return err
+	}
+	return o.Put(ctx, key, value, ttl)
+}
+
+// Take takes a value, unless told to fail. It answers errors.ErrUnsupported when the broker cannot.
+func (l *Lossy) Take(ctx context.Context, key string) ([]byte, error) {
+	o, ok := l.inner.(broker.Once)
+	if err := l.check(ok); err != nil {
+		return nil, err
+	}
+	return o.Take(ctx, key)
 }
 
 func (l *Lossy) check(supported bool) error {

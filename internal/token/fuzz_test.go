@@ -2,6 +2,8 @@ package token
 
 import (
 	"errors"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,6 +77,68 @@ func FuzzKeys(f *testing.F) {
 					t.Fatalf("%q verifies anything", text)
 				}
 			}
+		}
+	})
+}
+
+// FuzzTicket holds that a ticket has one spelling.
+func FuzzTicket(f *testing.F) {
+	f.Add(NewTicket().Text())
+	f.Add("hkt_" + strings.Repeat("A", 42) + "B")
+	f.Add("hkt_" + strings.Repeat("A", 43))
+	f.Fuzz(func(t *testing.T, text string) {
+		ticket, err := ParseTicket(text)
+		if err != nil {
+			if ticket != (Ticket{}) || err != errTicket {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return
+		}
+		if ticket.Text() != text {
+			t.Fatalf("%q is read as %q", text, ticket.Text())
+		}
+	})
+}
+
+// FuzzGrant holds that whatever is kept is read without harm, and what can be read can be written.
+func FuzzGrant(f *testing.F) {
+	f.Add(must(AppendGrant(nil, full))(f))
+	f.Add([]byte("\x01{}"))
+	f.Add([]byte("\x02{}"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := ParseGrant(b)
+		if err != nil {
+			return
+		}
+		if _, err := AppendGrant(nil, c); err != nil && len(b) < MaxGrantBytes/8 { // what is escaped becomes longer
+			t.Fatalf("%q is read, but cannot be written: %v", b, err)
+		}
+	})
+}
+
+// FuzzCookie holds that cookies are found where net/http finds them, when they are tokens.
+func FuzzCookie(f *testing.F) {
+	f.Add("a=b; hocket_session=x.y-z_; c", true)
+	f.Add("__Host-hocket_session=\"x\";__Host-hocket_session=y", true)
+	f.Add(";;=;hocket_session", false)
+	f.Fuzz(func(t *testing.T, header string, secure bool) {
+		text, found, err := FindCookie([]string{header}, secure)
+		if err != nil && (found || text != "") || !found && text != "" {
+			t.Fatalf("%q: %q, %v, %v", header, text, found, err)
+		}
+		if strings.ContainsAny(header, "\r\n") {
+			return // no header holds a line break
+		}
+		name := map[bool]string{true: SecureCookie, false: PlainCookie}[secure]
+		theirs := (&http.Request{Header: http.Header{"Cookie": {header}}}).CookiesNamed(name)
+		theirs = slices.DeleteFunc(theirs, func(c *http.Cookie) bool { return c.Value == "" }) // there, a name without "=" is one
+		if found && text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == "" {
+			if len(theirs) != 1 || theirs[0].Value != text {
+				t.Fatalf("%q: %q here, %v there", header, text, theirs)
+			}
+		}
+		if !found && err == nil && len(theirs) != 0 {
+			t.Fatalf("%q: none here, %v there", header, theirs)
 		}
 	})
 }

@@ -28,6 +28,7 @@ import (
 	"hocket.dev/dialect/native"
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/hub"
+	"hocket.dev/internal/jsonval"
 	"hocket.dev/internal/loop"
 	"hocket.dev/internal/session"
 	"hocket.dev/internal/transport/websocket"
@@ -197,7 +198,11 @@ func (s *Server) Handle(name string, fn func(ctx context.Context, c Call) (any, 
 		if err != nil {
 			return nil, err
 		}
-		return marshal(v)
+		b, err := marshal(v)
+		if err == nil {
+			err = jsonval.Check(b, maxDepth) // a json.RawMessage may come from anywhere
+		}
+		return b, err
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Server) PublishEntry(ctx context.Context, channel string, e broker.Entr
 	}
 	if e.Format == broker.JSON && e.Op != broker.Delete {
 		if err := jsonval.Check(e.Payload, maxDepth); err != nil {
-			return Receipt{}, dialect.Errorf(dialect.InvalidPayload, "the payload is not JSON: %v", err)
+			return Receipt{}, dialect.Errorf(dialect.InvalidPayload, "the payload must be JSON that everybody reads alike: %v", err)
 		}
 	}
 	type answer struct {
@@ -64,6 +64,9 @@ func checkEntry(e *broker.Entry) error {
 		return dialect.Errorf(dialect.InvalidRange, "the TTL of an entry is in whole milliseconds, not %v", e.TTL)
 	case math.IsNaN(e.Score) || math.IsInf(e.Score, 0):
 		return dialect.Errorf(dialect.InvalidRange, "the score of an entry is a finite number, not %v", e.Score)
+	}
+	if _, there := e.Headers[dialect.TagHeader+"__proto__"]; there {
+		return dialect.Errorf(dialect.InvalidMessage, "the name __proto__ is not taken for a tag")
 	}
 	return nil
 }

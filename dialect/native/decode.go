@@ -15,8 +15,7 @@ const (
 	maxClient = 64
 )
 
-// envelope holds the fields of a message as they stand in it, nil for those that are not there. Of a field that comes
-// twice the last one counts, as in JSON.parse; names are matched exactly.
+// envelope holds the fields of a message as they stand in it, nil for those that are not there. Names are matched exactly.
 type envelope struct {
 	typ, id, channel, payload, method, encoding []byte
 	key, op, echo, idempotencyKey, seq, tags    []byte
@@ -54,11 +53,14 @@ func (e *envelope) scan(msg []byte) *dialect.Error {
 		return nil
 	}
 	var syntax *jsonval.Error
-	if errors.As(err, &syntax) && syntax.TooDeep {
+	switch {
+	case !errors.As(err, &syntax) || !syntax.Refused:
+		return dialect.Errorf(dialect.InvalidJSON, "the message must be one JSON object: %s", err)
+	case syntax.TooDeep:
 		return dialect.Errorf(dialect.InvalidMessage,
 			"the message is nested deeper than %d levels at byte %d", maxDepth, syntax.Offset)
 	}
-	return dialect.Errorf(dialect.InvalidJSON, "the message must be one JSON object: %s", err)
+	return dialect.Errorf(dialect.InvalidMessage, "the message is refused: %s", err)
 }
 
 // field returns the place for the field of this name, nil for an unknown one.

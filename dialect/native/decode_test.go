@@ -47,11 +47,11 @@ func TestDecodeEveryRequest(t *testing.T) {
 		{`{"type":"publish","id":2,"channel":"chat:lobby","payload": {"text" : "hello"} ,"idempotency_key":"c7-12"}`,
 			dialect.Command{Verb: dialect.Publish, ID: number(2), Channel: "chat:lobby", Payload: []byte(`{"text" : "hello"}`),
 				Publish: dialect.PublishArgs{IdempotencyKey: "c7-12"}}},
-		{`{"type":"publish","channel":"c","payload":null,"key":"k","op":"append","echo":false,"seq":9007199254740991,"tags":{"a":"b","":null,"a":"ä"}}`,
+		{`{"type":"publish","channel":"c","payload":null,"key":"k","op":"append","echo":false,"seq":9007199254740991,"tags":{"a":"b","":null}}`,
 			dialect.Command{Verb: dialect.Publish, Channel: "c",
 				Publish: dialect.PublishArgs{Key: "k", Op: broker.Append, NoEcho: true, Seq: maxOffset},
 				Err:     dialect.Errorf(dialect.InvalidMessage, "the name of a tag must have 1 to 64 bytes, not 0")}},
-		{`{"type":"publish","channel":"c","payload":null,"key":"k","op":"set","echo":true,"seq":1,"tags":{"a":"b","c":"","a":"ä"},"expect":0}`,
+		{`{"type":"publish","channel":"c","payload":null,"key":"k","op":"set","echo":true,"seq":1,"tags":{"c":"","a":"ä"},"expect":0}`,
 			dialect.Command{Verb: dialect.Publish, Channel: "c", Payload: []byte("null"), Publish: dialect.PublishArgs{
 				Key: "k", Seq: 1, Tags: map[string]string{"a": "ä", "c": ""}, HasExpect: true}}},
 		{`{"type":"publish","channel":"c","key":"k","op":"delete","expect":41,"score":null,"ttl_ms":31622400000,"ephemeral":false}`,
@@ -82,7 +82,7 @@ func TestDecodeEveryRequest(t *testing.T) {
 		{`{"type":"ping","id":9}`, dialect.Command{Verb: dialect.Ping, ID: number(9)}},
 		{` { "type" : "p\u0069ng" } ` + "\n", dialect.Command{Verb: dialect.Ping}},
 		{`{"type":"pong"}`, dialect.Command{Verb: dialect.Pong}},
-		{`{"type":"message","type":"ping","id":"a","x":{"id":3},"id":1}`, dialect.Command{Verb: dialect.Ping, ID: number(1)}},
+		{`{"type":"ping","x":{"id":3,"type":"message"},"id":1}`, dialect.Command{Verb: dialect.Ping, ID: number(1)}},
 	} {
 		if diff := cmp.Diff(test.want, decode(t, test.msg)); diff != "" {
 			t.Errorf("%s\n%s", test.msg, diff)
@@ -103,7 +103,7 @@ func TestDecodeSubscribe(t *testing.T) {
 		{`{"from":{"epoch":"k3","offset":41}}`, dialect.SubscribeArgs{Start: dialect.StartPosition, Epoch: "k3", Offset: 41}},
 		{`{"from":{"epoch":"k3","offset":41,"state":true}}`, dialect.SubscribeArgs{
 			Start: dialect.StartPosition, Epoch: "k3", Offset: 41, WantsState: true}},
-		{`{"filter":{"lang":"en","kind":["b","a","b"],"a":[""],"lang":"de"}}`, dialect.SubscribeArgs{Filter: dialect.Filter{
+		{`{"filter":{"lang":"de","kind":["b","a","b"],"a":[""]}}`, dialect.SubscribeArgs{Filter: dialect.Filter{
 			{Name: "a", Values: []string{""}}, {Name: "kind", Values: []string{"a", "b"}}, {Name: "lang", Values: []string{"de"}}}}},
 		{`{"filter":{}}`, dialect.SubscribeArgs{}},
 		{`{"filter":null}`, dialect.SubscribeArgs{}},
@@ -275,6 +275,28 @@ func TestDecodeRefusesDeepNestingButKnowsTheID(t *testing.T) {
 		"the message is nested deeper than 128 levels at byte 176")}
 	if diff := cmp.Diff(want, decode(t, msg)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestDecodeRefusesWhatReadersTakeDifferently(t *testing.T) {
+	for _, test := range []struct {
+		msg  string
+		id   dialect.ID
+		want string
+	}{
+		{`{"type":"publish","id":7,"channel":"c","payload":{"a":1,"a":2}}`, number(7), `the name "a" stands twice in one object at byte 56`},
+		{`{"id":7,"type":"ping","typ\u0065":"publish"}`, number(7), `the name "typ\u0065" stands twice in one object at byte 22`},
+		{`{"id":7,"id":8,"type":"ping"}`, number(7), `the name "id" stands twice in one object at byte 8`},
+		{`{"type":"publish","channel":"c","payload":{"\u005f_proto__":1},"id":7}`, dialect.NoID,
+			`the name __proto__ is not taken: by it JavaScript may change what an object inherits at byte 43`},
+		{`{"id":7,"type":"publish","channel":"a\ud83d","payload":1}`, number(7), `half of a surrogate pair stands alone at byte 37`},
+		{`{"id":7,"type":"ping","` + strings.Repeat("n", 1025) + `":1}`, number(7), `a name of more than 1024 bytes at byte 22`},
+		{`{"id":7,"type":"publish","payload":` + strings.Repeat("1", 1025) + `}`, number(7), `a number of more than 1024 bytes at byte 35`},
+	} {
+		want := dialect.Command{ID: test.id, Err: dialect.Errorf(dialect.InvalidMessage, "the message is refused: %s", test.want)}
+		if diff := cmp.Diff(want, decode(t, test.msg)); diff != "" {
+			t.Errorf("%s\n%s", test.msg, diff)
+		}
 	}
 }
 

@@ -31,11 +31,7 @@ func decodeFilter(v []byte) (dialect.Filter, *dialect.Error) {
 			return nil, err
 		}
 		tag := dialect.FilterTag{Name: name, Values: values}
-		at, twice := slices.BinarySearchFunc(f, name, func(t dialect.FilterTag, name string) int { return strings.Compare(t.Name, name) })
-		if twice { // the last one counts, as everywhere
-			f[at] = tag
-			continue
-		}
+		at, _ := slices.BinarySearchFunc(f, name, func(t dialect.FilterTag, name string) int { return strings.Compare(t.Name, name) })
 		if f = slices.Insert(f, at, tag); len(f) > maxTags {
 			return nil, dialect.Errorf(dialect.InvalidMessage, "filter may name at most %d tags", maxTags)
 		}

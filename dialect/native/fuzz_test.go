@@ -50,12 +50,15 @@ func FuzzDecode(f *testing.F) {
 		if c.Payload != nil && c.Format == broker.JSON && jsonval.Check(c.Payload, maxDepth) != nil {
 			t.Fatalf("%q has the payload %q", msg, c.Payload)
 		}
+		if c.Err != nil && (strings.Contains(c.Err.Message, "nested deeper") || strings.HasPrefix(c.Err.Message, "the message is refused: ")) {
+			return // jsonval has a target of its own
+		}
 		isObject := json.Valid(msg) && utf8.Valid(msg) && bytes.TrimLeft(msg, " \t\r\n")[0] == '{'
 		parsed := c.Err == nil || c.Err.Code != dialect.InvalidJSON
 		if parsed != isObject {
 			t.Fatalf("%q: %v", msg, c.Err)
 		}
-		if !parsed || c.Err != nil && strings.Contains(c.Err.Message, "nested deeper") {
+		if !parsed {
 			return
 		}
 		if got, want := c.ID, wantID(t, msg, c.Err); got != want {

@@ -13,8 +13,8 @@ import (
 // maxDepth is how deep a request may be nested: as deep as a message, in the list of a batch.
 const maxDepth = 128 + 2
 
-// fields are those of a request that have been asked for. Of one that comes twice the last one counts, as in JSON.parse.
-// null counts as not there, because many JSON libraries write it for what is not set.
+// fields are those of a request that have been asked for. null counts as not there, because many JSON libraries write it
+// for what is not set.
 type fields map[string][]byte
 
 // scan checks that body is one JSON object and keeps the fields called names.
@@ -28,14 +28,17 @@ func scan(body []byte, names ...string) (fields, *dialect.Error) {
 			}
 		}
 	}
-	if err := o.Err(); err != nil {
-		var syntax *jsonval.Error
-		if errors.As(err, &syntax) && syntax.TooDeep {
-			return nil, dialect.Errorf(dialect.InvalidMessage, "the request is nested deeper than %d levels at byte %d", maxDepth, syntax.Offset)
-		}
+	err := o.Err()
+	var syntax *jsonval.Error
+	switch {
+	case err == nil:
+		return f, nil
+	case !errors.As(err, &syntax) || !syntax.Refused:
 		return nil, dialect.Errorf(dialect.InvalidJSON, "the request must be one JSON object: %s", err)
+	case syntax.TooDeep:
+		return nil, dialect.Errorf(dialect.InvalidMessage, "the request is nested deeper than %d levels at byte %d", maxDepth, syntax.Offset)
 	}
-	return f, nil
+	return nil, dialect.Errorf(dialect.InvalidMessage, "the request is refused: %s", err)
 }
 
 func (f fields) has(name string) bool { return f[name] != nil && !jsonval.IsNull(f[name]) }

@@ -19,8 +19,8 @@ import (
 var hostile = []string{
 	`"\"},\"type\":\"error\",{\""`,
 	"\"\u2028\u2029\ufeff\"",
-	`"\u2028\ud800\u0000"`,
-	`{"a":1,"a":{"a":[]},"__proto__":null}`,
+	`"\u2028\ud83d\ude00\u0000"`,
+	`{"a":1,"b":{"a":[]},"constructor":null}`,
 	"{\"type\":\"reply\" ,\t\"id\" : 1}",
 	`1e400`, `-0`, `12345678901234567890.000`, `""`, `null`,
 	strings.Repeat("[", 127) + strings.Repeat("]", 127),
@@ -56,7 +56,7 @@ func TestPayloadsPassByteForByte(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotJSONIsRefused(t *testing.T) {
+func TestWhatIsNotSoundIsRefused(t *testing.T) {
 	s := start(t, nil)
 	for _, test := range []struct{ payload, name string }{
 		{`1}{"channel":"other","payload":2`, "invalid_json"},
@@ -70,6 +70,9 @@ func TestWhatIsNotJSONIsRefused(t *testing.T) {
 		{``, "invalid_json"},
 		{strings.Repeat("[", 128) + strings.Repeat("]", 128), "invalid_message"},
 		{strings.Repeat("[", 200000), "invalid_message"},
+		{`{"a":1,"b":[{"c":1,"c":1}]}`, "invalid_message"},
+		{`{"__proto__":{}}`, "invalid_message"},
+		{`"\ud83d"`, "invalid_message"},
 	} {
 		for method, body := range map[string]string{
 			"publish":   `{"channel":"c","payload":` + test.payload + `}`,

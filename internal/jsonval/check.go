@@ -1,22 +1,33 @@
 package jsonval
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// Error says what is wrong with a text that is not JSON, and where.
+// Bounds of what stands in a text, beside that of its depth. A string is bounded by the text alone.
+const (
+	MaxName   = 1024   // bytes of a field's name, as it is written
+	MaxNumber = 1024   // bytes of a number: every float64 can be written out in full
+	MaxFields = 10_000 // of one object
+)
+
+// Error says what is wrong with a text, and where.
 type Error struct {
 	Offset  int    // the byte at which it is, counted from 0; the text's length when the text ends too early
-	Problem string // for people; quotes at most one byte of the text
-	TooDeep bool   // the text may be JSON, but is nested deeper than allowed
+	Problem string // for people; quotes one byte of the text, or at most 64 of a name
+	Refused bool   // up to this byte the text may be JSON, but is none that is taken here
+	TooDeep bool   // it is refused for being nested deeper than allowed
 }
 
 // Error names the problem and the byte.
 func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.Problem, e.Offset) }
 
-// Check returns nil when b is exactly one JSON value in valid UTF-8, white space around it allowed, in which arrays
-// and objects are nested at most maxDepth deep. Otherwise the error is an [*Error].
+// Check returns nil when b is exactly one JSON value that every reader takes for the same, as the package says, white space
+// around it allowed, in which arrays and objects are nested at most maxDepth deep. Otherwise the error is an [*Error].
 func Check(b []byte, maxDepth int) error {
 	i := skipSpace(b, 0)
 	i, err := skipValue(b, i, maxDepth)
@@ -38,6 +49,13 @@ func checkEnd(b []byte, i int) *Error {
 }
 
 func skipSpace(b []byte, i int) int {
+	if i < len(b) && b[i] > ' ' {
+		return i
+	}
+	return skipSpaces(b, i)
+}
+
+func skipSpaces(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
 	}
@@ -79,12 +97,13 @@ func skipObject(b []byte, i, depth int) (int, *Error) {
 	if i < len(b) && b[i] == '}' {
 		return i + 1, nil
 	}
+	var seen names
 	for {
-		var err *Error
-		if _, i, err = skipName(b, i); err != nil {
-			return i, err
+		_, v, err := skipName(b, i, &seen)
+		if err != nil {
+			return v, err
 		}
-		if i, err = skipValue(b, i, depth-1); err != nil {
+		if i, err = skipValue(b, v, depth-1); err != nil {
 			return i, err
 		}
 		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' && b[i] != '}' {
@@ -92,6 +111,7 @@ func skipObject(b []byte, i, depth int) (int, *Error) {
 		}
 		i++
 		if b[i-1] == '}' {
+			seen.free()
 			return i, nil
 		}
 		i = skipSpace(b, i)
@@ -100,11 +120,8 @@ func skipObject(b []byte, i, depth int) (int, *Error) {
 
 // skipName checks a field's name at b[i] and the colon after it. It returns the index after the name's closing
 // quotation mark and that of the value.
-func skipName(b []byte, i int) (end, value int, err *Error) {
-	if i >= len(b) || b[i] != '"' {
-		return i, i, unexpected(b, i, "a field's name in quotation marks")
-	}
-	if end, err = skipString(b, i); err != nil {
+func skipName(b []byte, i int, seen *names) (end, value int, err *Error) {
+	if end, err = seen.skipName(b, i); err != nil {
 		return end, end, err
 	}
 	i = skipSpace(b, end)
@@ -146,13 +163,32 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
+// oddBytes returns a word whose lowest bit that is set is the top one of the first byte of w, lowest first, that does not
+// stand for itself in a string; 0 where all eight do.
+func oddBytes(w uint64) uint64 {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quote, slash := w^'"'*ones, w^'\\'*ones
+	return (w | (w - ' '*ones) | (quote - ones) | (slash - ones)) & tops
+}
+
+// skipPlain returns the index of the first byte from i on that does not stand for itself in a string.
+func skipPlain(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		if odd := oddBytes(binary.LittleEndian.Uint64(b[i:])); odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
+		}
+	}
+	for i < len(b) && plain[b[i]] {
+		i++
+	}
+	return i
+}
+
 // skipString checks the string whose opening quotation mark is b[i].
 func skipString(b []byte, i int) (int, *Error) {
 	i++
 	for {
-		for i < len(b) && plain[b[i]] {
-			i++
-		}
+		i = skipPlain(b, i)
 		if i >= len(b) {
 			return i, &Error{Offset: i, Problem: "the text ends within a string"}
 		}
@@ -177,7 +213,7 @@ func skipString(b []byte, i int) (int, *Error) {
 	}
 }
 
-// skipEscape checks the escape whose backslash is b[i]. Half of a surrogate pair is allowed, as in JSON.parse.
+// skipEscape checks the escape whose backslash is b[i], or both of a surrogate pair.
 func skipEscape(b []byte, i int) (int, *Error) {
 	i++
 	if i >= len(b) {
@@ -187,14 +223,36 @@ func skipEscape(b []byte, i int) (int, *Error) {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return i + 1, nil
 	case 'u':
-		for n := i + 1; n <= i+4; n++ {
-			if n >= len(b) || hexValue(b[n]) < 0 {
-				return n, unexpected(b, n, "four hexadecimal digits after \\u")
-			}
+		if end, err := skipHex4(b, i+1); err != nil || !utf16.IsSurrogate(hex4(b[i+1:])) {
+			return end, err
 		}
-		return i + 5, nil
+		return skipPair(b, i-1)
 	}
 	return i, unexpected(b, i, `one of "\/bfnrtu after a backslash`)
+}
+
+func skipHex4(b []byte, i int) (int, *Error) {
+	for n := i; n < i+4; n++ {
+		if n >= len(b) || hexValue(b[n]) < 0 {
+			return n, unexpected(b, n, "four hexadecimal digits after \\u")
+		}
+	}
+	return i + 4, nil
+}
+
+// skipPair checks that the escape at b[i], one of a surrogate, is a high one that a low one follows. JavaScript alone would
+// take another: what is no character, UTF-8 cannot say.
+func skipPair(b []byte, i int) (int, *Error) {
+	alone := refused(i, "half of a surrogate pair stands alone")
+	next := i + len(`\ud800`)
+	if next+1 >= len(b) || b[next] != '\\' || b[next+1] != 'u' {
+		return i, alone
+	}
+	end, err := skipHex4(b, next+2)
+	if err == nil && utf16.DecodeRune(hex4(b[i+2:]), hex4(b[next+2:])) == utf8.RuneError {
+		return i, alone
+	}
+	return end, err
 }
 
 func hexValue(c byte) int {
@@ -222,43 +280,44 @@ func skipWord(b []byte, i int, word string) (int, *Error) {
 
 // skipNumber checks the number that begins at b[i] with a digit or a minus sign (RFC 8259 §6).
 func skipNumber(b []byte, i int) (int, *Error) {
+	start := i
 	if b[i] == '-' {
 		i++
 	}
-	if i < len(b) && b[i] == '0' {
-		i++ // no digit may follow; whoever reads on will say so
-	} else {
-		n, err := skipDigits(b, i)
-		if err != nil {
-			return n, err
-		}
-		i = n
+	whole := i
+	i = skipDigits(b, i)
+	if i > whole && b[whole] == '0' {
+		i = whole + 1 // no digit may follow; whoever reads on will say so
 	}
-	if i < len(b) && b[i] == '.' {
-		n, err := skipDigits(b, i+1)
-		if err != nil {
-			return n, err
-		}
-		i = n
+	ok := i > whole
+	if ok && i < len(b) && b[i] == '.' {
+		fraction := i + 1
+		i = skipDigits(b, fraction)
+		ok = i > fraction
 	}
-	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+	if ok && i < len(b) && b[i]|0x20 == 'e' {
 		i++
 		if i < len(b) && (b[i] == '+' || b[i] == '-') {
 			i++
 		}
-		return skipDigits(b, i)
+		exponent := i
+		i = skipDigits(b, exponent)
+		ok = i > exponent
+	}
+	switch {
+	case !ok:
+		return i, unexpected(b, i, "a digit")
+	case i-start > MaxNumber:
+		return start, refused(start, fmt.Sprintf("a number of more than %d bytes", MaxNumber))
 	}
 	return i, nil
 }
 
-func skipDigits(b []byte, i int) (int, *Error) {
-	if i >= len(b) || !isDigit(b[i]) {
-		return i, unexpected(b, i, "a digit")
-	}
+func skipDigits(b []byte, i int) int {
 	for i < len(b) && isDigit(b[i]) {
 		i++
 	}
-	return i, nil
+	return i
 }
 
 // unexpected says what was to stand at b[i] and what does.
@@ -272,6 +331,8 @@ func unexpected(b []byte, i int, want string) *Error {
 	return &Error{Offset: i, Problem: fmt.Sprintf("expected %s, not '%c'", want, b[i])}
 }
 
+func refused(i int, problem string) *Error { return &Error{Offset: i, Problem: problem, Refused: true} }
+
 func tooDeep(i int) *Error {
-	return &Error{Offset: i, Problem: "arrays and objects are nested too deep", TooDeep: true}
+	return &Error{Offset: i, Problem: "arrays and objects are nested too deep", Refused: true, TooDeep: true}
 }

@@ -1,10 +1,15 @@
 package jsonval
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -12,8 +17,8 @@ const depth = 128
 
 func TestCheckAcceptsEveryKindOfValue(t *testing.T) {
 	for _, text := range []string{
-		`null`, `true`, `false`, `0`, `-0`, `12`, `-1.5e+10`, `1E5`, `""`, `"ä\u00e4\ud83d\ude00\ud800\n\/"`, "\"\u2028\x7f\"",
-		`[]`, `{}`, `[1,[2,[]],{"a":{}}]`, " {\"a\" : 1 ,\r\n\t\"a\":2 } ", `{"":null}`,
+		`null`, `true`, `false`, `0`, `-0`, `12`, `-1.5e+10`, `1E5`, `""`, `"ä\u00e4\ud83d\ude00\uFFFD\n\/"`, "\"\u2028\x7f\"",
+		`[]`, `{}`, `[1,[2,[]],{"a":{}}]`, " {\"a\" : 1 ,\r\n\t\"b\":2 } ", `{"":null}`,
 	} {
 		if err := Check([]byte(text), depth); err != nil {
 			t.Errorf("Check(%s) = %v", text, err)
@@ -73,20 +78,168 @@ func TestCheckBoundsTheDepth(t *testing.T) {
 	}
 }
 
+func TestWhatReadersTakeDifferentlyIsRefused(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{`{"a":1,"b":2,"a":1}`, `the name "a" stands twice in one object at byte 13`},
+		{`{"a":1,"\u0061":2}`, `the name "\u0061" stands twice in one object at byte 7`},
+		{`{"":1,"":2}`, `the name "" stands twice in one object at byte 6`},
+		{`{"a":1,"a\u0000":2,"a\u0000":3}`, `the name "a\u0000" stands twice in one object at byte 19`},
+		{`[{"middling":1,"middling":2}]`, `the name "middling" stands twice in one object at byte 15`},
+		{`{"a name of many a word":1,"a name of many a wor\u0064":2}`, `the name "a name of many a wor\u0064" stands twice in one object at byte 27`},
+		{`{"ä":1,"\u00e4":2}`, `the name "\u00e4" stands twice in one object at byte 8`},
+		{`{"__proto__":null}`, `the name __proto__ is not taken: by it JavaScript may change what an object inherits at byte 1`},
+		{`{"a":[{"b":{"\u005f_proto\u005F_":{"admin":true}}}]}`, `the name __proto__ is not taken: by it JavaScript may change what an object inherits at byte 12`},
+		{`["\ud83d"]`, `half of a surrogate pair stands alone at byte 2`},
+		{`["\ude00\ud83d"]`, `half of a surrogate pair stands alone at byte 2`},
+		{`"x\ud83d\u0041"`, `half of a surrogate pair stands alone at byte 2`},
+		{`"\ud83d\ud83d\ude00"`, `half of a surrogate pair stands alone at byte 1`},
+		{`{"\uD83D\n":1}`, `half of a surrogate pair stands alone at byte 2`},
+		{`{"` + strings.Repeat("n", MaxName+1) + `":1}`, `a name of more than 1024 bytes at byte 1`},
+		{`[-` + strings.Repeat("9", MaxNumber) + `]`, `a number of more than 1024 bytes at byte 1`},
+		{`{"` + strings.Repeat("ä", 40) + `":1,"` + strings.Repeat("ä", 40) + `":1}`, `the name "` + strings.Repeat("ä", 32) + `… stands twice in one object at byte 86`},
+	} {
+		err := Check([]byte(test.text), depth)
+		var e *Error
+		if !errors.As(err, &e) || e.Error() != test.want || !e.Refused || e.TooDeep {
+			t.Errorf("Check(%s) = %v, want %s", test.text, err, test.want)
+		}
+	}
+	for _, text := range []string{
+		`[{"a":{"a":1}},{"a":[{"a":2}]}]`, `{"a":1,"A":2,"a ":3,"":4,"\u0000":5}`, `{"aaaaaaaa":1,"aaaaaaaaa":2,"aaaaaaa":3}`,
+		`{"__proto":1,"__proto___":2,"proto":"__proto__"}`, `"\\ud83d"`, `{"` + strings.Repeat("n", MaxName) + `":` + strings.Repeat("9", MaxNumber) + `}`,
+	} {
+		if err := Check([]byte(text), depth); err != nil {
+			t.Errorf("Check(%s) = %v", text, err)
+		}
+	}
+}
+
+// object writes an object of n fields whose names have so many bytes at least, and then one with the name again.
+func object(n, length int, again string) []byte {
+	b := []byte("{")
+	for i := range n {
+		b = fmt.Appendf(b, `"%0*x":%d,`, length, i, i)
+	}
+	return fmt.Appendf(b, `%q:0}`, again)
+}
+
+func TestOneNameAmongManyIsFound(t *testing.T) {
+	for _, length := range []int{1, 7, 8, 16, 17, 40} {
+		for _, n := range []int{1, 11, 12, 13, 95, 96, 97, 400, MaxFields - 1} {
+			if err := Check(object(n, length, "other"), depth); err != nil {
+				t.Fatalf("%d names of %d bytes: %v", n, length, err)
+			}
+			again := fmt.Sprintf("%0*x", length, n/2)
+			err := Check(object(n, length, again), depth)
+			if want := fmt.Sprintf("the name %q stands twice in one object", again); err == nil || err.(*Error).Problem != want {
+				t.Fatalf("%d names of %d bytes: %v, want %s", n, length, err, want)
+			}
+		}
+	}
+	err := Check(object(MaxFields, 1, "other"), depth)
+	if err == nil || err.(*Error).Problem != "an object of more than 10000 fields" {
+		t.Error(err)
+	}
+}
+
+func TestCheckAllocatesNothing(t *testing.T) {
+	for _, p := range benchPayloads {
+		text := []byte(p.text)
+		if n := testing.AllocsPerRun(100, func() { _ = Check(text, depth) }); n > 0.5 { // the collector may empty the pool
+			t.Errorf("%s: %v allocations", p.name, n)
+		}
+	}
+}
+
+// accepted tells the same as Check by other means.
+func accepted(b []byte) bool {
+	if !json.Valid(b) || !utf8.Valid(b) || loneSurrogate(string(b)) {
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	type level struct {
+		names map[string]bool // nil for an array
+		value bool            // the next string is no name
+	}
+	levels := []level{{}}
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return err == io.EOF
+		}
+		at := &levels[len(levels)-1]
+		if name, ok := token.(string); ok && at.names != nil && !at.value {
+			if at.names[name] || name == "__proto__" {
+				return false
+			}
+			at.names[name], at.value = true, true
+			continue
+		}
+		at.value = false
+		switch token {
+		case json.Delim('{'):
+			levels = append(levels, level{names: map[string]bool{}})
+		case json.Delim('['):
+			levels = append(levels, level{})
+		case json.Delim('}'), json.Delim(']'):
+			levels = levels[:len(levels)-1]
+			levels[len(levels)-1].value = false
+		}
+	}
+}
+
+// loneSurrogate says whether JSON has half of a surrogate pair in it.
+func loneSurrogate(s string) bool {
+	var units []uint16 // what is no escape of a unit is a letter
+	for len(s) > 0 {
+		switch {
+		case strings.HasPrefix(s, `\u`):
+			u, _ := strconv.ParseUint(s[2:6], 16, 16)
+			units = append(units, uint16(u))
+			s = s[6:]
+		case s[0] == '\\':
+			units = append(units, 'x')
+			s = s[2:]
+		default:
+			units = append(units, 'x')
+			s = s[1:]
+		}
+	}
+	for i := 0; i < len(units); i++ {
+		if !utf16.IsSurrogate(rune(units[i])) {
+			continue
+		}
+		if i+1 == len(units) || utf16.DecodeRune(rune(units[i]), rune(units[i+1])) == utf8.RuneError {
+			return true
+		}
+		i++
+	}
+	return false
+}
+
 // FuzzCheck compares Check with encoding/json, and Fields with Check.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":[1,-2.5e3,true,false,null,"x\u00e4\n"],"b":{}}`, `{"a":1,"a":2}`, `[1,]`, `"\ud800"`, "\"\xff\"", ` 0 `, `{"\u0061":01}`,
+		`{"a":{"a":1},"b":[{"a":1,"\u0061":2}]}`, `{"middling":1,"middlinG":2,"a long name indeed":3}`, `{"__prot\u006f__":1}`,
+		`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"j":10,"k":11,"l":12,"m":13,"n":14,"o":15,"m":16}`, `"\ud83d\ude00\\ud83d"`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > MaxName {
+			return // the bounds have tests of their own
+		}
 		err := Check(b, 1000)
-		if want := json.Valid(b) && utf8.Valid(b); (err == nil) != want {
+		if want := accepted(b); (err == nil) != want {
 			t.Fatalf("Check(%q) = %v, encoding/json says %v", b, err, want)
 		}
 		if err != nil && (err.(*Error).Offset < 0 || err.(*Error).Offset > len(b)) {
 			t.Fatalf("Check(%q) = %v: no such byte", b, err)
+		}
+		if err != nil && !err.(*Error).Refused && json.Valid(b) && utf8.Valid(b) {
+			t.Fatalf("Check(%q) = %v, but it is JSON", b, err)
 		}
 		o := Fields(b, 1000)
 		for o.Next() {

@@ -16,9 +16,14 @@
 //	}
 //	if err := o.Err(); err != nil { … } // nothing that was read may be used
 //
-// A text is valid here exactly when encoding/json's Valid and utf8.Valid both say so and its depth is within the
-// bound. What the package leaves out: numbers with fraction or exponent are checked but not read, and no names are
-// matched whatever their case.
+// A text is valid here when encoding/json's Valid and utf8.Valid both say so, its depth is within the bound, and every
+// reader takes it for the same, which is what one that checks relies on. Refused are therefore, though JSON: a name that
+// stands twice in one object, also where it is written in two ways; the name __proto__, by which JavaScript may change what an
+// object inherits; half of a surrogate pair, which only JavaScript takes for text; and names, numbers and objects beyond
+// [MaxName], [MaxNumber] and [MaxFields]. [Error.Refused] tells these apart.
+//
+// What the package leaves out: numbers with fraction or exponent are checked but not read, and no names are matched
+// whatever their case.
 //
 // Every function is pure and may be called from any goroutine; an [Object] belongs to one at a time.
 package jsonval

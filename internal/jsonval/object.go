@@ -2,14 +2,15 @@ package jsonval
 
 import "bytes"
 
-// Object walks the fields of a JSON object, in the order in which they are written, and checks the text on the way.
-// Fields of one name come as often as they are written; to read as JSON.parse does, let the last one count.
+// Object walks the fields of a JSON object, in the order in which they are written, and checks the text on the way. No
+// name comes twice.
 type Object struct {
 	b        []byte
 	i        int // the index to go on from
 	depth    int
 	name     []byte
 	value    []byte
+	seen     names
 	begun    bool
 	finished bool
 	err      *Error
@@ -63,6 +64,7 @@ func (o *Object) open() bool {
 
 func (o *Object) close() bool {
 	o.finished = true
+	o.seen.free()
 	if err := checkEnd(o.b, o.i); err != nil {
 		return o.fail(err)
 	}
@@ -78,7 +80,7 @@ func (o *Object) fail(err *Error) bool {
 // field checks the field at o.i.
 func (o *Object) field() bool {
 	start := o.i
-	end, value, err := skipName(o.b, start)
+	end, value, err := skipName(o.b, start, &o.seen)
 	if err != nil {
 		return o.fail(err)
 	}

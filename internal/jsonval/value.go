@@ -10,8 +10,7 @@ import (
 
 // The functions below take a checked JSON value without white space around it, as [Object.Value] returns it.
 
-// String returns the string that v is, a copy with its escapes resolved, and whether v is a string. Half of a
-// surrogate pair, which UTF-8 has no form for, becomes U+FFFD.
+// String returns the string that v is, a copy with its escapes resolved, and whether v is a string.
 func String(v []byte) (string, bool) {
 	if len(v) < 2 || v[0] != '"' {
 		return "", false
@@ -141,14 +140,9 @@ func appendUnescaped(dst, in []byte) []byte {
 		case 'u':
 			r := hex4(in)
 			in = in[4:]
-			if utf16.IsSurrogate(r) {
-				low := rune(utf8.RuneError)
-				if len(in) >= 6 && in[0] == '\\' && in[1] == 'u' {
-					low = hex4(in[2:])
-				}
-				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
-					in = in[6:]
-				}
+			if utf16.IsSurrogate(r) { // a whole pair, since in is checked
+				r = utf16.DecodeRune(r, hex4(in[2:]))
+				in = in[6:]
 			}
 			dst = utf8.AppendRune(dst, r)
 		default: // a quotation mark, a slash or a backslash

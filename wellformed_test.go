@@ -1,0 +1,66 @@
+package hocket_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"hocket.dev"
+	"hocket.dev/broker"
+	"hocket.dev/client"
+	"hocket.dev/dialect"
+)
+
+// join starts a node with these channels and returns it with a client of it.
+func join(t *testing.T, channels ...hocket.Rule) (*hocket.Server, *client.Client) {
+	t.Helper()
+	srv, err := hocket.New(hocket.Config{
+		Anonymous: true, Log: slog.New(slog.DiscardHandler), Drain: time.Millisecond, Channels: channels,
+		Fallback: hocket.Rule{History: hocket.History{Count: 100}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(srv)
+	t.Cleanup(func() {
+		srv.Close(context.Background())
+		web.Close()
+	})
+	c, err := client.Dial(t.Context(), "ws"+web.URL[len("http"):]+"/v1/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return srv, c
+}
+
+// wantError holds that err is of this code, and says this.
+func wantError(t *testing.T, err error, code dialect.Code, message string) {
+	t.Helper()
+	var e *hocket.Error
+	var told *client.Error
+	switch {
+	case errors.As(err, &e) && e.Code == code && e.Message == message:
+	case errors.As(err, &told) && told.Code == int(code) && told.Message == message:
+	default:
+		t.Errorf("have %v, want %s: %s", err, code.Info().Name, message)
+	}
+}
+
+// What enters by the program itself is checked as what comes from clients is.
+func TestTheProgramsOwnJSONIsChecked(t *testing.T) {
+	srv, c := join(t)
+	_, err := srv.Publish(t.Context(), "c", json.RawMessage(`{"a":1,"a":2}`))
+	wantError(t, err, dialect.InvalidPayload, `the payload must be JSON that everybody reads alike: the name "a" stands twice in one object at byte 7`)
+	_, err = srv.PublishEntry(t.Context(), "c", broker.Entry{Payload: []byte(`"\ud83d"`)})
+	wantError(t, err, dialect.InvalidPayload, `the payload must be JSON that everybody reads alike: half of a surrogate pair stands alone at byte 1`)
+	_, err = srv.PublishEntry(t.Context(), "c", broker.Entry{Payload: []byte(`1`), Headers: map[string]string{dialect.TagHeader + "__proto__": ""}})
+	wantError(t, err, dialect.InvalidMessage, `the name __proto__ is not taken for a tag`)
+
+	srv.Handle("m", func(context.Context, hocket.Call) (any, error) { return json.RawMessage(`{"__proto__":1}`), nil })
+	wantError(t, c.Call(t.Context(), "m", nil, nil), dialect.Internal, dialect.Internal.Info().Sentence)
+}

@@ -217,3 +217,29 @@ func TestEntriesOfAPagePastTheirTimeArePassed(t *testing.T) {
 	w.pass(6 * time.Second)
 	c.wantOffsets([]uint64{2, 3, 4, 5, 6})
 }
+
+// The position of an entry that is over before it has come is passed as well.
+func TestAnEntryOverBeforeItHasComeIsPassed(t *testing.T) {
+	for name, change := range map[string]asking{
+		"plain": func(*Request) {}, "sampled": func(r *Request) { r.Sample = time.Second }, "latest": ruled(rule.OverflowLatest),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.place("a", change)
+			w.publish("a", "0")
+			w.settle()
+			w.broker.Lose("a", 1)
+			w.put("a", broker.Entry{TTL: time.Second, Format: broker.Text})
+			w.pass(2 * time.Second)
+			w.pass(2 * time.Second)
+			c.want("1 0\n")
+			if c.Offset() != 2 || c.passed == 0 {
+				t.Errorf("at %d, passed told %d times", c.Offset(), c.passed)
+			}
+			w.place("a", last(1)).want("1 0\n")
+			w.publish("a", "2")
+			w.pass(2 * time.Second)
+			c.want("3 2\n")
+		})
+	}
+}

@@ -209,6 +209,19 @@ func TestSharedFramesPastTheirTimeAreSentToNobody(t *testing.T) {
 	}
 }
 
+// The window may be shorter than what has frames.
+func TestFramesPastTheirTimeAreSentToNobodyWithoutAWindow(t *testing.T) {
+	w := newWorld(t, window(2))
+	slow := w.place("a")
+	w.put("a", broker.Entry{TTL: 300 * time.Millisecond, Payload: []byte("0"), Format: broker.Text})
+	w.many("a", 3)
+	w.settle()
+	w.pass(time.Second)
+	if got := slow.read(); strings.Contains(got, "1 0\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestEntriesOfAPagePastTheirTimeArePassed(t *testing.T) {
 	w := newWorld(t, window(2))
 	w.put("a", broker.Entry{TTL: 5 * time.Second, Format: broker.Text})

@@ -72,10 +72,10 @@ func (v *view) end() uint64 { return v.base + uint64(len(v.frames)) }
 // add encodes e, the entry with index index, which follows the newest one.
 func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 	f := frame{offset: e.Offset, prev: e.Prev, time: e.Time}
-	switch e.Op {
-	case opGap:
+	switch {
+	case e.Op == opGap:
 		f.skip = e.Key
-	case opRemoved:
+	case l.over(e): // it has come too late
 		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte { return dst })
 	default:
 		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte { return s.enc.AppendEntry(dst, l.name, l.epoch, e) })

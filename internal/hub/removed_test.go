@@ -209,6 +209,19 @@ func TestSharedFramesPastTheirTimeAreSentToNobody(t *testing.T) {
 	}
 }
 
+func TestAnEntryThatComesPastItsTimeIsPassed(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.publish("a", "0")
+	w.pass(5 * time.Second)
+	late := &broker.Entry{Offset: 2, Prev: 1, Time: start.UnixMilli(), TTL: time.Second, Format: broker.Text}
+	w.hub.Deliver("a", w.epoch("a"), late)
+	c.want("1 0\n")
+	if c.Offset() != 2 || c.passed == 0 {
+		t.Errorf("at %d, passed told %d times", c.Offset(), c.passed)
+	}
+}
+
 // The window may be shorter than what has frames.
 func TestFramesPastTheirTimeAreSentToNobodyWithoutAWindow(t *testing.T) {
 	w := newWorld(t, window(2))

@@ -20,7 +20,7 @@ const (
 // Ops of entries that never leave the hub.
 const (
 	opGap     broker.Op = 255 // marks, inside a window, offsets that are not to be had, Prev+1 to Offset; Key is the reason
-	opRemoved broker.Op = 254 // stands where an entry was that has been removed
+	opRemoved broker.Op = 254 // stands where an entry was that has been removed, or is over before it has come
 )
 
 // chunk is a piece of memory that frames are written into, one after another. What has been written is never changed,
@@ -72,9 +72,12 @@ func (v *view) end() uint64 { return v.base + uint64(len(v.frames)) }
 // add encodes e, the entry with index index, which follows the newest one.
 func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 	f := frame{offset: e.Offset, prev: e.Prev, time: e.Time}
-	if e.Op == opGap {
+	switch {
+	case e.Op == opGap:
 		f.skip = e.Key
-	} else {
+	case l.over(e): // it has come too late
+		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte { return dst })
+	default:
 		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte { return s.enc.AppendEntry(dst, l.name, l.epoch, e) })
 		f.skip = echo(e)
 	}

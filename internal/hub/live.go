@@ -122,10 +122,7 @@ func (l *log) take(after, ahead uint64, page *broker.Page) (done bool) {
 	}
 	end, groups := l.end(), []*group(nil)
 	if gap := hole(after, page); gap != nil {
-		gap.Time = l.hub.now.Load()
-		if n := len(l.window); n > 0 {
-			gap.Time = l.window[n-1].Time // times in a window do not step back
-		}
+		gap.Time = l.newestTime()
 		if gap.Offset <= l.removed {
 			gap.Key = gapRemoved
 		}
@@ -137,8 +134,8 @@ func (l *log) take(after, ahead uint64, page *broker.Page) (done bool) {
 			l.hub.stats.found.Add(1)
 		}
 	}
-	if !page.More {
-		l.head = max(l.head, page.Head) // up to here nothing else is retained
+	if !page.More && page.Head > l.head { // up to here nothing else is retained, which cursors pass
+		l.accept(&broker.Entry{Op: opRemoved, Prev: l.head, Offset: page.Head, Time: l.newestTime()})
 	}
 	l.takeHeld()
 	if l.end() > end {
@@ -155,6 +152,14 @@ func (l *log) take(after, ahead uint64, page *broker.Page) (done bool) {
 	}
 	l.release(groups)
 	return done
+}
+
+// newestTime is a time for a mark at the head: times in a window do not step back. l.mu is held.
+func (l *log) newestTime() int64 {
+	if n := len(l.window); n > 0 {
+		return l.window[n-1].Time
+	}
+	return l.hub.now.Load()
 }
 
 // release releases l.mu, has groups look at what has been appended, and begins the interval that goes with it.

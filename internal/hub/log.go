@@ -106,13 +106,17 @@ func (l *log) put(e *broker.Entry) {
 	if e.Op == opGap {
 		l.holes++
 	}
-	if e.TTL > 0 {
+	if e.TTL > 0 || e.Op == opRemoved {
 		l.thin++
+	}
+	if e.TTL > 0 {
 		l.lapsesAt = min(l.lapsesAt, lapse(e))
 	}
-	if e.Key == "" || e.Op == opGap {
+	switch {
+	case e.Op == opRemoved:
+	case e.Key == "" || e.Op == opGap:
 		l.unkeyed = e
-	} else {
+	default:
 		l.keyed = true
 	}
 	l.wroteAt = l.hub.now.Load()

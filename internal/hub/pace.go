@@ -47,7 +47,7 @@ func (l *log) accept(e *broker.Entry) {
 	switch {
 	case p.every == 0, len(l.groups) == 0 && !p.running:
 		l.append(e)
-	case e.Op == opGap:
+	case e.Op == opGap, e.Op == opRemoved:
 		l.flush()
 		l.append(e)
 	case !p.running:

@@ -209,6 +209,32 @@ func TestSharedFramesPastTheirTimeAreSentToNobody(t *testing.T) {
 	}
 }
 
+func TestAnEntryThatComesPastItsTimeIsPassed(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a")
+	w.publish("a", "0")
+	w.pass(5 * time.Second)
+	late := &broker.Entry{Offset: 2, Prev: 1, Time: start.UnixMilli(), TTL: time.Second, Format: broker.Text}
+	w.hub.Deliver("a", w.epoch("a"), late)
+	c.want("1 0\n")
+	if c.Offset() != 2 || c.passed == 0 {
+		t.Errorf("at %d, passed told %d times", c.Offset(), c.passed)
+	}
+}
+
+// The window may be shorter than what has frames.
+func TestFramesPastTheirTimeAreSentToNobodyWithoutAWindow(t *testing.T) {
+	w := newWorld(t, window(2))
+	slow := w.place("a")
+	w.put("a", broker.Entry{TTL: 300 * time.Millisecond, Payload: []byte("0"), Format: broker.Text})
+	w.many("a", 3)
+	w.settle()
+	w.pass(time.Second)
+	if got := slow.read(); strings.Contains(got, "1 0\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestEntriesOfAPagePastTheirTimeArePassed(t *testing.T) {
 	w := newWorld(t, window(2))
 	w.put("a", broker.Entry{TTL: 5 * time.Second, Format: broker.Text})
@@ -216,4 +242,30 @@ func TestEntriesOfAPagePastTheirTimeArePassed(t *testing.T) {
 	c := w.place("a", after(w.epoch("a"), 0))
 	w.pass(6 * time.Second)
 	c.wantOffsets([]uint64{2, 3, 4, 5, 6})
+}
+
+// The position of an entry that is over before it has come is passed as well.
+func TestAnEntryOverBeforeItHasComeIsPassed(t *testing.T) {
+	for name, change := range map[string]asking{
+		"plain": func(*Request) {}, "sampled": func(r *Request) { r.Sample = time.Second }, "latest": ruled(rule.OverflowLatest),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.place("a", change)
+			w.publish("a", "0")
+			w.settle()
+			w.broker.Lose("a", 1)
+			w.put("a", broker.Entry{TTL: time.Second, Format: broker.Text})
+			w.pass(2 * time.Second)
+			w.pass(2 * time.Second)
+			c.want("1 0\n")
+			if c.Offset() != 2 || c.passed == 0 {
+				t.Errorf("at %d, passed told %d times", c.Offset(), c.passed)
+			}
+			w.place("a", last(1)).want("1 0\n")
+			w.publish("a", "2")
+			w.pass(2 * time.Second)
+			c.want("3 2\n")
+		})
+	}
 }

@@ -134,10 +134,12 @@ func (l *log) lapse(now int64) bool {
 			l.lapsesAt = min(l.lapsesAt, lapse(l.window[i]))
 		}
 	}
+	upTo, trimmed := l.base+uint64(i), false
 	for _, s := range l.sets {
-		s.trim(l, l.base+uint64(i))
+		trimmed = trimmed || s.base < upTo // the window may have let go of an entry that has a frame
+		s.trim(l, upTo)
 	}
-	return i > 0
+	return trimmed
 }
 
 // never is when nothing lapses.

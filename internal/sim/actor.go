@@ -63,7 +63,7 @@ func newActor(w *world, n int) *actor {
 	if a.dice.chance(40) {
 		a.user = a.name + "-user"
 	}
-	for _, c := range channels {
+	for _, c := range w.profile.channels {
 		a.places[c] = &place{channel: c, wanted: a.dice.chance(70)}
 	}
 	return a
@@ -108,7 +108,7 @@ func (a *actor) connect() bool {
 	gone := make(chan struct{})
 	a.w.acting.Go(func() {
 		defer close(gone)
-		err := s.read(func(msg []byte) { a.got(s, msg) })
+		err := s.read(func(msg []byte, handed time.Time) { a.got(s, msg, handed.Sub(a.w.start)) })
 		a.lost(s, err)
 	})
 	select {
@@ -158,10 +158,10 @@ func (a *actor) request(what map[string]any, answered func(in *incoming)) {
 	}
 }
 
-// got takes a message.
-func (a *actor) got(s *socket, msg []byte) {
+// got takes a message that the server let go of at a moment, or earlier.
+func (a *actor) got(s *socket, msg []byte, handed time.Duration) {
 	a.w.note(a.name, "< "+string(msg))
-	var in incoming
+	in := incoming{handed: handed}
 	if err := json.Unmarshal(msg, &in); err != nil {
 		a.w.fault("", a.name, a.w.now(), "a message is no JSON: %v", err)
 		return
@@ -230,7 +230,10 @@ func (a *actor) leaveAll(why string) {
 		p.asking = false
 	}
 	if a.blind { // what it wrote itself it is not told, and the answer may be lost
-		a.places[keyed].mirror, a.blind = nil, false
+		for _, p := range a.places {
+			p.mirror = nil
+		}
+		a.blind = false
 	}
 }
 

@@ -18,18 +18,18 @@ func (a *actor) act() {
 		}
 		switch kind := d.n(100); {
 		case kind < 34:
-			a.publish(pick(d, channels))
+			a.publish(pick(d, a.w.profile.channels))
 		case kind < 42:
-			channel := pick(d, channels)
+			channel := pick(d, a.w.profile.channels)
 			for range d.between(2, 12) {
 				a.publish(channel)
 			}
 		case kind < 68:
-			a.subscribe(a.places[pick(d, channels)])
+			a.subscribe(a.places[pick(d, a.w.profile.channels)])
 		case kind < 76:
-			a.unsubscribe(a.places[pick(d, channels)])
+			a.unsubscribe(a.places[pick(d, a.w.profile.channels)])
 		case kind < 84:
-			a.history(pick(d, channels))
+			a.history(pick(d, a.w.profile.channels))
 		case kind < 89:
 			a.roll(a.places[crowd])
 		case kind < 92:
@@ -77,7 +77,7 @@ func (a *actor) settle() {
 	if idle {
 		a.again()
 	}
-	for _, c := range channels {
+	for _, c := range a.w.profile.channels {
 		if p := a.places[c]; p.wanted {
 			a.subscribe(p)
 		}
@@ -95,10 +95,14 @@ func (a *actor) publish(channel string) {
 		sentAt: a.w.now(),
 	}
 	what := map[string]any{"type": "publish", "channel": channel}
-	if channel == keyed {
+	k := kinds[channel]
+	if d.chance(k.keys) {
 		p.key = fmt.Sprintf("k%d", d.n(5))
 		p.op = pick(d, []string{"set", "set", "append", "append", "delete"})
 		what["key"], what["op"] = p.key, p.op
+	}
+	if d.chance(k.fleeting) {
+		what["ttl_ms"] = pick(d, lifetimes) + d.n(50)
 	}
 	payload := p.text
 	if d.chance(a.w.profile.fat) {
@@ -133,7 +137,10 @@ func (a *actor) publish(channel string) {
 	a.send(p)
 }
 
-var languages = []string{"en", "de"}
+var (
+	languages = []string{"en", "de"}
+	lifetimes = []int{1, 50, 400, 2000, 6000} // milliseconds, and some more
+)
 
 // guess is what the newest entry of the channel, or key, may be, as far as this client knows.
 func (a *actor) guess(p *publication) uint64 {
@@ -155,7 +162,7 @@ func (a *actor) send(p *publication) {
 	a.lastID++
 	id := a.lastID
 	p.sessions = append(p.sessions, a.session)
-	a.blind = a.blind || p.key != "" && !p.echo
+	a.blind = a.blind || kinds[p.channel].state && !p.echo
 	a.asks[id] = func(in *incoming) { a.published(p, in) }
 	a.mu.Unlock()
 	b := fmt.Appendf(nil, `{"id":%d,%s`, id, p.body[1:])
@@ -193,7 +200,7 @@ func (a *actor) published(p *publication, in *incoming) {
 
 // unseen begins anew with the state of a keyed channel, as this client is not told of what it publishes there without echo.
 func (a *actor) unseen(p *publication) {
-	if p.key == "" || p.echo {
+	if !kinds[p.channel].state || p.echo {
 		return
 	}
 	at := a.places[p.channel]

@@ -21,8 +21,11 @@ func (c *checker) first(offset uint64, at time.Duration) {
 	from := head                                       // index of the first that is due
 	switch r.kind {
 	case fromLast:
-		from = min(head, max(kept, head-r.last))
-		if oldest := min(began, head) - r.last; c.epoch.after(offset) <= oldest {
+		from = max(min(head, kept), c.epoch.back(head, r.last, func(f *fact) bool {
+			return f.ends <= r.askedAt-tickLag || f.gone != nil && f.gone.told <= r.askedAt
+		}))
+		oldest := c.epoch.back(min(began, head), r.last, func(f *fact) bool { return f.hidden(r.repliedAt) })
+		if oldest > 0 && c.epoch.after(offset) <= oldest {
 			c.fault(at, "the last %d were asked for, and %d came first", r.last, offset)
 		}
 	case fromSince:
@@ -46,7 +49,7 @@ func (c *checker) missing(from int, offset uint64, at time.Duration) {
 		if f.Offset >= offset {
 			return
 		}
-		if !c.leavable(f, at) {
+		if !c.leavable(f, at) && (f.gone == nil || f.gone.at > at) {
 			c.fault(at, "%d is the first that came, and %d should have come before", offset, f.Offset)
 			return
 		}
@@ -91,14 +94,5 @@ func (c *checker) standsFor(f *fact, at time.Duration) bool {
 	if f.Key == "" || f.Op == broker.Delete && f.Offset <= c.stateTo {
 		return f.Offset <= c.stateTo
 	}
-	return f.replaced() <= at
-}
-
-// isValue says that an item is the whole value of its key as of its offset, or that it is gone.
-func (c *checker) isValue(it *item) bool {
-	if it.op == "delete" && it.payload == "" {
-		return c.epoch.at(it.offset).Op == broker.Delete
-	}
-	value, ok := c.epoch.fold(c.epoch.after(it.offset))[it.key]
-	return ok && it.op == "set" && value.offset == it.offset && `"`+value.text+`"` == it.payload
+	return f.replaced() <= at || f.lives <= at
 }

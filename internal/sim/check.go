@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing/synctest"
 	"time"
@@ -25,7 +23,7 @@ func (w *world) check(actors []*actor) {
 
 // checkRun walks through what a subscription brought, beside the log.
 func (w *world) checkRun(r *run) {
-	c := checker{w: w, r: r, epoch: w.truth.find(r.channel, r.Epoch)}
+	c := checker{w: w, r: r, epoch: w.truth.find(r.channel, r.Epoch), known: make(map[string]string)}
 	if !r.kit && c.epoch == nil {
 		c.fault(r.repliedAt, "the reply tells epoch %q, which the channel never had", r.Epoch)
 		return
@@ -54,7 +52,8 @@ type checker struct {
 	free    bool   // the next entry may be any: where the run begins is not known to the checker
 	state   bool   // it began with the state
 	stateTo uint64
-	told    uint64 // up to here a gap has told what is missing
+	told    uint64            // up to here a gap has told what is missing
+	known   map[string]string // values that the client has by now, "" for none
 	failed  bool
 }
 
@@ -78,8 +77,11 @@ func (c *checker) begin() {
 	case fromPosition:
 		if r.recovered {
 			c.at = r.asked.Offset
-			if r.asked.Epoch != r.Epoch {
+			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {
+			case r.asked.Epoch != r.Epoch:
 				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)
+			case r.asked.Offset < removed:
+				c.fault(r.repliedAt, "recovered after %d, though all up to %d had been removed", r.asked.Offset, removed)
 			}
 			return
 		}
@@ -96,9 +98,13 @@ func (c *checker) refusal() {
 	if r.asked.Epoch != r.Epoch || r.asked.Offset > r.Offset {
 		return
 	}
-	missed := c.epoch.appendedBy(r.repliedAt) - c.epoch.after(r.asked.Offset)
-	if kept := c.w.profile.kept(r.channel); missed <= kept {
-		c.fault(r.repliedAt, "told recovered:false after %d, though all %d entries since are kept (%d)", r.asked.Offset, missed, kept)
+	for _, f := range c.epoch.between(r.asked.Offset, c.epoch.head()) {
+		if f.dropped <= r.repliedAt && f.ends > f.dropped {
+			return
+		}
+	}
+	if c.epoch.removals.upTo(r.repliedAt) <= r.asked.Offset {
+		c.fault(r.repliedAt, "told recovered:false after %d, though all entries since are kept", r.asked.Offset)
 	}
 }
 
@@ -106,6 +112,7 @@ func (c *checker) refusal() {
 func (c *checker) take(it *item) {
 	if it.kind == gotRestart {
 		c.epoch, c.free, c.at, c.told, c.state = c.w.truth.find(c.r.channel, it.epoch), true, 0, 0, false
+		clear(c.known)
 		if c.r.kind == fromState && c.epoch != nil { // and so does the state
 			c.beginState(it.at)
 		}
@@ -144,17 +151,17 @@ func (c *checker) message(it *item) {
 		c.fault(it.at, "%v came after %d: twice, or out of order", it, c.at)
 		return
 	}
-	if c.state && c.isValue(it) {
-		c.between(it)
-		c.at, c.free = it.offset, false
-		return
-	}
-	if c.mine(f) || c.filtered(f) {
+	whole := c.state && c.isValue(it, f)
+	if !whole && (c.mine(f) || c.filtered(f)) {
 		c.fault(it.at, "%v is its own, published without echo, or was not asked for", it)
 		return
 	}
 	c.between(it)
-	c.same(it, f)
+	if !whole {
+		c.same(it, f)
+	}
+	c.late(it, f, whole)
+	c.learn(it, f)
 	c.at, c.free = it.offset, false
 }
 
@@ -173,7 +180,8 @@ func (c *checker) same(it *item, f *fact) {
 	if f.From != nil {
 		author = f.From.Session
 	}
-	if it.payload != string(f.Payload) || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author {
+	if it.payload != string(f.Payload) || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author ||
+		it.score != f.Score {
 		c.fault(it.at, "%v differs from the log's %s %s %.40s of %s", it, opName(f.Op), f.Key, f.Payload, author)
 	}
 }
@@ -190,7 +198,12 @@ func (c *checker) perhapsMine(f *fact) bool {
 
 // leavable says that nothing needs to be told of an entry to this client, at a moment.
 func (c *checker) leavable(f *fact, at time.Duration) bool {
-	return c.perhapsMine(f) || c.filtered(f) || c.state && (f.Offset <= c.told || c.standsFor(f, at))
+	return c.notFor(f, at) || c.state && (f.Offset <= c.told || c.standsFor(f, at))
+}
+
+// notFor says that an entry does not concern this client, or nobody any more, at a moment.
+func (c *checker) notFor(f *fact, at time.Duration) bool {
+	return c.perhapsMine(f) || c.filtered(f) || f.passed(at)
 }
 
 // filtered says that the client has not asked for such entries.
@@ -204,6 +217,9 @@ func (c *checker) nothingBetween(to uint64, it *item) {
 		if !c.leavable(f, it.at) {
 			c.fault(it.at, "%v came after %d: %d was left out, untold", it, c.at, f.Offset)
 			return
+		}
+		if c.notFor(f, it.at) {
+			delete(c.known, f.Key)
 		}
 	}
 }
@@ -228,6 +244,8 @@ func (c *checker) gap(it *item) {
 		c.fault(it.at, "%v ends where there is no entry", it)
 	case len(c.epoch.between(it.from-1, it.offset)) == 0:
 		c.fault(it.at, "%v holds nothing", it)
+	default:
+		c.reason(it)
 	}
 	if !c.free && !c.failed {
 		c.nothingBetween(it.from-1, it)
@@ -256,6 +274,7 @@ func (c *checker) end() {
 		c.fault(now, "it still follows epoch %s and was not told that %s began", c.epoch.name, newest.name)
 		return
 	}
+	c.converged(newest, now)
 	if c.free {
 		c.first(newest.head()+1, now)
 		return
@@ -291,25 +310,4 @@ func (e *epoch) entriesSince(at time.Duration) []*fact {
 		return nil
 	}
 	return e.entries[e.appendedBy(at):]
-}
-
-// checkEmpty sees that the node has nothing left when all clients are gone.
-func (w *world) checkEmpty() {
-	answer := httptest.NewRecorder()
-	w.house.srv.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	for _, name := range []string{"hocket_sessions", "hocket_cursors", "hocket_channels", "hocket_window_bytes", "hocket_frame_bytes"} {
-		if !strings.Contains(answer.Body.String(), "\n"+name+" 0\n") {
-			w.fault("", "node", w.now(), "when all have gone, %s is not 0:\n%s", name, line(answer.Body.String(), name))
-		}
-	}
-}
-
-// line is the line of a text that begins with a word.
-func line(text, word string) string {
-	for l := range strings.Lines(text) {
-		if strings.HasPrefix(l, word) {
-			return l
-		}
-	}
-	return "there is no line of it"
 }

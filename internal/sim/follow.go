@@ -20,7 +20,8 @@ func (a *actor) subscribe(p *place) {
 	if r.kind == fromPosition && !p.placed {
 		r.kind = pick(d, []int{fromLive, fromLast})
 	}
-	if p.channel == keyed && (r.kind < fromPosition || !p.whole()) {
+	state := kinds[p.channel].state
+	if state && (r.kind < fromPosition || !p.whole()) {
 		r.kind = fromState
 	}
 	switch r.kind {
@@ -36,7 +37,7 @@ func (a *actor) subscribe(p *place) {
 	case fromState:
 		args["from"] = "state"
 	}
-	if p.channel != keyed && (r.kind == fromLive || r.kind == fromPosition) && d.chance(30) {
+	if !state && (r.kind == fromLive || r.kind == fromPosition) && d.chance(30) {
 		r.language = pick(d, languages)
 		args["filter"] = map[string]any{"lang": r.language}
 	}
@@ -124,7 +125,7 @@ func (a *actor) brought(in *incoming) {
 		p.at, p.placed = position{p.run.Epoch, it.offset}, true
 	case gotGap:
 		p.mirror = nil // what it held may have been changed by what is missing
-		if p.channel == keyed {
+		if kinds[p.channel].state {
 			a.w.acting.Go(func() { a.unsubscribe(p) })
 		}
 	}

@@ -46,7 +46,7 @@ func (k *kit) live() {
 	for life := k.w.profile.lives; c == nil; life++ {
 		c = k.dial(life)
 	}
-	for _, channel := range channels {
+	for _, channel := range k.w.profile.channels {
 		k.follow(c, channel)
 	}
 	k.w.awaitEnd()
@@ -91,9 +91,9 @@ func (k *kit) act(c *client.Client) {
 			return
 		}
 		if d.chance(40) {
-			k.follow(c, pick(d, channels))
+			k.follow(c, pick(d, k.w.profile.channels))
 		} else {
-			k.publish(c, pick(d, channels))
+			k.publish(c, pick(d, k.w.profile.channels))
 		}
 		time.Sleep(d.time(time.Microsecond, time.Second))
 	}
@@ -106,15 +106,21 @@ func (k *kit) publish(c *client.Client, channel string) {
 		who: k.name, text: fmt.Sprintf("%s.%d;", k.name, k.count), channel: channel, op: "set", echo: !k.dice.chance(30),
 		sentAt: k.w.now(), seq: uint64(k.count), sessions: []string{k.id},
 	}
-	if channel == keyed {
+	opts := client.PublishOptions{NoEcho: !p.echo}
+	of := kinds[channel]
+	if k.dice.chance(of.keys) {
 		p.key, p.op = fmt.Sprintf("k%d", k.dice.n(5)), pick(&k.dice, []string{"set", "append", "delete"})
+		opts.Key, opts.Op = p.key, p.op
+	}
+	if k.dice.chance(of.fleeting) {
+		opts.TTL = time.Duration(pick(&k.dice, lifetimes)) * time.Millisecond
 	}
 	k.w.mu.Lock()
 	k.w.sent = append(k.w.sent, p)
 	k.w.counts.Publishes++
 	k.w.mu.Unlock()
 	k.w.acting.Go(func() {
-		at, err := c.Publish(context.Background(), channel, p.text, &client.PublishOptions{Key: p.key, Op: p.op, NoEcho: !p.echo})
+		at, err := c.Publish(context.Background(), channel, p.text, &opts)
 		k.w.note(k.name, fmt.Sprintf("published %s to %s: %v %v", p.text, channel, at, err))
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -142,11 +148,11 @@ func (k *kit) follow(c *client.Client, channel string) {
 	k.runs[channel] = r
 	k.mu.Unlock()
 	from := client.Live()
-	kinds := []int{fromLive, fromLast, fromSince}
-	if channel == keyed {
-		kinds = []int{fromLive, fromState, fromState}
+	ways := []int{fromLive, fromLast, fromSince}
+	if kinds[channel].state {
+		ways = []int{fromLive, fromState, fromState}
 	}
-	switch r.kind = pick(d, kinds); r.kind {
+	switch r.kind = pick(d, ways); r.kind {
 	case fromLast:
 		r.last = d.between(1, 60)
 		from = client.Last(r.last)
@@ -197,11 +203,11 @@ func fromKit(m client.Message, at time.Duration) item {
 	it := item{at: at, epoch: m.Position.Epoch, offset: m.Position.Offset}
 	switch m.Kind {
 	case client.Gap:
-		it.kind, it.from = gotGap, m.GapFrom
+		it.kind, it.from, it.reason = gotGap, m.GapFrom, m.Reason
 	case client.Reset:
 		it.kind = gotRestart
 	default:
-		it.time, it.key, it.op, it.payload = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload)
+		it.time, it.key, it.op, it.payload, it.score = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload), m.Score
 		if m.From != nil {
 			it.author = m.From.Session
 		}

@@ -36,6 +36,18 @@ type half struct {
 
 	alarm *time.Timer
 	wakes time.Time // when the alarm goes off
+
+	written int64     // bytes, all in all
+	stamps  []stamp   // of what has been written and not been asked about
+	since   time.Time // when what is being written was handed over, or earlier
+	began   time.Time // the newest write
+	stopped time.Time // and the end of the last one
+}
+
+// A stamp says when bytes were written, those up to a number of them.
+type stamp struct {
+	upTo int64
+	at   time.Time
 }
 
 type segment struct {
@@ -48,6 +60,7 @@ type end struct {
 	link    *link
 	in, out *half
 	closed  bool
+	taken   int64 // bytes that were read
 	// until when to wait in Read and Write; the zero time means for ever.
 	readUntil, writeUntil time.Time
 }
@@ -139,7 +152,9 @@ func (e *end) Read(b []byte) (int, error) {
 			case len(h.segments) == 0:
 				return 0, io.EOF
 			default:
-				return h.take(b), nil
+				n := h.take(b)
+				e.taken += int64(n)
+				return n, nil
 			}
 		}
 		if !next.IsZero() {
@@ -169,6 +184,8 @@ func (e *end) Write(b []byte) (written int, err error) {
 	h := e.out
 	e.link.mu.Lock()
 	defer e.link.mu.Unlock()
+	h.begin()
+	defer func() { h.stopped = time.Now() }()
 	for {
 		err := e.failure(e.writeUntil)
 		if err == nil && (h.deaf && !e.link.silent || h.ended) {
@@ -189,12 +206,42 @@ func (e *end) Write(b []byte) (written int, err error) {
 	}
 }
 
+// begin notes when what is about to be written was handed over. Where one write follows on another, it may have waited for that
+// as long as that took.
+func (h *half) begin() {
+	now := time.Now()
+	h.since = now
+	if !now.After(h.stopped) {
+		h.since = h.began
+	}
+	h.began = now
+}
+
+// handed says when the byte behind so many was written, or earlier. It is not asked about those before afterwards.
+func (h *half) handed(behind int64) time.Time {
+	h.link.mu.Lock()
+	defer h.link.mu.Unlock()
+	for len(h.stamps) > 0 && h.stamps[0].upTo <= behind {
+		h.stamps = h.stamps[1:]
+	}
+	if len(h.stamps) == 0 {
+		return time.Time{}
+	}
+	return h.stamps[0].at
+}
+
 // send puts bytes on their way.
 func (h *half) send(b []byte) {
 	at := time.Now().Add(h.dice.time(h.delay[0], h.delay[1]))
 	h.arrives = later(at, h.arrives.Add(1))
 	h.segments = append(h.segments, segment{append([]byte(nil), b...), h.arrives})
 	h.size += len(b)
+	h.written += int64(len(b))
+	if n := len(h.stamps); n > 0 && h.stamps[n-1].at.Equal(h.since) {
+		h.stamps[n-1].upTo = h.written
+	} else {
+		h.stamps = append(h.stamps, stamp{h.written, h.since})
+	}
 	h.changed.Broadcast()
 }
 

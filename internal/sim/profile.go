@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"time"
 
 	"hocket.dev"
@@ -13,6 +14,7 @@ type profile struct {
 	compression bool
 	keep        int // entries that the rules keep
 	rules       []hocket.Rule
+	channels    []string
 	quality     quality
 	doomed      int // percent of links that something happens to
 	faults      faults
@@ -27,18 +29,6 @@ type profile struct {
 	fat         int // percent of large payloads
 	lasts       time.Duration
 }
-
-// The channels: a stream, another that keeps nothing, a keyed one, one with presence, and one that disconnects the slow.
-const (
-	stream   = "s:stream"
-	nothing  = "n:nothing"
-	keyed    = "k:keyed"
-	crowd    = "p:crowd"
-	strict   = "d:strict"
-	presence = "$presence:"
-)
-
-var channels = []string{stream, nothing, keyed, crowd, strict}
 
 // draw makes the profile of a seed.
 func draw(seed uint64) profile {
@@ -82,12 +72,12 @@ func draw(seed uint64) profile {
 		p.losses = 0                                           // a node that dies before it has told the new log of itself is known to nobody
 		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost
 	}
-	keep := hocket.History{Count: p.keep}
-	p.rules = []hocket.Rule{
-		{Pattern: "n:>"},
-		{Pattern: "p:>", History: keep, Presence: true},
-		{Pattern: "d:>", History: keep, Overflow: hocket.OverflowDisconnect},
-		{Pattern: ">", History: keep},
+	p.rules = rules(hocket.History{Count: p.keep})
+	p.channels = append(p.channels, everywhere...)
+	for _, name := range elsewhere {
+		if d.chance(50) {
+			p.channels = append(p.channels, name)
+		}
 	}
 	return p
 }
@@ -95,9 +85,9 @@ func draw(seed uint64) profile {
 // kept is how many entries of a channel its log keeps.
 func (p *profile) kept(channel string) int {
 	switch {
-	case channel == nothing:
+	case kinds[channel].nothing:
 		return 0
-	case len(channel) > len(presence) && channel[:len(presence)] == presence:
+	case strings.HasPrefix(channel, presence):
 		return 1000
 	}
 	return p.keep

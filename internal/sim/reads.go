@@ -125,11 +125,13 @@ func (e *engine) forget() {
 		keep := l.keep
 		e.mu.Unlock()
 		e.follow(memory, name)
+		e.truth.copy(true)
 		for _, f := range kept {
 			entry := *f.Entry
 			entry.Offset, entry.Prev, entry.Time = 0, 0, 0
 			memory.Publish(name, entry, keep, nil)
 		}
+		e.truth.copy(false)
 	}
 	e.mu.Lock()
 	old := e.stop

@@ -60,7 +60,10 @@ type item struct {
 	offset uint64 // also the end of a gap
 	from   uint64 // of a gap
 
+	handed           time.Duration // when the server let go of it, or earlier; 0 by the SDK
+	reason           string        // of a gap
 	time             int64
+	score            float64
 	key, op, payload string
 	author           string // the session, "" for a back end
 }
@@ -92,7 +95,9 @@ type incoming struct {
 	Key     string   `json:"key"`
 	Op      string   `json:"op"`
 	Members []member `json:"members"`
+	Score   float64  `json:"score"`
 	Error   *failure `json:"error"`
+	handed  time.Duration
 }
 
 type failure struct {
@@ -115,16 +120,19 @@ func (f *failure) passing() bool {
 
 // item makes one of a message, a position or a gap.
 func (in *incoming) item(at time.Duration) (it item) {
-	it = item{at: at, offset: in.Offset}
+	it = item{at: at, handed: in.handed, offset: in.Offset}
 	switch in.Type {
 	case "position":
 		it.kind = gotPosition
 	case "gap":
-		var gap struct{ From, To uint64 }
+		var gap struct {
+			From, To uint64
+			Reason   string
+		}
 		_ = json.Unmarshal(in.Payload, &gap) // without sense it is a gap of nothing, which is a violation
-		it.kind, it.from, it.offset = gotGap, gap.From, gap.To
+		it.kind, it.from, it.offset, it.reason = gotGap, gap.From, gap.To, gap.Reason
 	default:
-		it.time, it.key, it.op, it.payload = in.Time, in.Key, in.Op, string(in.Payload)
+		it.time, it.key, it.op, it.payload, it.score = in.Time, in.Key, in.Op, string(in.Payload), in.Score
 		if it.op == "" {
 			it.op = "set"
 		}

@@ -28,7 +28,7 @@ const (
 func Run(t *testing.T, seed uint64) (r Result) {
 	synctest.Test(t, func(*testing.T) {
 		w := &world{seed: seed, profile: draw(seed), start: time.Now()}
-		w.truth = newTruth(func(format string, args ...any) { w.fault("", "engine", w.now(), format, args...) })
+		w.truth = newTruth(w.profile.kept, func(format string, args ...any) { w.fault("", "engine", w.now(), format, args...) })
 		w.play()
 		r.Counts = w.counts
 		r.Seeds, r.Violations = 1, uint64(len(w.broken))

@@ -15,6 +15,8 @@ type socket struct {
 	nc   *end
 	link *link
 	in   *bufio.Reader
+	took int64         // bytes of it, up to the end of the last frame that was whole
+	seen int64         // and up to where it has been looked at
 	turn chan struct{} // holds one while somebody writes
 	hold chan chan struct{}
 }
@@ -41,6 +43,8 @@ func (w *world) dialSocket() (*socket, error) {
 		return nil, err
 	}
 	_ = nc.SetDeadline(time.Time{})
+	s.took = nc.taken - int64(s.in.Buffered())
+	s.seen = s.took
 	return s, nil
 }
 
@@ -68,8 +72,8 @@ type errEnded struct{ code wire.CloseCode }
 
 func (e errEnded) Error() string { return fmt.Sprintf("closed with %d", e.code) }
 
-// read gives each message to got until the connection ends.
-func (s *socket) read(got func([]byte)) error {
+// read gives each message to got until the connection ends, and when the server let go of it, or earlier.
+func (s *socket) read(got func(msg []byte, handed time.Time)) error {
 	dec, whole := wire.NewDecoder(wire.Client, nil), wire.Assembler{}
 	buf := make([]byte, 2048)
 	for {
@@ -88,19 +92,22 @@ func (s *socket) read(got func([]byte)) error {
 	}
 }
 
-func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got func([]byte)) error {
+func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got func([]byte, time.Time)) error {
 	for len(b) > 0 {
 		ev, n, err := dec.Next(b)
 		if err != nil {
 			return errors.Join(errProtocol, err)
 		}
 		b = b[n:]
+		s.seen += int64(n)
 		switch ev.Kind {
 		case wire.KindData:
 			if msg, done := whole.Add(ev); done {
-				got(msg)
+				got(msg, s.nc.in.handed(s.took))
+				s.took = s.seen
 			}
 		case wire.KindPing:
+			s.took = s.seen
 			if s.write(wire.Pong, ev.Payload) != nil {
 				return nil
 			}

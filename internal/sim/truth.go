@@ -16,6 +16,9 @@ type truth struct {
 	start time.Time
 	logs  map[string]*chronicle
 	fault func(format string, args ...any)
+	keeps func(channel string) int // how many entries are kept
+
+	copying bool // what is added has been in a log before
 }
 
 // A chronicle is the history of one channel, epoch by epoch.
@@ -30,7 +33,9 @@ type epoch struct {
 	name    string
 	began   time.Duration
 	entries []*fact
-	latest  map[string]*fact // of each key
+	latest  map[string]*fact // of each key, of those without one under ""
+	kept    []*fact          // the newest of those that have not been removed, as many as are kept at least
+	removals
 }
 
 // A fact is an entry that was appended.
@@ -40,7 +45,17 @@ type fact struct {
 	next *fact         // of the same key
 	last *fact         // the one before of the same key
 	idle bool          // it deletes what is not there
+
+	value   string        // of its key by now
+	lives   time.Duration // until then the value does
+	ends    time.Duration // when its own time to live does
+	dropped time.Duration // when the log has no longer to keep it
+	gone    *removal      // that took it out, nil for none
+	copied  bool          // from a log that was lost
 }
+
+// never is when nothing happens.
+const never = time.Duration(1<<63 - 1)
 
 // before is what a condition of the entry is about: the offset of the newest entry of its key, where that had a value, or of the
 // channel.
@@ -57,13 +72,13 @@ func (f *fact) before() uint64 {
 // replaced is when the next entry of the same key was appended.
 func (f *fact) replaced() time.Duration {
 	if f.next == nil {
-		return 1<<63 - 1
+		return never
 	}
 	return f.next.at
 }
 
-func newTruth(fault func(string, ...any)) *truth {
-	return &truth{start: time.Now(), logs: make(map[string]*chronicle), fault: fault}
+func newTruth(keeps func(channel string) int, fault func(string, ...any)) *truth {
+	return &truth{start: time.Now(), logs: make(map[string]*chronicle), fault: fault, keeps: keeps}
 }
 
 func (t *truth) now() time.Duration { return time.Since(t.start) }
@@ -98,18 +113,71 @@ func (t *truth) add(channel, name string, e *broker.Entry) {
 	if n := len(ep.entries); n > 0 && (ep.entries[n-1].Offset >= e.Offset || ep.entries[n-1].Offset != e.Prev) {
 		t.fault("broker: %s gave out offset %d, which follows on %d, after %d", channel, e.Offset, e.Prev, ep.entries[n-1].Offset)
 	}
-	f := &fact{Entry: e, at: t.now()}
+	f := &fact{Entry: e, at: t.now(), ends: never, lives: never, dropped: never, copied: t.copying}
 	ep.entries = append(ep.entries, f)
-	if e.Key == "" {
-		return
-	}
 	last := ep.latest[e.Key]
 	if last != nil {
 		last.next = f
 	}
 	f.last = last
-	f.idle = e.Op == broker.Delete && (last == nil || last.Op == broker.Delete)
+	f.idle = e.Op == broker.Delete && !last.holds()
 	ep.latest[e.Key] = f
+	t.evaluate(channel, f)
+	ep.keep(f, t.keeps(channel))
+}
+
+// copy says that what is added from now on has been in a log that was lost, or that it has not.
+func (t *truth) copy(is bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.copying = is
+}
+
+// moment is a time of the broker's, which counts milliseconds, since the beginning.
+func (t *truth) moment(ms int64) time.Duration { return time.UnixMilli(ms).Sub(t.start) }
+
+// evaluate says what the value of the key is by an entry, and for how long, and checks that the value before it ended in time.
+func (t *truth) evaluate(channel string, f *fact) {
+	if f.TTL > 0 {
+		f.ends = t.moment(f.Time + f.TTL.Milliseconds())
+	}
+	switch text := unquote(f.Payload); {
+	case f.Op == broker.Set, f.Op == broker.Append && !f.last.holds():
+		f.value, f.lives = text, f.ends
+	case f.Op == broker.Append:
+		f.value, f.lives = f.last.value+text, min(f.last.lives, f.ends)
+	}
+	if f.copied || f.Key == "" {
+		return
+	}
+	over := f.last.holds() && f.last.lives <= t.moment(f.Time)
+	switch ending := f.Headers[broker.ExpiredHeader] != ""; {
+	case over && !ending:
+		t.fault("broker: %s %d follows on a value of %s that has ended, and was not deleted", channel, f.Offset, f.Key)
+	case ending && !over:
+		t.fault("broker: %s %d ends a value of %s that lives", channel, f.Offset, f.Key)
+	case ending && f.at > f.last.lives+endsLate:
+		t.fault("broker: %s %d ends a value of %s %v too late", channel, f.Offset, f.Key, f.at-f.last.lives)
+	}
+}
+
+// endsLate is how long the end of a value may take to be told.
+const endsLate = 50 * time.Millisecond
+
+// holds says that the entry leaves its key with a value.
+func (f *fact) holds() bool { return f != nil && f.Key != "" && f.Op != broker.Delete }
+
+// keep puts an entry into what is kept, at most so many.
+func (e *epoch) keep(f *fact, most int) {
+	e.kept = append(e.kept, f)
+	for len(e.kept) > most {
+		e.kept[0].dropped = f.at
+		e.kept = e.kept[1:]
+	}
+}
+
+func unquote(payload []byte) string {
+	return strings.TrimSuffix(strings.TrimPrefix(string(payload), `"`), `"`)
 }
 
 // find gives an epoch of a channel; nil when there was none.
@@ -167,6 +235,16 @@ func (e *epoch) at(offset uint64) *fact {
 	return nil
 }
 
+// back is the index of the oldest of the n entries before an index that are not left out, 0 if there are less.
+func (e *epoch) back(to, n int, out func(*fact) bool) int {
+	for ; to > 0 && n > 0; to-- {
+		if !out(e.entries[to-1]) {
+			n--
+		}
+	}
+	return to
+}
+
 // appendedBy counts the entries appended up to a moment.
 func (e *epoch) appendedBy(at time.Duration) int {
 	return sort.Search(len(e.entries), func(i int) bool { return e.entries[i].at > at })
@@ -191,7 +269,7 @@ func (e *epoch) fold(n int) map[string]value {
 
 // apply changes a state by one entry.
 func apply(state map[string]value, key, op, payload string, offset uint64) {
-	text := strings.TrimSuffix(strings.TrimPrefix(payload, `"`), `"`)
+	text := unquote([]byte(payload))
 	switch op {
 	case "delete":
 		delete(state, key)

@@ -1,0 +1,62 @@
+package sim
+
+import (
+	"time"
+
+	"hocket.dev"
+)
+
+// A kind is what is particular about a channel. The zero value is a stream that is kept.
+type kind struct {
+	keys      int  // percent of entries that have a key
+	state     bool // it is followed from its state, and each entry has a key
+	fleeting  int  // percent of entries with a time to live
+	removed   bool // the back end removes entries
+	nothing   bool // nothing is kept
+	presence  bool
+	scored    bool
+	ephemeral int // percent of writes that end with their session
+	overflow  func(*hocket.Rule)
+	sample    time.Duration
+}
+
+// The channels. A stream, a keyed one and one with presence are in every world, of the others some.
+const (
+	stream   = "s:stream"
+	keyed    = "k:keyed"
+	crowd    = "p:crowd"
+	nothing  = "n:nothing"
+	strict   = "d:strict"
+	fleeting = "t:fleeting"
+	presence = "$presence:"
+)
+
+var (
+	everywhere = []string{stream, keyed, crowd}
+	elsewhere  = []string{nothing, strict, fleeting}
+)
+
+var kinds = map[string]kind{
+	stream:   {},
+	keyed:    {keys: 100, state: true, fleeting: 10},
+	crowd:    {presence: true},
+	nothing:  {nothing: true},
+	strict:   {overflow: func(r *hocket.Rule) { r.Overflow = hocket.OverflowDisconnect }},
+	fleeting: {fleeting: 50},
+}
+
+// rules are those of all channels, of which each keeps so many entries.
+func rules(keep hocket.History) (rules []hocket.Rule) {
+	for _, name := range sorted(kinds) {
+		k := kinds[name]
+		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Sample: k.sample}
+		if k.nothing {
+			r.History.Count = 0
+		}
+		if k.overflow != nil {
+			k.overflow(&r)
+		}
+		rules = append(rules, r)
+	}
+	return rules
+}

@@ -1,0 +1,71 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"hocket.dev/broker"
+)
+
+// A removal took entries out of a log.
+type removal struct {
+	broker.Removal
+	at   time.Duration
+	told time.Duration // when the node was
+}
+
+// removals are those of an epoch.
+type removals []*removal
+
+// upTo is the newest offset up to which all was removed by then.
+func (l removals) upTo(at time.Duration) (offset uint64) {
+	for _, r := range l {
+		if r.at <= at {
+			offset = max(offset, r.UpTo)
+		}
+	}
+	return offset
+}
+
+// toldUpTo is upTo as far as the node had been told by then.
+func (l removals) toldUpTo(at time.Duration) (offset uint64) {
+	for _, r := range l {
+		if r.told <= at {
+			offset = max(offset, r.UpTo)
+		}
+	}
+	return offset
+}
+
+// remove takes down a removal.
+func (t *truth) remove(channel string, r broker.Removal) *removal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.current(channel)
+	gone := &removal{Removal: r, at: t.now(), told: never}
+	e.removals = append(e.removals, gone)
+	e.kept = slices.DeleteFunc(e.kept, func(f *fact) bool {
+		out := f.Offset <= r.UpTo || f.Offset == r.Offset ||
+			r.Key != "" && f.Key == r.Key && (f != e.latest[r.Key] || f.Op != broker.Delete)
+		if out {
+			f.gone = gone
+		}
+		return out
+	})
+	return gone
+}
+
+// tell notes that the node has been told of a removal, or will never hold what it took.
+func (t *truth) tell(r *removal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.told = min(r.told, t.now())
+}
+
+// hidden says that an entry is in no page any more at a moment: its time is over, or it was removed.
+func (f *fact) hidden(at time.Duration) bool { return f.ends <= at || f.gone != nil && f.gone.at <= at }
+
+// passed says that an entry need not be told any more at a moment, other than by passing it.
+func (f *fact) passed(at time.Duration) bool {
+	return f.ends <= at || f.gone != nil && f.gone.UpTo == 0 && f.gone.at <= at
+}

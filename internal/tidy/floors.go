@@ -42,6 +42,9 @@ var floors = map[string]floor{
 	"internal/sys":     ground,
 	"internal/origin":  ground,
 
+	"internal/clientcert": ground,
+	"internal/page":       ground,
+
 	"internal/connect":     contracts,
 	"internal/loop":        contracts,
 	"internal/loop/listen": contracts,

@@ -51,7 +51,7 @@ type Server struct {
 	mux       *http.ServeMux
 	tasks     *tasks
 	origins   *origin.List
-	proxies   proxies
+	proxies   origin.Proxies
 
 	methods   sync.RWMutex
 	byName    map[string]session.Method
@@ -80,9 +80,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hocket: Origins: %w", err)
 	}
-	proxies, err := parseProxies(cfg.TrustedProxies)
+	proxies, err := origin.ParseProxies(cfg.TrustedProxies)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("hocket: TrustedProxies: %w", err)
 	}
 	loops, err := loop.New(loop.Config{Loops: cfg.Loops, Portable: cfg.Portable, OnPanic: func(v any, stack []byte) {
 		cfg.Log.Error("a function on a loop panicked", "panic", v, "stack", string(stack))

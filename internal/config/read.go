@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os"
 	"reflect"
 	"regexp"
@@ -172,15 +171,13 @@ func (f *File) check() error {
 	case f.TLS.Cert == "" && f.TLS.Key != "":
 		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
 	}
-	if _, err := origin.Compile(f.Origins); err != nil {
-		var e *origin.Error
-		errors.As(err, &e)
-		return f.fail(fmt.Sprintf("origins[%d]", e.Index), "%w", err)
+	_, err := origin.Compile(f.Origins)
+	if err := f.failAt("origins", err); err != nil {
+		return err
 	}
-	for i, network := range f.TrustedProxies {
-		if !isNetwork(network) {
-			return f.fail(fmt.Sprintf("trusted_proxies[%d]", i), "%q is no network: write it like 10.0.0.0/8 or 192.0.2.7", network)
-		}
+	_, err = origin.ParseProxies(f.TrustedProxies)
+	if err := f.failAt("trusted_proxies", err); err != nil {
+		return err
 	}
 	if err := f.checkKeys("api_keys", f.APIKeys); err != nil {
 		return err
@@ -194,10 +191,13 @@ func (f *File) check() error {
 	return f.checkRules()
 }
 
-func isNetwork(s string) bool {
-	_, errPrefix := netip.ParsePrefix(s)
-	address, err := netip.ParseAddr(s)
-	return errPrefix == nil || err == nil && address.Zone() == ""
+// failAt makes an error about one entry of the list at path.
+func (f *File) failAt(path string, err error) error {
+	var e *origin.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return f.fail(fmt.Sprintf("%s[%d]", path, e.Index), "%w", e)
 }
 
 // checkTicks holds what the sweep of connections can count: seconds, in one byte.

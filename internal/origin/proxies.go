@@ -1,24 +1,24 @@
-package hocket
+package origin
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
 )
 
-// proxies are the networks whose word about a request counts.
-type proxies []netip.Prefix
+// Proxies are the networks of proxies whose word about a request counts.
+type Proxies []netip.Prefix
 
-// parseProxies reads Config.TrustedProxies.
-func parseProxies(networks []string) (proxies, error) {
-	var p proxies
-	for _, s := range networks {
+// ParseProxies reads networks, such as "10.0.0.0/8", and addresses. The error is an *Error.
+func ParseProxies(networks []string) (Proxies, error) {
+	var p Proxies
+	for i, s := range networks {
 		network, err := netip.ParsePrefix(s)
 		if err != nil {
-			address, failed := netip.ParseAddr(s)
-			if failed != nil || address.Zone() != "" {
-				return nil, fmt.Errorf("hocket: TrustedProxies: %q is no network: write it like 10.0.0.0/8 or 192.0.2.7", s)
+			address, err := netip.ParseAddr(s)
+			if err != nil || address.Zone() != "" {
+				return nil, &Error{i, s, errNetwork}
 			}
 			network = netip.PrefixFrom(address, address.BitLen())
 		}
@@ -27,8 +27,10 @@ func parseProxies(networks []string) (proxies, error) {
 	return p, nil
 }
 
-// holds tells whether an address, with its port, is that of a proxy.
-func (p proxies) holds(address string) bool {
+var errNetwork = errors.New("is no network: write it like 10.0.0.0/8 or 192.0.2.7")
+
+// Holds tells whether an address, with its port, is that of a proxy.
+func (p Proxies) Holds(address string) bool {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return false
@@ -42,24 +44,34 @@ func (p proxies) holds(address string) bool {
 	return false
 }
 
-// scheme is what the client has asked with: "https" or "http", or "" where that is not known, because a proxy that is not
-// named, or that says nothing, may stand between.
-func (p proxies) scheme(r *http.Request) string {
+// Scheme is what the client has asked with: "https" or "http", or "" where that is not known, because a proxy that is not
+// named, or that says nothing, may stand between. What a proxy says is in X-Forwarded-Proto.
+func (p Proxies) Scheme(r *http.Request) string {
+	if p.Holds(r.RemoteAddr) {
+		if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 {
+			return saidScheme(said)
+		}
+		if r.TLS == nil {
+			return ""
+		}
+	}
 	switch {
 	case r.TLS != nil:
 		return "https"
 	case len(p) == 0:
 		return ""
-	case !p.holds(r.RemoteAddr):
+	default:
 		return "http"
 	}
-	said := r.Header["X-Forwarded-Proto"]
-	if len(said) == 0 {
-		return ""
-	}
-	for _, each := range strings.Split(strings.Join(said, ","), ",") {
-		if !strings.EqualFold(strings.TrimSpace(each), "https") {
-			return "http" // on one of the ways between
+}
+
+// saidScheme is "https" only where that is so on each of the ways between.
+func saidScheme(said []string) string {
+	for _, header := range said {
+		for each := range strings.SplitSeq(header, ",") {
+			if !strings.EqualFold(strings.TrimSpace(each), "https") {
+				return "http"
+			}
 		}
 	}
 	return "https"

@@ -3,14 +3,15 @@ package hocket
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
+	"hocket.dev/internal/api"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/session"
 )
@@ -51,6 +52,9 @@ const (
 // Limits bound what one session may hold and ask; zero values mean the defaults.
 type Limits = session.Limits
 
+// APIKey opens the HTTP API for back ends, or the part of it that its scopes name; docs/api.md lists them.
+type APIKey = api.Key
+
 // Call is a client's call of a method.
 type Call = session.Call
 
@@ -73,8 +77,10 @@ type Config struct {
 	Origins []string
 	// TrustedProxies are the networks of proxies, such as "10.0.0.0/8", whose X-Forwarded-Proto is believed.
 	TrustedProxies []string
-	// APIKeys open the HTTP API for back ends. Without any it is closed, unless OpenAPI is set.
+	// APIKeys open the whole HTTP API for back ends, and Keys what their scopes name. Without any it is closed, unless OpenAPI
+	// is set. SetAPIKeys exchanges them.
 	APIKeys []string
+	Keys    []APIKey
 	// OpenAPI opens the HTTP API to everybody who reaches it: for development on loopback.
 	OpenAPI bool
 
@@ -165,9 +171,10 @@ func (c *Config) setDefaults() error {
 		return fmt.Errorf("hocket: CompressionMinBytes must not be negative, not %d", c.CompressionMinBytes)
 	}
 	for _, key := range c.APIKeys {
-		if key == "" {
-			return errors.New("hocket: an API key is empty")
-		}
+		c.Keys = append(slices.Clip(c.Keys), APIKey{Key: key, Scopes: []string{"*"}})
+	}
+	if err := api.CheckKeys(c.Keys); err != nil {
+		return fmt.Errorf("hocket: API keys: %w", err)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // gate is what a configuration says about who comes in and what they may do, made ready.
 type gate struct {
 	origins *origin.List
-	proxies proxies
+	proxies origin.Proxies
 	auth    *auth.Authenticator
 	rules   *rule.Set
 	calls   *rule.Capabilities // what every client may call that has proved who it is
@@ -25,8 +25,8 @@ func newGate(c *Config) (g gate, err error) {
 	if g.origins, err = origin.Compile(c.Origins); err != nil {
 		return g, fmt.Errorf("hocket: Origins: %w", err)
 	}
-	if g.proxies, err = parseProxies(c.TrustedProxies); err != nil {
-		return g, err
+	if g.proxies, err = origin.ParseProxies(c.TrustedProxies); err != nil {
+		return g, fmt.Errorf("hocket: TrustedProxies: %w", err)
 	}
 	if g.calls, err = parseCalls(c.AllowCalls); err != nil {
 		return g, err

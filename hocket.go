@@ -49,7 +49,6 @@ type Server struct {
 	api       *api.Handler
 	mux       *http.ServeMux
 	tasks     *tasks
-	proxies   proxies
 
 	methods   sync.RWMutex
 	byName    map[string]session.Method
@@ -118,7 +117,8 @@ func (s *Server) wire() {
 		AllowOrigin: s.allowOrigin, Proof: s.gate.auth.Proof, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
 		Compression: s.cfg.Compression, CompressFrom: s.cfg.CompressionMinBytes,
 	})
-	s.api = api.New(api.Config{Node: s.node, Keys: s.cfg.APIKeys, Open: s.cfg.OpenAPI, Info: s.apiInfo})
+	s.api = api.New(api.Config{Node: s.node, Open: s.cfg.OpenAPI, Info: s.apiInfo})
+	s.api.SetKeys(s.cfg.Keys) // setDefaults has checked them
 	s.routes()
 }
 
@@ -204,6 +204,15 @@ func (s *Server) Handle(name string, fn func(ctx context.Context, c Call) (any, 
 		}
 		return b, err
 	}
+}
+
+// SetAPIKeys exchanges the keys of the HTTP API, those of Config included, for others. The error says which of them is wrong, and
+// leaves those there were.
+func (s *Server) SetAPIKeys(keys []APIKey) error {
+	if err := s.api.SetKeys(keys); err != nil {
+		return fmt.Errorf("hocket: API keys: %w", err)
+	}
+	return nil
 }
 
 func (s *Server) method(name string) session.Method {

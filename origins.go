@@ -11,7 +11,7 @@ import (
 // judgeOrigin decides about the page that a request comes from, before anything else. Cookies that a foreign page may have had
 // sent are taken out of the request, so that nobody takes them for a proof.
 func (s *Server) judgeOrigin(r *http.Request) origin.Verdict {
-	verdict := s.gate.origins.Judge(r.Header, origin.Own{Scheme: s.gate.proxies.scheme(r), Host: r.Host})
+	verdict := s.gate.origins.Judge(r.Header, origin.Own{Scheme: s.gate.proxies.Scheme(r), Host: r.Host})
 	if verdict == origin.Cookieless {
 		r.Header.Del("Cookie")
 	}

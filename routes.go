@@ -15,7 +15,7 @@ func (s *Server) routes() {
 	s.mux.Handle(webSocketPath, s.websocket)
 	s.mux.HandleFunc("/v1/info", s.forPages(http.MethodGet, s.info))
 	s.mux.Handle(api.Path, s.api)
-	s.mux.Handle("GET /metrics", s.api.Guard(metrics.New(s.sources())))
+	s.mux.Handle("GET /metrics", s.api.Guard("metrics", metrics.New(s.sources())))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 }
@@ -42,6 +42,7 @@ func (s *Server) sources() metrics.Sources {
 			}
 			return all
 		},
+		KeyUses: s.api.KeyUses,
 		Compressed: func() []metrics.Compressed {
 			return []metrics.Compressed{
 				compressed("in", &s.websocket.Inflated), compressed("out", &s.websocket.Deflated),

@@ -44,6 +44,8 @@ const (
 	NotSubscribed Code = 1405
 	// AlreadySubscribed is the error already_subscribed. The session is subscribed to this channel already.
 	AlreadySubscribed Code = 1406
+	// MissingScope is the error missing_scope. The API key has not the scope that this needs; the message names it.
+	MissingScope Code = 1407
 	// Timeout is the error timeout. The answer did not come in time.
 	Timeout Code = 1408
 	// Conflict is the error conflict. The channel or key is not in the state the request expects.
@@ -119,6 +121,7 @@ var catalogue = map[Code]Info{
 	NotFound:             {Name: "not_found", Sentence: "There is no such method, session or user.", HTTP: 404},
 	NotSubscribed:        {Name: "not_subscribed", Sentence: "The session is not subscribed to this channel.", HTTP: 409},
 	AlreadySubscribed:    {Name: "already_subscribed", Sentence: "The session is subscribed to this channel already.", HTTP: 409},
+	MissingScope:         {Name: "missing_scope", Sentence: "The API key has not the scope that this needs; the message names it.", HTTP: 403},
 	Timeout:              {Name: "timeout", Sentence: "The answer did not come in time.", HTTP: 504, Retry: true},
 	Conflict:             {Name: "conflict", Sentence: "The channel or key is not in the state the request expects.", HTTP: 409},
 	EpochChanged:         {Name: "epoch_changed", Sentence: "The channel's log began anew: subscribe again to go on in the new epoch.", HTTP: 409, Retry: true},

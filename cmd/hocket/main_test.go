@@ -120,6 +120,7 @@ func TestWhatCannotBegin(t *testing.T) {
 	port := taken.Addr().String()
 	wrong := write(t, "anonymous: true\nchannels:\n  - pattern: chat:*\n    history: {count: many}\n")
 	missing := filepath.Join(t.TempDir(), "none.yaml")
+	weak := write(t, "listen: ':0'\napi_keys: [long-and-random-enough, {name: shop, key: s3cre, scopes: [read]}]")
 	listens := write(t, `listen: ":0"`)
 	for _, test := range []struct {
 		args []string
@@ -137,6 +138,7 @@ func TestWhatCannotBegin(t *testing.T) {
 			`--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on ":0"`},
 		{[]string{"serve", "--config", wrong}, wrong + `:4: channels[0].history.count: "many" is no whole number`},
 		{[]string{"serve", "--config", missing}, missing + ": cannot be read: no such file or directory"},
+		{[]string{"serve", "--config", weak}, "API key 2 of 2 (shop) has 5 bytes: where others can reach the API, one has at least 16, such as openssl rand -hex 16 makes"},
 		{[]string{"serve", "--log", "xml"}, `--log must be one of "text","json" but got "xml" (see hocket --help)`},
 		{[]string{"srve"}, `unexpected argument srve, did you mean "serve"? (see hocket --help)`},
 		{[]string{"pub", "a"}, `expected "<data>" (see hocket --help)`},

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -47,7 +46,7 @@ Examples:
   hocket serve --dev
   hocket serve --dev --listen localhost:9000
   hocket serve --listen :443 --tls-cert fullchain.pem --tls-key privkey.pem --config hocket.yaml
-  HOCKET_API_KEYS=k1,k2 hocket serve --listen :8000 --config hocket.yaml`
+  HOCKET_API_KEYS=$(openssl rand -hex 16) hocket serve --config hocket.yaml`
 }
 
 // Run runs the server until ctx ends.
@@ -78,6 +77,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	announce(log, set)
+	if set.keys.file != "" {
+		go set.keys.watch(ctx, srv.SetAPIKeys, log)
+	}
 	var own net.Listener
 	if cert != nil {
 		own = srv.ListenerTLS(listener, cert.config(os.Getenv("GODEBUG")))
@@ -94,6 +96,7 @@ type settings struct {
 	listen string
 	tls    config.TLS // zero without
 	dev    bool
+	keys   *apiKeys
 	hocket hocket.Config
 }
 
@@ -119,10 +122,10 @@ func (c *serveCmd) settings() (*settings, error) {
 		}
 		addDemo(&set.hocket, &file)
 	}
-	for key := range strings.SplitSeq(os.Getenv("HOCKET_API_KEYS"), ",") {
-		if key = strings.TrimSpace(key); key != "" {
-			set.hocket.APIKeys = append(set.hocket.APIKeys, key)
-		}
+	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(set.listen))
+	var err error
+	if set.hocket.Keys, err = set.keys.read(); err != nil {
+		return nil, &usageError{err}
 	}
 	return set, nil
 }
@@ -183,9 +186,10 @@ func announce(log *slog.Logger, set *settings) {
 	default:
 		log.Warn("no client is admitted: this version checks no tokens, and the configuration does not say anonymous: true")
 	}
-	if !set.dev && len(set.hocket.APIKeys) == 0 {
+	if !set.dev && len(set.hocket.Keys) == 0 {
 		log.Info("the API for back ends is closed: there is no API key")
 	}
+	warnOfShort(set.hocket.Keys, log)
 }
 
 // reservedFiles is how many descriptors are not for sessions: listener, event loops, standard streams, requests of the
@@ -200,7 +204,7 @@ func greet(w io.Writer, set *settings) {
 	key := "with one of the API keys"
 	if set.hocket.OpenAPI {
 		key = "no key needed"
-	} else if len(set.hocket.APIKeys) == 0 {
+	} else if len(set.hocket.Keys) == 0 {
 		key = "closed: no API key is set"
 	}
 	secure := ""

@@ -14,8 +14,11 @@ func fail(w http.ResponseWriter, err *dialect.Error) (status int) {
 	if status = err.Code.Info().HTTP; status == 0 {
 		status = http.StatusInternalServerError
 	}
-	if status == http.StatusUnauthorized {
+	switch err.Code { // RFC 6750 §3
+	case dialect.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="hocket"`)
+	case dialect.MissingScope:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="hocket", error="insufficient_scope"`)
 	}
 	if err.RetryAfter > 0 {
 		seconds := (err.RetryAfter + time.Second - 1) / time.Second

@@ -1,23 +1,26 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"context"
 	"net/http"
 	"strings"
 
 	"hocket.dev/dialect"
 )
 
-// digest stands for a key, so that comparing takes the same time whatever the lengths.
-type digest [sha256.Size]byte
+// SetKeys has the API opened by these keys from now on, and by no others. The error is a *KeyError, and changes nothing.
+func (h *Handler) SetKeys(keys []Key) error {
+	r, err := newRing(keys)
+	if err == nil {
+		h.keys.Store(&r)
+	}
+	return err
+}
 
-func digestOf(key string) digest { return sha256.Sum256([]byte(key)) }
-
-// Guard lets only those through to next who may use the API.
-func (h *Handler) Guard(next http.Handler) http.Handler {
+// Guard lets only those through to next who have the scope.
+func (h *Handler) Guard(scope string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := h.admit(r); err != nil {
+		if _, err := h.admit(r, scope); err != nil {
 			fail(w, err)
 			return
 		}
@@ -25,28 +28,64 @@ func (h *Handler) Guard(next http.Handler) http.Handler {
 	})
 }
 
-// admit tells what is wrong with a request that may not come in.
-func (h *Handler) admit(r *http.Request) *dialect.Error {
+// admit tells what is wrong with a request that may not come in. The grant is that of its key, nil where none is needed.
+func (h *Handler) admit(r *http.Request, scope string) (*grant, *dialect.Error) {
 	if h.cfg.Open {
 		// Nobody proves anything here, so whatever a browser is made to send by a page from elsewhere would be obeyed.
 		if h.foreign.Check(r) != nil {
-			return dialect.Errorf(dialect.OriginNotAllowed, "pages of other origins may not use the API")
+			return nil, dialect.Errorf(dialect.OriginNotAllowed, "pages of other origins may not use the API")
 		}
-		return nil
+		return nil, nil
 	}
-	if len(h.keys) == 0 {
-		return dialect.Errorf(dialect.Unauthenticated, "the API is closed: the configuration has no API key")
+	keys := *h.keys.Load()
+	if len(keys) == 0 {
+		return nil, dialect.Errorf(dialect.Unauthenticated, "the API is closed: the configuration has no API key")
 	}
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return dialect.Errorf(dialect.Unauthenticated, "the API key is missing: send Authorization: Bearer <api key>")
+		return nil, dialect.Errorf(dialect.Unauthenticated, "the API key is missing: send Authorization: Bearer <api key>")
 	}
-	given, known := digestOf(strings.TrimSpace(key)), 0
-	for i := range h.keys { // to the end, so that the time does not tell which one it was
-		known |= subtle.ConstantTimeCompare(given[:], h.keys[i][:])
+	g := keys.find(strings.TrimSpace(key))
+	switch {
+	case g == nil:
+		return nil, h.unknown(r)
+	case !g.opens(scope):
+		return nil, g.missing(scope)
 	}
-	if known == 0 {
-		return dialect.Errorf(dialect.Unauthenticated, "the API key is not known")
+	h.mu.Lock()
+	h.uses[g.name]++
+	h.mu.Unlock()
+	return g, nil
+}
+
+// unknown is what a key is told that there is not. A key that is known is never kept waiting: that it can be long and random
+// is what keeps it from being guessed, and who shares an address with a guesser must not be locked out by it.
+func (h *Handler) unknown(r *http.Request) *dialect.Error {
+	if h.cfg.Failed != nil {
+		if wait := h.cfg.Failed(r); wait > 0 {
+			err := dialect.Errorf(dialect.RateLimited, "too many keys from your address that are not known")
+			err.RetryAfter = wait
+			return err
+		}
 	}
-	return nil
+	return dialect.Errorf(dialect.Unauthenticated, "the API key is not known")
+}
+
+func (g *grant) missing(scope string) *dialect.Error {
+	return dialect.Errorf(dialect.MissingScope, "the API key %s has not the scope %s", g.name, scope)
+}
+
+// grantKey is where the context of a request has its grant.
+type grantKey struct{}
+
+// permit tells what is wrong with a channel that the key of a request may not do this to.
+func permit(ctx context.Context, scope, channel string) *dialect.Error {
+	g, ok := ctx.Value(grantKey{}).(*grant)
+	switch {
+	case !ok || g.covers(scope, channel):
+		return nil
+	case channel == "":
+		return dialect.Errorf(dialect.MissingScope, "the API key %s has not the scope %s for all channels", g.name, scope)
+	}
+	return g.missing(scope + ":" + channel)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hocket.dev/dialect"
@@ -21,12 +22,13 @@ const Path = "/api/v1/"
 // MaxBody is how many bytes a request may have.
 const MaxBody = 1 << 20
 
-// Config says how a Handler works.
+// Config says how a Handler works. Its keys are set by SetKeys.
 type Config struct {
 	Node *session.Node
-	// Keys open the API. Without any it is closed, unless Open is set.
-	Keys []string
-	// Open lets everybody in but pages of other origins.
+	// Failed is told of each request with a key that is not known, and says how long its address has to wait before it may
+	// show another; nil lets everybody try.
+	Failed func(r *http.Request) (wait time.Duration)
+	// Open lets everybody in but pages of other origins. Without it and without keys the API is closed.
 	Open bool
 	// Issue makes a ticket; nil where there are none.
 	Issue func(ctx context.Context, t *Ticket) (ticket string, expires time.Time, err *dialect.Error)
@@ -39,11 +41,12 @@ type Config struct {
 // Handler serves the API.
 type Handler struct {
 	cfg     Config
-	keys    []digest
+	keys    atomic.Pointer[ring]
 	foreign *http.CrossOriginProtection
 
 	mu       sync.Mutex
-	requests map[Outcome]uint64
+	requests map[Outcome]uint64 // guarded by mu
+	uses     map[string]uint64  // guarded by mu: by the name of the key
 }
 
 // Outcome is what requests are counted by.
@@ -51,6 +54,8 @@ type Outcome struct {
 	Method string // of the API, "unknown" for any other
 	Status int    // of HTTP
 }
+
+const unknown = "unknown"
 
 // method appends its result, one JSON value, to dst.
 type method func(h *Handler, ctx context.Context, dst, body []byte) ([]byte, *dialect.Error)
@@ -80,10 +85,10 @@ func New(cfg Config) *Handler {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
-	h := &Handler{cfg: cfg, foreign: http.NewCrossOriginProtection(), requests: make(map[Outcome]uint64)}
-	for _, key := range cfg.Keys {
-		h.keys = append(h.keys, digestOf(key))
+	h := &Handler{
+		cfg: cfg, foreign: http.NewCrossOriginProtection(), requests: make(map[Outcome]uint64), uses: make(map[string]uint64),
 	}
+	h.keys.Store(new(ring))
 	return h
 }
 
@@ -94,25 +99,37 @@ func (h *Handler) Requests() map[Outcome]uint64 {
 	return maps.Clone(h.requests)
 }
 
+// KeyUses counts the requests that keys have let in, by the keys' names.
+func (h *Handler) KeyUses() map[string]uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.uses)
+}
+
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, Path)
 	do, known := methods[name]
 	if !known {
-		name = "unknown"
+		name = unknown
 	}
-	status := h.serve(w, r, do, known)
+	status := h.serve(w, r, name, do)
 	h.mu.Lock()
 	h.requests[Outcome{name, status}]++
 	h.mu.Unlock()
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, do method, known bool) (status int) {
-	if err := h.admit(r); err != nil {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, name string, do method) (status int) {
+	scope, other := scopeOf[name]
+	if !other && name != unknown {
+		scope = name
+	}
+	g, err := h.admit(r, scope)
+	if err != nil {
 		return fail(w, err)
 	}
 	switch {
-	case !known:
+	case name == unknown:
 		return fail(w, dialect.Errorf(dialect.NotFound, "there is no such method: the API has %s", available()))
 	case do == nil:
 		return fail(w, dialect.Errorf(dialect.NotSupported, "this server does not support this method yet: the API has %s", available()))
@@ -127,6 +144,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, do method, known
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 	defer cancel()
+	if g != nil {
+		ctx = context.WithValue(ctx, grantKey{}, g)
+	}
 	answer, err := do(h, ctx, []byte(`{"result":`), body)
 	if err != nil {
 		return fail(w, err)

@@ -49,7 +49,7 @@ func makeEntry(c *dialect.Command) (e broker.Entry, err *dialect.Error) {
 	return e, nil
 }
 
-// append publishes, in the order given, what has no err yet, and waits for the outcomes.
+// append publishes, in the order given, what has no err yet and the key opens, and waits for the outcomes.
 func (h *Handler) append(ctx context.Context, all []publication) {
 	type outcome struct {
 		index   int
@@ -59,6 +59,9 @@ func (h *Handler) append(ctx context.Context, all []publication) {
 	outcomes := make(chan outcome, len(all)) // room for all: who answers late is not kept waiting
 	waiting := make(map[int]struct{}, len(all))
 	for i := range all {
+		if all[i].err == nil {
+			all[i].err = permit(ctx, scopePublish, all[i].channel)
+		}
 		if all[i].err != nil {
 			continue
 		}

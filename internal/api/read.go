@@ -21,6 +21,9 @@ func (h *Handler) history(ctx context.Context, dst, body []byte) ([]byte, *diale
 	if c.Err != nil {
 		return nil, c.Err
 	}
+	if err := permit(ctx, scopeRead, c.Channel); err != nil {
+		return nil, err
+	}
 	page, err := h.cfg.Node.History(ctx, c.Channel, c.History)
 	if err != nil {
 		return nil, err
@@ -34,6 +37,9 @@ func (h *Handler) state(ctx context.Context, dst, body []byte) ([]byte, *dialect
 	if c.Err != nil {
 		return nil, c.Err
 	}
+	if err := permit(ctx, scopeRead, c.Channel); err != nil {
+		return nil, err
+	}
 	page, err := h.cfg.Node.State(ctx, c.Channel, c.State)
 	if err != nil {
 		return nil, err
@@ -46,6 +52,9 @@ func (h *Handler) presence(ctx context.Context, dst, body []byte) ([]byte, *dial
 	c := native.DecodeRequest(dialect.Presence, body)
 	if c.Err != nil {
 		return nil, c.Err
+	}
+	if err := permit(ctx, scopeRead, c.Channel); err != nil {
+		return nil, err
 	}
 	page, err := h.cfg.Node.Members(ctx, c.Channel, c.Presence)
 	if err != nil {
@@ -62,6 +71,9 @@ func (h *Handler) channels(ctx context.Context, dst, body []byte) ([]byte, *dial
 	}
 	pattern, err := f.pattern()
 	if err != nil {
+		return nil, err
+	}
+	if err := permit(ctx, scopeRead, ""); err != nil {
 		return nil, err
 	}
 	after, err := f.text(dialect.InvalidMessage, "after", maxAfter)

@@ -21,6 +21,9 @@ func (h *Handler) remove(ctx context.Context, dst, body []byte) ([]byte, *dialec
 	if err != nil {
 		return nil, err
 	}
+	if err := permit(ctx, "remove", channel); err != nil {
+		return nil, err
+	}
 	var r broker.Removal
 	if r.Offset, err = f.whole(dialect.InvalidPosition, "offset", 1, broker.MaxOffset); err != nil {
 		return nil, err

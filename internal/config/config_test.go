@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestExample(t *testing.T) {
 	}
 	want := Default()
 	want.Listen, want.Anonymous = ":8000", true
-	want.Origins, want.APIKeys = []string{"https://app.example.com"}, []string{"a-long-random-key"}
+	want.Origins, want.APIKeys = []string{"https://app.example.com"}, []APIKey{{"", "a-long-random-key", []string{"*"}}, {"shop", "another-long-random-key", []string{"publish:order:*", "read"}}}
 	chat, ticker := want.Fallback, want.Fallback
 	chat.History.Count, chat.History.Age, chat.Presence = 1000, 24*time.Hour, true
 	ticker.History.Count, ticker.Publish, ticker.Overflow, ticker.Sample = 1, rule.Server, rule.OverflowLatest, 250*time.Millisecond
@@ -113,6 +114,11 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"origins:\n- https://a\n- b", `hocket.yaml:3: origins[1]: "b" is no origin: write it like https://app.example.com, without a path`},
 		{"origins: ['https://*.example.com', 'https://a.*']", `hocket.yaml:1: origins[1]: "https://a.*" has a "*" where none can be: it stands for the first label, as in https://*.example.com, for the port, as in http://localhost:*, or alone for everything`},
 		{"trusted_proxies: [10.0.0.0/8, '::1', 10.0.0.0/33]", `hocket.yaml:1: trusted_proxies[2]: "10.0.0.0/33" is no network: write it like 10.0.0.0/8 or 192.0.2.7`},
+		{"api_keys:\n- {name: a b, key: k, scopes: [read]}", `hocket.yaml:2: api_keys[0].name: must have at most 64 letters, digits, '.', '_' and '-'`},
+		{"api_keys: [a, {key: k}]", `hocket.yaml:1: api_keys[1]: its scopes must be listed: what the key opens, such as "publish" or "read:chat:*", or "*" for everything`},
+		{"api_keys: [{key: k, scopes: [read, all]}]", `hocket.yaml:1: api_keys[0].scopes: "all" is no scope: there are *, call, console, disconnect, metrics, publish, read, remove, revoke, send, sessions, subscribe, tickets, unsubscribe`},
+		{"api_keys: [{key: k, scopes: ['send:a']}]", `hocket.yaml:1: api_keys[0].scopes: "send:a" is of no channel: leave out what follows send`},
+		{"api_keys: [{key: k, scopes: ['read:a**']}]", `hocket.yaml:1: api_keys[0].scopes: "read:a**" '*' at byte 1 can only stand in a pattern, as a whole segment`},
 		{"ping_every: 1500ms", `hocket.yaml:1: ping_every: 1.5s is not in whole seconds up to 4m`},
 		{"pong_timeout: 5m", `hocket.yaml:1: pong_timeout: 5m0s is not in whole seconds up to 4m`},
 		{"pong_timeout: 0s", `hocket.yaml:1: pong_timeout: "0s" is less than 1s`},
@@ -172,6 +178,36 @@ func TestFileThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestFileOfKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.yaml")
+	for _, test := range []struct{ text, want string }{
+		{"- first\n- {name: shop, key: second, scopes: [publish]}\n", ""},
+		{"", ": holds no key"},
+		{"[]", ": holds no key"},
+		{"first", `:1: must be a list: one line for each, beginning with "- "`},
+		{"- first\n- first", ":2: [1]: its key is that of another entry"},
+		{"- [s3cret]", `:1: [0]: must hold names and values, such as name: …`},
+		{"- {s3cret: x}", `:1: [0]: there is no such setting; here can be name, key, scopes`},
+		{"- key: a\n  scopes: [all]", `:2: [0].scopes: "all" is no scope: there are `},
+	} {
+		if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := ReadKeys(path)
+		if test.want == "" {
+			want := []APIKey{{"", "first", []string{"*"}}, {"shop", "second", []string{"publish"}}}
+			if diff := cmp.Diff(want, keys); err != nil || diff != "" {
+				t.Errorf("%v, -want +got:\n%s", err, diff)
+			}
+		} else if err == nil || !strings.HasPrefix(err.Error(), path+test.want) {
+			t.Errorf("%q: %v, want %s", test.text, err, test.want)
+		}
+	}
+	if _, err := ReadKeys(path + ".none"); err == nil || err.Error() != path+".none: cannot be read: no such file or directory" {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
 // However an API key is written wrongly, it is not repeated.
 func TestErrorsKeepSecrets(t *testing.T) {
 	const secret = "s3cret"
@@ -181,6 +217,12 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		"api_keys: [[" + secret + "]]",
 		"api_keys: [{" + secret + ": 1}]",
 		"api_keys: {" + secret + ": 1}",
+		"api_keys: [{name: a, " + secret + ": 1}]",
+		"api_keys: [{key: " + secret + "}]",
+		"api_keys: [{key: [" + secret + "]}]",
+		"api_keys: [{key: {" + secret + ": 1}}]",
+		"api_keys: [{key: " + secret + ", scopes: [all]}]",
+		"api_keys: [" + secret + ", " + secret + "]",
 		"api_keys: *" + secret,
 		"api_keys:\n- *" + secret,
 		"api_keys:\n- &" + secret,

@@ -13,9 +13,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decodeDocument puts what stands in the document into f. The package yaml could do it too, but would name neither the
+// decodeDocument has into take what stands in the document. The package yaml could do it too, but would name neither the
 // field nor every wrong line.
-func decodeDocument(document *yaml.Node, f *File) error {
+func decodeDocument(document *yaml.Node, d *decoder, into func(*decoder, *yaml.Node) error) error {
 	if document.Kind == 0 {
 		return nil // an empty file: all defaults
 	}
@@ -23,8 +23,7 @@ func decodeDocument(document *yaml.Node, f *File) error {
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return nil
 	}
-	d := decoder{at: *f.at}
-	return d.value(root, reflect.ValueOf(f).Elem(), "", "")
+	return into(d, root)
 }
 
 // A decoder walks a document and a struct side by side, and notes which path stands on which line.
@@ -34,6 +33,9 @@ type decoder struct{ at lines }
 func wrong(n *yaml.Node, path, format string, args ...any) error {
 	return &Error{Line: n.Line, Field: path, Err: fmt.Errorf(format, args...)}
 }
+
+// A shorthand is a struct that may also be written as a single text.
+type shorthand interface{ setText(string) }
 
 // value decodes n into v. tag is that of the field that v is, or is an element of.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) error {
@@ -48,7 +50,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 	case isText:
 		return d.scalar(n, v, path, tag)
 	case v.Kind() == reflect.Struct:
-		return d.mapping(n, v, path)
+		if short, ok := v.Addr().Interface().(shorthand); ok && n.Kind == yaml.ScalarNode {
+			short.setText(n.Value)
+			return nil
+		}
+		return d.mapping(n, v, path, tag)
 	case v.Kind() == reflect.Slice:
 		return d.list(n, v, path, tag)
 	default:
@@ -56,7 +62,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 	}
 }
 
-func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) error {
+func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) error {
 	if n.Kind != yaml.MappingNode {
 		return wrong(n, path, "must hold names and values, such as %s: …", firstName(v.Type()))
 	}
@@ -66,6 +72,9 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) error {
 		full := join(path, name.Value)
 		field, v, ok := find(v, name.Value)
 		if !ok {
+			if tag.Get("secret") != "" {
+				full = path // what has come into the place of a name may be the secret
+			}
 			return wrong(name, full, "there is no such setting; here can be %s", strings.Join(namesOf(v.Type()), ", "))
 		}
 		if line, twice := seen[name.Value]; twice {

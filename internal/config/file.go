@@ -19,7 +19,8 @@ type File struct {
 	AllowCalls     []string `name:"allow_calls" doc:"Patterns of methods that every client may call that has proved who it is, such as \"price.get\" or \"*\"."`
 	Origins        []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside that of the server's own address. \"https://*.example.com\" stands for any one label, \"http://localhost:*\" for every port. \"*\" admits all pages, but counts cookies only of those that are named beside it; \"null\" admits pages without an address."`
 	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed."`
-	APIKeys        []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
+	APIKeys        []APIKey `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. An entry that is a text opens everything, one with a name and scopes what these say. Keys have at least 16 bytes; shorter ones are taken on this machine's own address only. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
+	APIKeysFile    string   `name:"api_keys_file" doc:"A file with a list of further keys, in YAML as under api_keys. It is read again when it changes, so keys are exchanged without a restart."`
 	Node           string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
 
 	PingEvery   time.Duration `name:"ping_every" default:"25s" min:"1s" doc:"The time between pings to a client: whole seconds, at most 4m."`
@@ -44,6 +45,16 @@ type TLS struct {
 	Cert string `name:"cert" doc:"The file of the certificate, with those between it and its authority behind it, in PEM. It and the key are read again when they change, so a renewed certificate needs no restart."`
 	Key  string `name:"key" doc:"The file of the certificate's private key, in PEM."`
 }
+
+// An APIKey opens the HTTP API, or a part of it.
+type APIKey struct {
+	Name   string   `name:"name" doc:"What metrics and errors call the key. While one takes the place of another both may have the same."`
+	Key    string   `name:"key" secret:"true" doc:"The key: visible ASCII characters, at least 16 and random."`
+	Scopes []string `name:"scopes" doc:"What the key opens: \"*\" everything; \"publish\" (with broadcast and batch), \"read\" (history, state, presence, channels) and \"remove\", each on all channels or on those of a pattern, as in \"publish:chat:*\"; the name of any other method, such as \"send\"; \"metrics\" and \"console\". Every key may ask for info."`
+}
+
+// setText implements shorthand: a text is a key that opens everything.
+func (k *APIKey) setText(s string) { *k = APIKey{Key: s, Scopes: []string{"*"}} }
 
 // A Channel is the rule of the channels that its pattern matches.
 type Channel struct {
@@ -107,7 +118,7 @@ func (f *File) Hocket() hocket.Config {
 		rules[i] = c.rule(c.Pattern)
 	}
 	return hocket.Config{
-		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, TrustedProxies: f.TrustedProxies, APIKeys: f.APIKeys,
+		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, TrustedProxies: f.TrustedProxies, Keys: HocketKeys(f.APIKeys),
 		Channels: rules, Fallback: f.Fallback.rule(""),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
 		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),
@@ -122,6 +133,14 @@ func (f *File) Hocket() hocket.Config {
 		WindowBytes: int64(f.WindowBytes),
 		Broker:      broker.NewMemory(broker.MemoryConfig{MaxBytes: int64(f.MemoryBytes)}),
 	}
+}
+
+// HocketKeys are keys as the server takes them.
+func HocketKeys(keys []APIKey) (all []hocket.APIKey) {
+	for _, k := range keys {
+		all = append(all, hocket.APIKey{Name: k.Name, Key: k.Key, Scopes: k.Scopes})
+	}
+	return all
 }
 
 func (r *Rule) rule(pattern string) hocket.Rule {

@@ -7,8 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"hocket.dev/internal/api"
 	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
 )
@@ -50,18 +51,69 @@ type lines map[string]int
 // Read reads the file at path into f: what the file does not name stays as it is. The error is an *Error; f is then in
 // no particular state.
 func Read(path string, f *File) error {
+	text, err := readFile(path)
+	if err != nil {
+		return err
+	}
+	return parse(path, text, f)
+}
+
+func readFile(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		var p *fs.PathError
 		if errors.As(err, &p) {
 			err = p.Err
 		}
-		return &Error{File: path, Err: fmt.Errorf("cannot be read: %w", err)}
+		return nil, &Error{File: path, Err: fmt.Errorf("cannot be read: %w", err)}
 	}
-	return parse(path, text, f)
+	return text, nil
+}
+
+// ReadKeys reads a file of API keys: a list as under api_keys. The error is an *Error.
+func ReadKeys(path string) ([]APIKey, error) {
+	var list struct {
+		Keys []APIKey `secret:"true"`
+	}
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f := File{}
+	v := reflect.ValueOf(&list).Elem()
+	err = f.decode(path, text, func(d *decoder, root *yaml.Node) error {
+		return d.value(root, v.Field(0), "", v.Type().Field(0).Tag)
+	}, func() error {
+		if len(list.Keys) == 0 {
+			return &Error{Err: errors.New("holds no key")} // a file that is being written may be empty for a moment
+		}
+		return f.checkKeys("", list.Keys)
+	})
+	return list.Keys, err
+}
+
+// checkKeys holds keys that stand at path to what the API asks of them.
+func (f *File) checkKeys(path string, keys []APIKey) error {
+	err := api.CheckKeys(HocketKeys(keys))
+	var e *api.KeyError
+	if !errors.As(err, &e) {
+		return err
+	}
+	at := fmt.Sprintf("%s[%d]", path, e.Index)
+	if field := at + "." + e.Field; (*f.at)[field] > 0 {
+		return f.fail(field, "%w", e.Err)
+	}
+	return f.fail(at, "its %s %w", e.Field, e.Err)
 }
 
 func parse(path string, text []byte, f *File) error {
+	return f.decode(path, text, func(d *decoder, root *yaml.Node) error {
+		return d.value(root, reflect.ValueOf(f).Elem(), "", "")
+	}, f.check)
+}
+
+// decode reads the one document in a text by into, and has check look at it.
+func (f *File) decode(path string, text []byte, into func(*decoder, *yaml.Node) error, check func() error) error {
 	var document, second yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(&document); err != nil && err != io.EOF {
@@ -74,9 +126,9 @@ func parse(path string, text []byte, f *File) error {
 		return syntaxError(path, err)
 	}
 	f.at = &lines{}
-	err := decodeDocument(&document, f)
+	err := decodeDocument(&document, &decoder{at: *f.at}, into)
 	if err == nil {
-		err = f.check()
+		err = check()
 	}
 	var e *Error
 	if errors.As(err, &e) {
@@ -119,20 +171,16 @@ func (f *File) check() error {
 	case f.TLS.Cert == "" && f.TLS.Key != "":
 		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
 	}
-	if _, err := origin.Compile(f.Origins); err != nil {
-		var e *origin.Error
-		errors.As(err, &e)
-		return f.fail(fmt.Sprintf("origins[%d]", e.Index), "%w", err)
+	_, err := origin.Compile(f.Origins)
+	if err := f.failAt("origins", err); err != nil {
+		return err
 	}
-	for i, network := range f.TrustedProxies {
-		if !isNetwork(network) {
-			return f.fail(fmt.Sprintf("trusted_proxies[%d]", i), "%q is no network: write it like 10.0.0.0/8 or 192.0.2.7", network)
-		}
+	_, err = origin.ParseProxies(f.TrustedProxies)
+	if err := f.failAt("trusted_proxies", err); err != nil {
+		return err
 	}
-	for i, key := range f.APIKeys {
-		if key == "" || strings.ContainsAny(key, " \t\r\n") {
-			return f.fail(fmt.Sprintf("api_keys[%d]", i), "a key is empty or holds white space")
-		}
+	if err := f.checkKeys("api_keys", f.APIKeys); err != nil {
+		return err
 	}
 	if err := f.checkTicks("ping_every", f.PingEvery); err != nil {
 		return err
@@ -143,10 +191,13 @@ func (f *File) check() error {
 	return f.checkRules()
 }
 
-func isNetwork(s string) bool {
-	_, errPrefix := netip.ParsePrefix(s)
-	address, err := netip.ParseAddr(s)
-	return errPrefix == nil || err == nil && address.Zone() == ""
+// failAt makes an error about one entry of the list at path.
+func (f *File) failAt(path string, err error) error {
+	var e *origin.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return f.fail(fmt.Sprintf("%s[%d]", path, e.Index), "%w", e)
 }
 
 // checkTicks holds what the sweep of connections can count: seconds, in one byte.

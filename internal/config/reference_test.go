@@ -33,6 +33,7 @@ origins:
   - https://app.example.com
 api_keys:
   - a-long-random-key
+  - {name: shop, key: another-long-random-key, scopes: ["publish:order:*", read]}
 channels:
   - pattern: chat:*
     presence: true
@@ -67,6 +68,7 @@ func reference() string {
 	b.WriteString(intro + "```yaml\n" + example + "```\n")
 	section(&b, "The file", reflect.TypeFor[File]())
 	section(&b, "tls", reflect.TypeFor[TLS]())
+	section(&b, "api_keys", reflect.TypeFor[APIKey]())
 	section(&b, "channels", reflect.TypeFor[Channel]())
 	b.WriteString("\n`fallback` holds the same without `pattern`.\n")
 	section(&b, "history", reflect.TypeFor[History]())
@@ -131,7 +133,7 @@ func TestReferencePage(t *testing.T) {
 // Every setting is documented, and every number and choice says its default.
 func TestEverySettingIsDocumented(t *testing.T) {
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[File](), reflect.TypeFor[TLS](), reflect.TypeFor[Channel](), reflect.TypeFor[History](), reflect.TypeFor[Limits](),
+		reflect.TypeFor[File](), reflect.TypeFor[TLS](), reflect.TypeFor[APIKey](), reflect.TypeFor[Channel](), reflect.TypeFor[History](), reflect.TypeFor[Limits](),
 	} {
 		for _, field := range reflect.VisibleFields(typ) {
 			if !field.IsExported() || field.Anonymous {

@@ -145,6 +145,9 @@ func (c *Collector) server(e emitter) {
 		e.counter("hocket_api_requests_total", "Requests of the API for back ends, by method and HTTP status.", r.Count,
 			"method", r.Method, "status", strconv.Itoa(r.Status))
 	}
+	for name, n := range c.s.KeyUses() {
+		e.counter("hocket_api_key_uses_total", "Requests that an API key has let in, by the key's name.", n, "key", name)
+	}
 }
 
 var _ prometheus.Collector = (*Collector)(nil)

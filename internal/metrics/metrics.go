@@ -24,6 +24,7 @@ type Sources struct {
 	Refusals   func() map[string]uint64 // of handshakes, by reason
 	Closes     func() map[int]uint64    // of connections, by code
 	Requests   func() []Requests        // of the API
+	KeyUses    func() map[string]uint64 // of the API, by the key's name
 	Compressed func() []Compressed
 	Tasks      func() (running, most int)
 	Accepting  func() bool // new sessions

@@ -19,6 +19,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"hocket.dev/internal/page"
 )
 
 //go:embed static
@@ -64,9 +66,7 @@ func Handler() http.Handler {
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	page.Protect(h, policy)
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", f.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body)) // answers If-None-Match

@@ -79,7 +79,7 @@ func checkNames(s source) []string {
 // purePackages are step functions: the same code serves an event loop, a goroutine, an HTTP stream and a test in
 // virtual time, so time comes in as now and whoever calls owns the goroutine.
 var purePackages = []string{
-	"wire", "internal/token", "internal/rule", "internal/jsonval", "internal/origin", "internal/hub",
+	"wire", "internal/token", "internal/rule", "internal/jsonval", "internal/origin", "internal/clientcert", "internal/page", "internal/hub",
 	"dialect", "dialect/native", "internal/session",
 }
 

@@ -43,6 +43,9 @@ var floors = map[string]floor{
 	"internal/origin":  ground,
 
 	"internal/rule":        contracts,
+	"internal/clientcert": ground,
+	"internal/page":       ground,
+
 	"internal/connect":     contracts,
 	"internal/loop":        contracts,
 	"internal/loop/listen": contracts,

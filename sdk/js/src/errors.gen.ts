@@ -42,6 +42,8 @@ export const ErrorCode = {
   not_subscribed: 1405,
   /** The session is subscribed to this channel already. */
   already_subscribed: 1406,
+  /** The API key has not the scope that this needs; the message names it. */
+  missing_scope: 1407,
   /** The answer did not come in time. */
   timeout: 1408,
   /** The channel or key is not in the state the request expects. */
@@ -118,6 +120,7 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1404: { name: "not_found", retry: false, sentence: "There is no such method, session or user." },
   1405: { name: "not_subscribed", retry: false, sentence: "The session is not subscribed to this channel." },
   1406: { name: "already_subscribed", retry: false, sentence: "The session is subscribed to this channel already." },
+  1407: { name: "missing_scope", retry: false, sentence: "The API key has not the scope that this needs; the message names it." },
   1408: { name: "timeout", retry: true, sentence: "The answer did not come in time." },
   1409: { name: "conflict", retry: false, sentence: "The channel or key is not in the state the request expects." },
   1410: { name: "epoch_changed", retry: true, sentence: "The channel's log began anew: subscribe again to go on in the new epoch." },

@@ -1,0 +1,78 @@
+package origin
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Proxies are the networks of proxies whose word about a request counts.
+type Proxies []netip.Prefix
+
+// ParseProxies reads networks, such as "10.0.0.0/8", and addresses. The error is an *Error.
+func ParseProxies(networks []string) (Proxies, error) {
+	var p Proxies
+	for i, s := range networks {
+		network, err := netip.ParsePrefix(s)
+		if err != nil {
+			address, err := netip.ParseAddr(s)
+			if err != nil || address.Zone() != "" {
+				return nil, &Error{i, s, errNetwork}
+			}
+			network = netip.PrefixFrom(address, address.BitLen())
+		}
+		p = append(p, network.Masked())
+	}
+	return p, nil
+}
+
+var errNetwork = errors.New("is no network: write it like 10.0.0.0/8 or 192.0.2.7")
+
+// Holds tells whether an address, with its port, is that of a proxy.
+func (p Proxies) Holds(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return false
+	}
+	ip := at.Addr().Unmap().WithZone("")
+	for _, network := range p {
+		if network.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Scheme is what the client has asked with: "https" or "http", or "" where that is not known, because a proxy that is not
+// named, or that says nothing, may stand between. What a proxy says is in X-Forwarded-Proto.
+func (p Proxies) Scheme(r *http.Request) string {
+	if p.Holds(r.RemoteAddr) {
+		if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 {
+			return saidScheme(said)
+		}
+		if r.TLS == nil {
+			return ""
+		}
+	}
+	switch {
+	case r.TLS != nil:
+		return "https"
+	case len(p) == 0:
+		return ""
+	default:
+		return "http"
+	}
+}
+
+// saidScheme is "https" only where that is so on each of the ways between.
+func saidScheme(said []string) string {
+	for _, header := range said {
+		for each := range strings.SplitSeq(header, ",") {
+			if !strings.EqualFold(strings.TrimSpace(each), "https") {
+				return "http"
+			}
+		}
+	}
+	return "https"
+}

@@ -63,6 +63,7 @@ var floors = map[string]floor{
 	"internal/transport/...": doors,
 	"internal/api":           doors,
 	"internal/hook":          doors,
+	"internal/jwks":          doors,
 	"internal/metrics":       doors,
 	"internal/playground":    doors,
 	"internal/console":       doors,

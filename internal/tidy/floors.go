@@ -69,6 +69,7 @@ var floors = map[string]floor{
 	"internal/api":           doors,
 	"internal/auth":          doors,
 	"internal/hook":          doors,
+	"internal/jwks":          doors,
 	"internal/metrics":       doors,
 	"internal/playground":    doors,
 	"internal/console":       doors,

@@ -222,7 +222,6 @@ func TestWhatIsLeftOutOfAKeySet(t *testing.T) {
 		"a small exponent": {strings.Replace(jwkOf(t, "rsa", ``), "AQAB", "AQ", 1), false, false, "RSA key is none"},
 		"a huge exponent":  {strings.Replace(jwkOf(t, "rsa", ``), "AQAB", strings.Repeat("_", 11), 1), false, false, "RSA key is none"},
 		"padded":           {strings.Replace(jwkOf(t, "ed25519", ``), `"}`, `="}`, 1), false, false, "wrong length"},
-		"twice a member":   {jwkOf(t, "rsa", `,"e":"Aw"`), false, false, "two members"},
 		"a numeric id":     {jwkOf(t, "rsa", `,"kid":7`), false, false, "must be a string"},
 		"no object":        {`7`, false, false, "not one JSON object"},
 	} {
@@ -240,7 +239,7 @@ func TestWhatIsLeftOutOfAKeySet(t *testing.T) {
 		}
 	}
 	for what, text := range map[string]string{
-		"no list": `{"keys":7}`, "nothing": `{}`, "empty": `{"keys":[]}`, "two lists": `{"keys":[` + good + `],"keys":[]}`, "HTML": `<html>`,
+		"twice a member": string(set(good, jwkOf(t, "rsa", `,"e":"Aw"`))), "no list": `{"keys":7}`, "nothing": `{}`, "empty": `{"keys":[]}`, "two lists": `{"keys":[` + good + `],"keys":[]}`, "HTML": `<html>`,
 		"many": string(set(slices.Repeat([]string{good}, MaxKeys+1)...)), "cut": string(set(good)[:40]), "deep": `{"keys":` + strings.Repeat("[", 40),
 		"long": string(set(good)) + strings.Repeat(" ", MaxKeyBytes),
 	} {

@@ -202,7 +202,7 @@ func TestClaims(t *testing.T) {
 		{`"sub":"a:b"`, "user may not hold"},
 		{`"sub":"*"`, "user may not hold"},
 		{`"sub":"a\u0000"`, "user may not hold"},
-		{`"sub":"\ud800"`, "user may not hold"},
+		{`"sub":"\ud800"`, "not one JSON object"},
 		{`"sub":"` + strings.Repeat("x", 256) + `"`, "at most 255 bytes"},
 		{`"jti":1`, `"jti" must be a string`},
 		{`"jti":"` + strings.Repeat("x", 256) + `"`, "at most 255 bytes"},

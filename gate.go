@@ -1,11 +1,17 @@
 package hocket
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"time"
 
+	"hocket.dev/dialect"
+	"hocket.dev/internal/api"
 	"hocket.dev/internal/auth"
 	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
+	"hocket.dev/internal/token"
 )
 
 // gate is what a configuration says about who comes in and what they may do, made ready.
@@ -13,6 +19,7 @@ type gate struct {
 	origins *origin.List
 	proxies origin.Proxies
 	auth    *auth.Authenticator
+	tickets *auth.Tickets // nil where the broker keeps none
 	rules   *rule.Set
 	calls   *rule.Capabilities // what every client may call that has proved who it is
 }
@@ -31,7 +38,11 @@ func newGate(c *Config) (g gate, err error) {
 	if g.calls, err = parseCalls(c.AllowCalls); err != nil {
 		return g, err
 	}
-	g.auth = auth.New(auth.Config{})
+	g.tickets = auth.NewTickets(c.Broker)
+	g.auth = auth.New(auth.Config{
+		Tickets: g.tickets,
+		Secure:  func(r *http.Request) bool { return g.proxies.Scheme(r) == "https" },
+	})
 	return g, nil
 }
 
@@ -46,4 +57,20 @@ func parseCalls(patterns []string) (*rule.Capabilities, error) {
 		return nil, fmt.Errorf("hocket: AllowCalls: %w", err)
 	}
 	return calls, nil
+}
+
+// issuer is how the API issues tickets, nil where there are none.
+func (g *gate) issuer() func(context.Context, *api.Ticket) (string, time.Time, *dialect.Error) {
+	if g.tickets == nil {
+		return nil
+	}
+	return func(ctx context.Context, t *api.Ticket) (string, time.Time, *dialect.Error) {
+		now := time.Now()
+		claims := token.Claims{User: t.User, Info: t.Info, Capabilities: t.Capabilities, Address: t.Address, Origin: t.Origin}
+		if t.Session > 0 {
+			claims.Expires = now.Add(t.Session)
+		}
+		ticket, err := g.tickets.Issue(ctx, claims, t.TTL, now)
+		return ticket, now.Add(t.TTL), err
+	}
 }

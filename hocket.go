@@ -117,7 +117,7 @@ func (s *Server) wire() {
 		AllowOrigin: s.allowOrigin, Proof: s.gate.auth.Proof, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
 		Compression: s.cfg.Compression, CompressFrom: s.cfg.CompressionMinBytes,
 	})
-	s.api = api.New(api.Config{Node: s.node, Open: s.cfg.OpenAPI, Info: s.apiInfo})
+	s.api = api.New(api.Config{Node: s.node, Open: s.cfg.OpenAPI, Issue: s.gate.issuer(), Info: s.apiInfo})
 	s.api.SetKeys(s.cfg.Keys) // setDefaults has checked them
 	s.routes()
 }

@@ -10,10 +10,6 @@ import (
 // decodeQuery makes the commands that the query of a handshake contains: a Connect for user, client and heartbeat, then a
 // Subscribe for each channel. They have no id, so they get no reply, only an error when they fail.
 func decodeQuery(q url.Values) ([]dialect.Command, *dialect.Error) {
-	if q.Has("ticket") {
-		// A proof of identity decides: to go on without it would admit somebody else than the client says it is.
-		return nil, dialect.Errorf(dialect.NotSupported, "tickets are not supported yet: connect without ?ticket=")
-	}
 	var commands []dialect.Command
 	binary, err := queryBool(q, "binary")
 	if binary {

@@ -74,7 +74,6 @@ func TestRequestsThatAreNoMethodOfTheAPI(t *testing.T) {
 		{"POST", "/api/v1/call", 501, "not_supported"},
 		{"POST", "/api/v1/subscribe", 501, "not_supported"},
 		{"POST", "/api/v1/unsubscribe", 501, "not_supported"},
-		{"POST", "/api/v1/tickets", 501, "not_supported"},
 	} {
 		a := s.request(t, test.method, test.path, "", key...)
 		if a.status != test.status || a.Error == nil || a.Error.Name != test.name || a.Error.Code == 0 || a.Error.Message == "" {

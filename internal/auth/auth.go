@@ -32,6 +32,11 @@ type Config struct {
 	// names; it blocks until that is done or ctx ends.
 	Tokens  *token.Verifier
 	Refresh func(ctx context.Context) error
+	// Tickets are those that the API issues.
+	Tickets *Tickets
+	// Secure tells whether a request came over TLS: which name the session cookie has follows from that. nil is as if none
+	// did that this server has not taken itself.
+	Secure func(r *http.Request) bool
 	// Certificate tells the user that a client certificate names.
 	Certificate func(*x509.Certificate) (user string, err error)
 	// Backend asks the back end about a token that Tokens does not verify, or about a handshake with cookies. It blocks until
@@ -55,7 +60,7 @@ func (a *Authenticator) Proof(r *http.Request, subprotocol string) *session.Proo
 		p.Kind, p.Secret = session.ProofToken, subprotocol
 	case ticket != "":
 		p.Kind, p.Secret = session.ProofTicket, ticket
-	case a.cfg.Backend != nil && r.Header.Get("Cookie") != "":
+	case a.cookie(r, p):
 		p.Kind = session.ProofCookie
 	case a.cfg.Certificate != nil && r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
 		p.Kind, p.Certificate = session.ProofCertificate, r.TLS.VerifiedChains[0][0]
@@ -74,6 +79,22 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(secret)
 }
 
+// cookie tells whether the handshake brings a cookie that proves something, and puts what is wrong with it, or what stands in
+// it, into p.
+func (a *Authenticator) cookie(r *http.Request, p *session.Proof) bool {
+	cookies := r.Header["Cookie"]
+	if len(cookies) == 0 || a.cfg.Tokens == nil && a.cfg.Backend == nil {
+		return false
+	}
+	secure := r.TLS != nil || a.cfg.Secure != nil && a.cfg.Secure(r)
+	text, found, err := token.FindCookie(cookies, secure)
+	if found && a.cfg.Tokens != nil {
+		p.Secret = text
+	}
+	p.Err = err
+	return err != nil || found || a.cfg.Backend != nil
+}
+
 var errNotSupported = map[session.ProofKind]*dialect.Error{
 	session.ProofToken:  dialect.Errorf(dialect.NotSupported, "this server checks no tokens: its configuration names no keys"),
 	session.ProofTicket: dialect.Errorf(dialect.NotSupported, "this server takes no tickets: its broker cannot keep them"),
@@ -83,9 +104,13 @@ var errNotSupported = map[session.ProofKind]*dialect.Error{
 // Check implements session.Authenticator.
 func (a *Authenticator) Check(p *session.Proof, now time.Time) (g *session.Grant, err *dialect.Error, ok bool) {
 	switch {
+	case p.Err != nil:
+		return nil, asError(p.Err), true
 	case p.Kind == session.ProofCertificate:
 		g, err = a.certified(p)
 		return g, err, true
+	case p.Kind == session.ProofTicket && a.cfg.Tickets != nil:
+		return nil, nil, false
 	case p.Kind != session.ProofTicket && p.Secret != "" && a.cfg.Tokens != nil:
 		return a.verify(p, now)
 	case p.Kind != session.ProofTicket && a.cfg.Backend != nil:
@@ -111,6 +136,8 @@ func (a *Authenticator) verify(p *session.Proof, now time.Time) (g *session.Gran
 // Ask implements session.Authenticator.
 func (a *Authenticator) Ask(ctx context.Context, p *session.Proof) (*session.Grant, *dialect.Error) {
 	switch {
+	case p.Kind == session.ProofTicket:
+		return a.cfg.Tickets.redeem(ctx, p)
 	case p.Secret == "" || a.cfg.Tokens == nil:
 		return a.cfg.Backend(ctx, p)
 	}

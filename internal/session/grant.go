@@ -38,6 +38,7 @@ type Proof struct {
 	Certificate *x509.Certificate // verified
 	Address     string            // of the client
 	Origin      string            // of the page, "" for none
+	Err         error             // why it cannot be looked at; nil where it can
 	Header      http.Header       // of the handshake, for the back end to look at; nil with connect
 }
 

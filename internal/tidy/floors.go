@@ -42,7 +42,7 @@ var floors = map[string]floor{
 	"internal/sys":     ground,
 	"internal/origin":  ground,
 
-	"internal/rule":        contracts,
+	"internal/rule":       contracts,
 	"internal/clientcert": ground,
 	"internal/page":       ground,
 

@@ -67,6 +67,8 @@ func reference() string {
 	b.WriteString(intro + "```yaml\n" + example + "```\n")
 	section(&b, "The file", reflect.TypeFor[File]())
 	section(&b, "tls", reflect.TypeFor[TLS]())
+	section(&b, "tokens", reflect.TypeFor[Tokens]())
+	section(&b, "tokens.keys", reflect.TypeFor[TokenKey]())
 	section(&b, "channels", reflect.TypeFor[Channel]())
 	b.WriteString("\n`fallback` holds the same without `pattern`.\n")
 	section(&b, "history", reflect.TypeFor[History]())

@@ -68,6 +68,8 @@ type Config struct {
 	// Anonymous admits clients without proof of identity, lets them name themselves, and allows everybody everything that
 	// no rule forbids.
 	Anonymous bool
+	// Tokens says which signed tokens prove who a client is, in a handshake, in connect, or in the session cookie.
+	Tokens Tokens
 	// AllowCalls are patterns of methods that every client may call that has proved who it is, beside what its
 	// capabilities allow.
 	AllowCalls []string

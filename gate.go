@@ -9,6 +9,7 @@ import (
 	"hocket.dev/dialect"
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/auth"
+	"hocket.dev/internal/jwks"
 	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/token"
@@ -19,6 +20,7 @@ type gate struct {
 	origins *origin.List
 	proxies origin.Proxies
 	auth    *auth.Authenticator
+	keys    *jwks.Source  // of tokens, that are published somewhere; nil for none
 	tickets *auth.Tickets // nil where the broker keeps none
 	rules   *rule.Set
 	calls   *rule.Capabilities // what every client may call that has proved who it is
@@ -38,11 +40,19 @@ func newGate(c *Config) (g gate, err error) {
 	if g.calls, err = parseCalls(c.AllowCalls); err != nil {
 		return g, err
 	}
+	var verifier *token.Verifier
+	if verifier, g.keys, err = c.Tokens.open(c.Log); err != nil {
+		return g, err
+	}
 	g.tickets = auth.NewTickets(c.Broker)
-	g.auth = auth.New(auth.Config{
-		Tickets: g.tickets,
-		Secure:  func(r *http.Request) bool { return g.proxies.Scheme(r) == "https" },
-	})
+	known := auth.Config{
+		Tokens: verifier, Tickets: g.tickets,
+		Secure: func(r *http.Request) bool { return g.proxies.Scheme(r) == "https" },
+	}
+	if g.keys != nil {
+		known.Keys = g.keys
+	}
+	g.auth = auth.New(known)
 	return g, nil
 }
 

@@ -141,6 +141,9 @@ func (s *Server) start(ctx context.Context) {
 			s.cfg.Log.Error("the broker has ended", "error", err)
 		}
 	}()
+	if s.gate.keys != nil {
+		s.running.Go(func() { s.gate.keys.Run(ctx) })
+	}
 	go func() {
 		defer s.running.Done()
 		tick := time.NewTicker(time.Second)

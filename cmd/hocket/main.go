@@ -4,6 +4,7 @@
 //	hocket sub ticker:demo              print what a channel brings
 //	hocket pub chat:lobby '{"text":1}'  publish
 //	hocket call time null               call a method
+//	hocket token --user ada …           sign a token, for development
 //	hocket bench ws://…/v1/ws           load a server and measure it
 //
 // `hocket --help` is the manual.
@@ -42,6 +43,7 @@ type commands struct {
 	Sub     subCmd     `cmd:"" help:"Subscribe to channels and print what they bring."`
 	Pub     pubCmd     `cmd:"" help:"Publish to a channel."`
 	Call    callCmd    `cmd:"" help:"Call a method."`
+	Token   tokenCmd   `cmd:"" help:"Print a signed token, for development."`
 	Bench   benchCmd   `cmd:"" help:"Load a server and measure it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -127,6 +127,9 @@ func (c *serveCmd) settings() (*settings, error) {
 	if set.hocket.Keys, err = set.keys.read(); err != nil {
 		return nil, &usageError{err}
 	}
+	if set.hocket.Tokens, err = file.Tokens.Hocket(); err != nil {
+		return nil, &usageError{err}
+	}
 	return set, nil
 }
 
@@ -183,8 +186,8 @@ func announce(log *slog.Logger, set *settings) {
 		log.Warn("access is open (--dev): everybody who reaches this machine's own address may connect, publish and use the API")
 	case set.hocket.Anonymous:
 		log.Warn("clients are admitted without proof of who they are (anonymous: true)")
-	default:
-		log.Warn("no client is admitted: this version checks no tokens, and the configuration does not say anonymous: true")
+	case len(set.hocket.Tokens.Keys) == 0 && set.hocket.Tokens.JWKS == "":
+		log.Warn("clients are admitted with tickets of the API alone: the configuration names no keys of tokens, and does not say anonymous: true")
 	}
 	if !set.dev && len(set.hocket.Keys) == 0 {
 		log.Info("the API for back ends is closed: there is no API key")

@@ -69,7 +69,6 @@ func TestQueryBecomesCommandsWithoutIDs(t *testing.T) {
 
 func TestQueryThatCannotBeHonouredRefuses(t *testing.T) {
 	for query, want := range map[string]string{
-		"ticket=x&channel=c":               "not_supported: tickets are not supported yet: connect without ?ticket=",
 		"user=" + strings.Repeat("u", 256): "invalid_message: user must have at most 255 bytes, not 256",
 	} {
 		q, _ := url.ParseQuery(query)

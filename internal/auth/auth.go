@@ -1,6 +1,6 @@
 // Package auth decides who a client is: by a token, a ticket, a cookie, a certificate, or by what the back end says.
 //
-//	a := auth.New(auth.Config{Tokens: verifier, Refresh: keys.Refresh})
+//	a := auth.New(auth.Config{Tokens: verifier, Keys: source})
 //	proof := a.Proof(r, "")            // of a handshake, nil when it proves nothing
 //	grant, err, ok := a.Check(proof, now) // ok is false when only a.Ask can tell
 //
@@ -28,10 +28,9 @@ import (
 
 // Config says what is believed. What is nil or "" is not.
 type Config struct {
-	// Tokens verifies tokens, also those in cookies. Refresh brings it newer keys where the one is not known that a token
-	// names; it blocks until that is done or ctx ends.
-	Tokens  *token.Verifier
-	Refresh func(ctx context.Context) error
+	// Tokens verifies tokens, also those in cookies. Keys looks for the key of a token that it does not know.
+	Tokens *token.Verifier
+	Keys   KeySource
 	// Tickets are those that the API issues.
 	Tickets *Tickets
 	// Secure tells whether a request came over TLS: which name the session cookie has follows from that. nil is as if none
@@ -42,6 +41,14 @@ type Config struct {
 	// Backend asks the back end about a token that Tokens does not verify, or about a handshake with cookies. It blocks until
 	// there is an answer or ctx ends.
 	Backend func(ctx context.Context, p *session.Proof) (*session.Grant, *dialect.Error)
+}
+
+// A KeySource knows where newer keys are to be had, as jwks.Source does.
+type KeySource interface {
+	// Verify is that of the Verifier, after a look for the token's key where that is not known. It may block until ctx ends.
+	Verify(ctx context.Context, text string, now time.Time) (token.Claims, error)
+	// Err is why the keys could not be had the last time, nil where they could.
+	Err() error
 }
 
 // Authenticator implements session.Authenticator.
@@ -122,11 +129,10 @@ func (a *Authenticator) Check(p *session.Proof, now time.Time) (g *session.Grant
 // verify looks at a token. ok is false when newer keys may let it pass.
 func (a *Authenticator) verify(p *session.Proof, now time.Time) (g *session.Grant, err *dialect.Error, ok bool) {
 	claims, failed := a.cfg.Tokens.Verify(p.Secret, now)
-	var e *token.Error
-	if errors.As(failed, &e) && e.Reason == token.UnknownKey && a.cfg.Refresh != nil {
+	switch {
+	case a.cfg.Keys != nil && unknownKey(failed):
 		return nil, nil, false
-	}
-	if failed != nil {
+	case failed != nil:
 		return nil, asError(failed), true
 	}
 	g, err = grant(&claims, p, a.cfg.Tokens.Leeway())
@@ -141,11 +147,11 @@ func (a *Authenticator) Ask(ctx context.Context, p *session.Proof) (*session.Gra
 	case p.Secret == "" || a.cfg.Tokens == nil:
 		return a.cfg.Backend(ctx, p)
 	}
-	if err := a.cfg.Refresh(ctx); err != nil {
+	claims, err := a.cfg.Keys.Verify(ctx, p.Secret, time.Now())
+	switch {
+	case unknownKey(err) && a.cfg.Keys.Err() != nil:
 		return nil, dialect.Errorf(dialect.Unavailable, "the keys of tokens cannot be had now: try again later")
-	}
-	claims, err := a.cfg.Tokens.Verify(p.Secret, time.Now())
-	if err != nil {
+	case err != nil:
 		return nil, asError(err)
 	}
 	return grant(&claims, p, a.cfg.Tokens.Leeway())
@@ -158,6 +164,12 @@ func (a *Authenticator) certified(p *session.Proof) (*session.Grant, *dialect.Er
 		return nil, dialect.Errorf(dialect.Unauthenticated, "the client certificate names no user: %v", err)
 	}
 	return &session.Grant{User: user, Issued: p.Certificate.NotBefore, Expires: p.Certificate.NotAfter}, nil
+}
+
+// unknownKey tells whether a token did not hold because its key is not known.
+func unknownKey(err error) bool {
+	var e *token.Error
+	return errors.As(err, &e) && e.Reason == token.UnknownKey
 }
 
 // asError is what a client is told of a proof that did not hold.

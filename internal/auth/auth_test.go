@@ -148,16 +148,33 @@ func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 	}
 }
 
+// late has the key the second time that it is asked.
+type late struct {
+	*token.Verifier
+	t     *testing.T
+	asked int
+}
+
+func (l *late) Verify(_ context.Context, text string, now time.Time) (token.Claims, error) {
+	if l.asked++; l.asked == 2 {
+		key, err := token.ParseSecret(secret)
+		if err = errors.Join(err, l.Rotate([]token.Key{key})); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return l.Verifier.Verify(text, now)
+}
+
+func (l *late) Err() error {
+	if l.asked == 1 {
+		return errors.New("not now")
+	}
+	return nil
+}
+
 func TestAnUnknownKeyIsLookedFor(t *testing.T) {
 	fresh, _ := token.NewVerifier(token.Config{})
-	asked := 0
-	a := New(Config{Tokens: fresh, Refresh: func(context.Context) error {
-		key, err := token.ParseSecret(secret)
-		if asked++; err != nil || asked == 1 {
-			return errors.New("not now")
-		}
-		return fresh.Rotate([]token.Key{key})
-	}})
+	a := New(Config{Tokens: fresh, Keys: &late{Verifier: fresh, t: t}})
 	p := &session.Proof{Secret: sign(t, token.Claims{User: "ada", Expires: time.Now().Add(time.Hour)})}
 	if _, _, ok := a.Check(p, time.Now()); ok {
 		t.Fatal("decided without the key")

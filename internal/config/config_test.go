@@ -187,7 +187,7 @@ func TestFileOfKeys(t *testing.T) {
 		{"first", `:1: must be a list: one line for each, beginning with "- "`},
 		{"- first\n- first", ":2: [1]: its key is that of another entry"},
 		{"- [s3cret]", `:1: [0]: must hold names and values, such as name: …`},
-		{"- {s3cret: x}", `:1: [0]: there is no such setting; here can be name, key, scopes`},
+		{"- {s3cret: x}", `:1: [0]: there is no such setting, or a text that needs quotes; here can be name, key, scopes`},
 		{"- key: a\n  scopes: [all]", `:2: [0].scopes: "all" is no scope: there are `},
 	} {
 		if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {

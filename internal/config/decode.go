@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +72,9 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflec
 		name, child := n.Content[i], n.Content[i+1]
 		full := join(path, name.Value)
 		field, v, ok := find(v, name.Value)
+		if !ok && holdsSecret(v.Type()) {
+			return wrong(name, path, "there is no such setting, or a text that needs quotes; here can be %s", strings.Join(namesOf(v.Type()), ", "))
+		}
 		if !ok {
 			if tag.Get("secret") != "" {
 				full = path // what has come into the place of a name may be the secret
@@ -210,6 +214,13 @@ func find(v reflect.Value, name string) (reflect.StructField, reflect.Value, boo
 		}
 	}
 	return reflect.StructField{}, v, false
+}
+
+// holdsSecret says that a text beside the fields of a struct may be part of a secret that was written without quotes.
+func holdsSecret(t reflect.Type) bool {
+	return slices.ContainsFunc(reflect.VisibleFields(t), func(field reflect.StructField) bool {
+		return field.Tag.Get("secret") != "" && field.Type.Kind() == reflect.String
+	})
 }
 
 // namesOf lists the fields of a struct as written in a file, in order.

@@ -33,6 +33,8 @@ type File struct {
 	MemoryBytes Bytes `name:"memory_bytes" default:"256MiB" min:"1MiB" doc:"What all channels together may hold. Beyond it the oldest entries go."`
 	WindowBytes Bytes `name:"window_bytes" default:"256MiB" min:"1MiB" doc:"What the entries kept ready for subscribers may hold. Beyond it the largest windows are shortened, and who lags further behind is told what it missed."`
 
+	Tokens Tokens `name:"tokens" doc:"Signed tokens (JWT) by which clients prove who they are; without a key or a URL none does."`
+
 	Channels []Channel `name:"channels" doc:"The rules of channels. The first one whose pattern matches decides."`
 	Fallback Rule      `name:"fallback" doc:"The rule of channels that no pattern matches."`
 	Limits   Limits    `name:"limits" doc:"What one session may hold and ask."`

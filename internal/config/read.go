@@ -188,6 +188,9 @@ func (f *File) check() error {
 	if err := f.checkTicks("pong_timeout", f.PongTimeout); err != nil {
 		return err
 	}
+	if err := f.checkTokens(); err != nil {
+		return err
+	}
 	return f.checkRules()
 }
 

@@ -69,6 +69,8 @@ func reference() string {
 	section(&b, "The file", reflect.TypeFor[File]())
 	section(&b, "tls", reflect.TypeFor[TLS]())
 	section(&b, "api_keys", reflect.TypeFor[APIKey]())
+	section(&b, "tokens", reflect.TypeFor[Tokens]())
+	section(&b, "tokens.keys", reflect.TypeFor[TokenKey]())
 	section(&b, "channels", reflect.TypeFor[Channel]())
 	b.WriteString("\n`fallback` holds the same without `pattern`.\n")
 	section(&b, "history", reflect.TypeFor[History]())

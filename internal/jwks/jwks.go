@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -63,16 +64,24 @@ type Source struct {
 // ErrNotFetched is what Err answers until the first fetch has ended.
 var ErrNotFetched = errors.New("jwks: the keys have not been fetched yet")
 
-// New returns a Source, which fetches nothing before Run.
-func New(cfg Config) (*Source, error) {
-	u, err := url.Parse(cfg.URL)
+// CheckURL says what is wrong with the URL of a key set; insecure as in [Config]. It repeats nothing of it.
+func CheckURL(text string, insecure bool) error {
+	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "":
-		return nil, errors.New("jwks: the URL is none: write it like https://issuer.example/.well-known/jwks.json")
+		return errors.New("the URL is none: write it like https://issuer.example/.well-known/jwks.json")
 	case u.User != nil:
-		return nil, errors.New("jwks: the URL holds a user or password; what is published needs none")
-	case !secure(u) && !(cfg.Insecure && u.Scheme == "http"):
-		return nil, errors.New("jwks: the URL must begin with https://, since keys from elsewhere could be anybody's; http:// is for this machine")
+		return errors.New("the URL holds a user or password; what is published needs none")
+	case !secure(u) && !(insecure && u.Scheme == "http"):
+		return errors.New("the URL must begin with https://, since keys from elsewhere could be anybody's; http:// is for this machine")
+	}
+	return nil
+}
+
+// New returns a Source, which fetches nothing before Run.
+func New(cfg Config) (*Source, error) {
+	if err := CheckURL(cfg.URL, cfg.Insecure); err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
 	}
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Transport == nil {

@@ -54,6 +54,8 @@ const (
 	RateLimited Code = 1429
 	// LimitReached is the error limit_reached. The session holds as many of these as it may.
 	LimitReached Code = 1430
+	// Banned is the error banned. The user or the address is shut out for a while: wait retry_after_ms.
+	Banned Code = 1431
 	// Internal is the error internal. The server failed; its log says why.
 	Internal Code = 1500
 	// NotSupported is the error not_supported. This server does not support this yet.
@@ -78,6 +80,8 @@ const (
 	CloseRateLimited Code = 4003
 	// CloseInternal is the close internal. The session failed on the server: reconnect.
 	CloseInternal Code = 4004
+	// CloseLimitReached is the close limit_reached. The user or the address has as many sessions as it may: reconnect after a longer delay.
+	CloseLimitReached Code = 4006
 	// CloseTokenExpired is the close token_expired. The token has expired: get a new one and reconnect.
 	CloseTokenExpired Code = 4100
 	// CloseRevoked is the close revoked. The token was revoked: get a new one and reconnect.
@@ -118,6 +122,7 @@ var catalogue = map[Code]Info{
 	EpochChanged:         {Name: "epoch_changed", Sentence: "The channel's log began anew: subscribe again to go on in the new epoch.", HTTP: 409, Retry: true},
 	RateLimited:          {Name: "rate_limited", Sentence: "Too many requests: wait retry_after_ms.", HTTP: 429, Retry: true},
 	LimitReached:         {Name: "limit_reached", Sentence: "The session holds as many of these as it may.", HTTP: 429},
+	Banned:               {Name: "banned", Sentence: "The user or the address is shut out for a while: wait retry_after_ms.", HTTP: 403},
 	Internal:             {Name: "internal", Sentence: "The server failed; its log says why.", HTTP: 500, Retry: true},
 	NotSupported:         {Name: "not_supported", Sentence: "This server does not support this yet.", HTTP: 501},
 	Busy:                 {Name: "busy", Sentence: "The server has too much to do: wait retry_after_ms.", HTTP: 503, Retry: true},
@@ -128,6 +133,7 @@ var catalogue = map[Code]Info{
 	ClosePingTimeout:     {Name: "ping_timeout", Sentence: "The client did not answer a ping in time: reconnect.", Retry: true, Action: ActionReconnect},
 	CloseRateLimited:     {Name: "rate_limited", Sentence: "The client sent too much: reconnect after a longer delay.", Retry: true, Action: ActionReconnect},
 	CloseInternal:        {Name: "internal", Sentence: "The session failed on the server: reconnect.", Retry: true, Action: ActionReconnect},
+	CloseLimitReached:    {Name: "limit_reached", Sentence: "The user or the address has as many sessions as it may: reconnect after a longer delay.", Retry: true, Action: ActionReconnect},
 	CloseTokenExpired:    {Name: "token_expired", Sentence: "The token has expired: get a new one and reconnect.", Action: ActionToken},
 	CloseRevoked:         {Name: "revoked", Sentence: "The token was revoked: get a new one and reconnect.", Action: ActionToken},
 	CloseUnauthenticated: {Name: "unauthenticated", Sentence: "The client did not prove who it is: do not reconnect.", Action: ActionStop},

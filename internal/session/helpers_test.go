@@ -252,12 +252,23 @@ func (w *world) dial(commands ...dialect.Command) *client {
 // dialOn is dial on a loop of the node.
 func (w *world) dialOn(loop int, commands ...dialect.Command) *client {
 	w.t.Helper()
+	return w.open(loop, "192.0.2.1:5", commands)
+}
+
+// dialFrom is dial from an address.
+func (w *world) dialFrom(address string) *client {
+	w.t.Helper()
+	return w.open(0, address, nil)
+}
+
+func (w *world) open(loop int, address string, commands []dialect.Command) *client {
+	w.t.Helper()
 	codec, _, err := native.New().Open(dialect.Handshake{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	c := &client{w: w, reading: true}
-	c.Session = w.node.Shard(loop).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Commands: commands, Address: "192.0.2.1:5"})
+	c.Session = w.node.Shard(loop).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Commands: commands, Address: address})
 	w.settle()
 	return c
 }
@@ -273,6 +284,7 @@ func (w *world) connect() *client {
 // Receive gives the session one message, in a buffer that then serves for another.
 func (c *client) Receive(msg []byte) {
 	b := bytes.Clone(msg)
+	c.Tick()
 	c.Session.Receive(b)
 	for i := range b {
 		b[i] = '!'

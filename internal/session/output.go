@@ -150,9 +150,8 @@ func (s *Session) say(id dialect.ID, r dialect.Reply) {
 // hold stops reading while more than half of what may waits to be sent: who asks without taking the answers is not
 // asked for more.
 func (s *Session) hold() {
-	if !s.paused && s.out.waiting() > s.shard.node.cfg.Limits.OutboxBytes/2 {
-		s.paused = true
-		s.line.SetReading(false)
+	if s.out.waiting() > s.shard.node.cfg.Limits.OutboxBytes/2 && !s.Full() {
+		s.pause(pauseFull)
 	}
 }
 
@@ -296,9 +295,7 @@ func (s *Session) Sent(n int) {
 	if s.out != nil && s.out.waiting() == 0 {
 		sh.giveBack(s.out)
 		s.out = nil
-		if s.paused {
-			s.paused = false
-			s.line.SetReading(true)
+		if s.resume(pauseFull) {
 			s.nextRead()
 		}
 	}

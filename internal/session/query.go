@@ -21,7 +21,7 @@ func (s *Session) query(id dialect.ID, channel string, work func(ctx context.Con
 // nextRead begins the read that has waited longest, when there is one and it may.
 func (s *Session) nextRead() {
 	o := s.open
-	if o == nil || o.reading || s.paused || s.closing || len(o.reads) == 0 {
+	if o == nil || o.reading || s.Full() || s.closing || len(o.reads) == 0 {
 		return
 	}
 	next := o.reads[0]
@@ -115,6 +115,9 @@ func (s *Session) call(c *dialect.Command) {
 	method := cfg.Method(c.Method)
 	if method == nil {
 		s.fail(c.ID, "", dialect.Errorf(dialect.NotFound, "there is no method %q", c.Method))
+		return
+	}
+	if s.refused(c, nil) {
 		return
 	}
 	in := Call{Method: c.Method, Session: s.name, User: s.who.user, Payload: append([]byte(nil), c.Payload...)}

@@ -47,9 +47,11 @@ type Shard struct {
 	index    int
 	loop     Loop
 	sessions map[string]*Session
-	owing    []*follower // followers whose clients are to be told their position
-	spare    []*outgoing // empty ones, to be used again
-	writes   uint64      // of entries
+	owing    []*follower   // followers whose clients are to be told their position
+	spare    []*outgoing   // empty ones, to be used again
+	writes   uint64        // of entries
+	now      time.Duration // Node.elapsed, by Session.Tick
+	unproved unproved
 
 	buf     []byte // gathers what goes out in one write
 	parts   []part // of what was pulled last

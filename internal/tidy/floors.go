@@ -35,11 +35,12 @@ var (
 
 // floors says where each package stands. A path ending in /... holds everything below it that is not named itself.
 var floors = map[string]floor{
-	"wire":             ground,
-	"internal/limit":   ground,
-	"internal/token":   ground,
-	"internal/jsonval": ground,
-	"internal/sys":     ground,
+	"wire":                ground,
+	"internal/limit":      ground,
+	"internal/clientaddr": ground,
+	"internal/token":      ground,
+	"internal/jsonval":    ground,
+	"internal/sys":        ground,
 
 	"internal/rule":        contracts,
 	"internal/connect":     contracts,

@@ -154,6 +154,7 @@ func (s *Server) start(ctx context.Context) {
 			select {
 			case now := <-tick.C:
 				s.hub.Tick(now)
+				s.node.Tick()
 				if !s.cfg.KeepMemory {
 					opened := s.websocket.Handshakes.Load()
 					trim.tick(now, 2*opened-uint64(s.Sessions())) // openings and closings

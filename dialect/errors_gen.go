@@ -60,6 +60,8 @@ const (
 	RateLimited Code = 1429
 	// LimitReached is the error limit_reached. The session holds as many of these as it may.
 	LimitReached Code = 1430
+	// Banned is the error banned. The user or the address is shut out for a while: wait retry_after_ms.
+	Banned Code = 1431
 	// Internal is the error internal. The server failed; its log says why.
 	Internal Code = 1500
 	// NotSupported is the error not_supported. This server does not support this yet.
@@ -86,6 +88,8 @@ const (
 	CloseInternal Code = 4004
 	// CloseUnavailable is the close unavailable. Who the client is cannot be decided now: reconnect.
 	CloseUnavailable Code = 4005
+	// CloseLimitReached is the close limit_reached. The user or the address has as many sessions as it may: reconnect after a longer delay.
+	CloseLimitReached Code = 4006
 	// CloseTokenExpired is the close token_expired. The token has expired: get a new one and reconnect.
 	CloseTokenExpired Code = 4100
 	// CloseRevoked is the close revoked. The token was revoked: get a new one and reconnect.
@@ -129,6 +133,7 @@ var catalogue = map[Code]Info{
 	Revoked:              {Name: "revoked", Sentence: "The token was revoked: get a new one.", HTTP: 401},
 	RateLimited:          {Name: "rate_limited", Sentence: "Too many requests: wait retry_after_ms.", HTTP: 429, Retry: true},
 	LimitReached:         {Name: "limit_reached", Sentence: "The session holds as many of these as it may.", HTTP: 429},
+	Banned:               {Name: "banned", Sentence: "The user or the address is shut out for a while: wait retry_after_ms.", HTTP: 403},
 	Internal:             {Name: "internal", Sentence: "The server failed; its log says why.", HTTP: 500, Retry: true},
 	NotSupported:         {Name: "not_supported", Sentence: "This server does not support this yet.", HTTP: 501},
 	Busy:                 {Name: "busy", Sentence: "The server has too much to do: wait retry_after_ms.", HTTP: 503, Retry: true},
@@ -140,6 +145,7 @@ var catalogue = map[Code]Info{
 	CloseRateLimited:     {Name: "rate_limited", Sentence: "The client sent too much: reconnect after a longer delay.", Retry: true, Action: ActionReconnect},
 	CloseInternal:        {Name: "internal", Sentence: "The session failed on the server: reconnect.", Retry: true, Action: ActionReconnect},
 	CloseUnavailable:     {Name: "unavailable", Sentence: "Who the client is cannot be decided now: reconnect.", Retry: true, Action: ActionReconnect},
+	CloseLimitReached:    {Name: "limit_reached", Sentence: "The user or the address has as many sessions as it may: reconnect after a longer delay.", Retry: true, Action: ActionReconnect},
 	CloseTokenExpired:    {Name: "token_expired", Sentence: "The token has expired: get a new one and reconnect.", Action: ActionToken},
 	CloseRevoked:         {Name: "revoked", Sentence: "The token was revoked: get a new one and reconnect.", Action: ActionToken},
 	CloseUnauthenticated: {Name: "unauthenticated", Sentence: "The client did not prove who it is: do not reconnect.", Action: ActionStop},

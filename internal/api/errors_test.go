@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"hocket.dev"
 	"hocket.dev/broker"
@@ -209,7 +210,7 @@ func TestABrokerThatDoesNotAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h := api.New(api.Config{Open: true, Node: session.NewNode(session.Config{Broker: stubborn{err: test.err}, Rules: rules})})
+			h := api.New(api.Config{Open: true, Node: session.NewNode(session.Config{Broker: stubborn{err: test.err}, Rules: rules, Now: time.Now})})
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest("POST", "/api/v1/"+test.method, strings.NewReader(test.body)))
 			body := w.Body.String()

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"hocket.dev/broker"
@@ -128,7 +129,7 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("published %q", e.Payload)
 			}
 		}}
-		h := api.New(api.Config{Open: true, Node: session.NewNode(session.Config{Broker: b, Rules: rules})})
+		h := api.New(api.Config{Open: true, Node: session.NewNode(session.Config{Now: time.Now, Broker: b, Rules: rules})})
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("POST", api.Path+names[which], bytes.NewReader(body)))
 		var envelope struct{ Result, Error json.RawMessage }

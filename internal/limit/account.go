@@ -67,9 +67,14 @@ func (a *Account) Take(l *Limits, k Kind, now time.Duration, n int64) (wait time
 	return a.buckets[k].take(&l[k], now, n)
 }
 
+// Wait is like Bucket.Wait.
+func (a *Account) Wait(l *Limits, k Kind, now time.Duration, n int64) time.Duration {
+	return a.buckets[k].wait(&l[k], now, n)
+}
+
 // Owe is like Bucket.Owe.
-func (a *Account) Owe(l *Limits, k Kind, now time.Duration, n int64) (wait time.Duration) {
-	return a.buckets[k].owe(&l[k], now, n)
+func (a *Account) Owe(l *Limits, k Kind, now time.Duration, n int64) {
+	a.buckets[k].owe(&l[k], now, n)
 }
 
 // GiveBack is like Bucket.GiveBack.

@@ -20,10 +20,17 @@ func (b *Bucket) Take(l *Limit, now time.Duration, n int64) (wait time.Duration)
 	return wait
 }
 
-// Owe takes n in any case and returns how long it takes until the bucket owes nothing.
-func (b *Bucket) Owe(l *Limit, now time.Duration, n int64) (wait time.Duration) {
-	b.full, wait = owe(l, b.full, now, n)
+// Wait returns how long it takes until n can be taken, 0 when they can be now.
+func (b *Bucket) Wait(l *Limit, now time.Duration, n int64) time.Duration {
+	_, wait := take(l, b.full, now, n)
 	return wait
+}
+
+// Owe takes n in any case. What there was no room for has to be made up for before more can be taken.
+func (b *Bucket) Owe(l *Limit, now time.Duration, n int64) {
+	if l.On() {
+		b.full = owe(l, b.full, now, n)
+	}
 }
 
 // GiveBack undoes a Take of n that was of no use, as when another limit refuses the same thing.
@@ -38,22 +45,18 @@ func (b *Bucket) Full(now time.Duration) bool { return b.full <= now }
 
 // take returns when the bucket is full again after n were taken, or how long that has to wait.
 func take(l *Limit, full, now time.Duration, n int64) (after, wait time.Duration) {
-	if !l.On() {
+	if !l.On() || n <= 0 {
 		return full, 0
 	}
 	cost, used := l.cost(n), max(full-now, 0)
 	if wait := used - max(l.room-cost, 0); wait > 0 {
 		return full, wait
 	}
-	return now + min(used+cost, mostOwed), 0
+	return owe(l, full, now, n), 0
 }
 
-func owe(l *Limit, full, now time.Duration, n int64) (after, wait time.Duration) {
-	if !l.On() {
-		return full, 0
-	}
-	used := min(max(full-now, 0)+l.cost(n), mostOwed)
-	return now + used, max(used-l.room, 0)
+func owe(l *Limit, full, now time.Duration, n int64) (after time.Duration) {
+	return now + min(max(full-now, 0)+l.cost(n), mostOwed)
 }
 
 // shared is a Bucket for any goroutine.
@@ -73,15 +76,18 @@ func (b *shared) take(l *Limit, now time.Duration, n int64) (wait time.Duration)
 	return 0
 }
 
-func (b *shared) owe(l *Limit, now time.Duration, n int64) (wait time.Duration) {
+func (b *shared) wait(l *Limit, now time.Duration, n int64) time.Duration {
+	_, wait := take(l, time.Duration(b.full.Load()), now, n)
+	return wait
+}
+
+func (b *shared) owe(l *Limit, now time.Duration, n int64) {
 	for l.On() {
 		full := b.full.Load()
-		after, wait := owe(l, time.Duration(full), now, n)
-		if b.full.CompareAndSwap(full, int64(after)) {
-			return wait
+		if b.full.CompareAndSwap(full, int64(owe(l, time.Duration(full), now, n))) {
+			return
 		}
 	}
-	return 0
 }
 
 func (b *shared) giveBack(l *Limit, n int64) {

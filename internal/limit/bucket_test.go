@@ -59,11 +59,12 @@ func TestWhatIsOwedHasToBeWaitedFor(t *testing.T) {
 	l := rate(t, "10/s burst 2").Limit()
 	var b Bucket
 	for i, want := range []time.Duration{0, 0, 100 * time.Millisecond, 200 * time.Millisecond} {
-		if wait := b.Owe(&l, 0, 1); wait != want {
+		if wait := b.Wait(&l, 0, 1); wait != want {
 			t.Errorf("%d: %v, want %v", i, wait, want)
 		}
+		b.Owe(&l, 0, 1)
 	}
-	if wait := b.Owe(&l, 400*time.Millisecond, 1); wait != 0 {
+	if wait := b.Wait(&l, 300*time.Millisecond, 1); wait != 0 {
 		t.Errorf("later: %v", wait)
 	}
 }
@@ -100,7 +101,7 @@ func (m *model) pass(now time.Duration) {
 
 func (m *model) take(now time.Duration, n int64) bool {
 	m.pass(now)
-	if m.tokens.Cmp(big.NewRat(min(n, m.rate.burst()), 1)) < 0 {
+	if n > 0 && m.tokens.Cmp(big.NewRat(min(n, m.rate.burst()), 1)) < 0 {
 		return false
 	}
 	m.tokens.Sub(m.tokens, big.NewRat(n, 1))

@@ -144,17 +144,29 @@ func span(n int64, r Rate) time.Duration {
 
 // A Limit is a Rate made ready for use. The zero value is none: everything passes.
 type Limit struct {
+	room time.Duration // that a burst takes to leak
+	each uint64        // that one does, in 1<<-fraction ns; 0 where it does not fit
 	rate Rate
-	one  time.Duration // that one takes to leak
-	room time.Duration // that a burst does
 }
+
+// Up to so many are reckoned in whole numbers of 1<<-fraction ns: a multiplication instead of a division.
+const (
+	fraction = 20
+	few      = 1 << 17
+)
 
 // Limit makes the rate ready for use. A rate that Check refuses is no limit.
 func (r Rate) Limit() Limit {
 	if r == (Rate{}) || r.Check() != nil {
 		return Limit{}
 	}
-	return Limit{rate: r, one: span(1, r), room: span(r.burst(), r)}
+	l := Limit{rate: r, room: span(r.burst(), r)}
+	if high, low := bits.Mul64(uint64(r.Per), 1<<fraction); high == 0 {
+		if each := low / uint64(r.Count); each < 1<<63/few {
+			l.each = each
+		}
+	}
+	return l
 }
 
 // On tells whether there is a limit.
@@ -163,10 +175,10 @@ func (l *Limit) On() bool { return l.room > 0 }
 // Rate returns what the limit was made of.
 func (l *Limit) Rate() Rate { return l.rate }
 
-// cost is how long n take to leak.
+// cost is how long n take to leak, n being at least 0.
 func (l *Limit) cost(n int64) time.Duration {
-	if n == 1 {
-		return l.one
+	if n <= few && l.each > 0 {
+		return time.Duration(uint64(n) * l.each >> fraction)
 	}
-	return span(max(n, 0), l.rate)
+	return span(n, l.rate)
 }

@@ -109,6 +109,14 @@ func (e *Entry[K]) Close(now time.Duration) {
 	}
 }
 
+// Open tells how many have the account open.
+func (e *Entry[K]) Open() int {
+	p := &e.table.parts[maphash.Comparable(e.table.seed, e.key)%tableParts]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return e.held
+}
+
 // Look calls fn with the account of a key, and how many have it open.
 func (t *Table[K]) Look(key K, now time.Duration, fn func(a *Account, open int)) {
 	e, open := t.Open(key, now)

@@ -37,6 +37,10 @@ type Rule struct {
 	// PresenceGrace is how long a member whose connection was lost stays one, so that it can come back without a leave and
 	// a join. 0 means 10 s, a negative value none.
 	PresenceGrace time.Duration
+
+	Rates Rates // what sessions may do here, and how often
+
+	limits *Rated // by Compile
 }
 
 // History says how much a channel's log keeps. Each bound that is not 0 holds by itself; a Count of 0 keeps nothing.
@@ -153,6 +157,7 @@ type Set struct {
 	first    map[string][]int32 // rules whose pattern begins with this literal segment, in order
 	any      []int32            // rules whose pattern begins with "*" or ">", in order
 	admits   bool               // a rule allows something to clients without proof
+	rated    int                // rules that limit something
 }
 
 // Compile checks rules and makes a Set of a copy of them. fallback holds for channels that no rule matches; its Pattern
@@ -186,7 +191,9 @@ func Compile(rules []Rule, fallback Rule) (*Set, error) {
 		} else {
 			s.first[segment] = append(s.first[segment], int32(i))
 		}
+		s.rate(&s.rules[i])
 	}
+	s.rate(&s.fallback)
 	return s, nil
 }
 
@@ -208,7 +215,7 @@ func (r *Rule) check(index int) error {
 	case int(r.Overflow) >= len(overflows):
 		return &Error{index, "overflow", errors.New(r.Overflow.String())}
 	}
-	return nil
+	return r.Rates.check(index)
 }
 
 // Anonymous tells whether any rule allows something to clients without proof.

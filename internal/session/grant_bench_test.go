@@ -6,9 +6,9 @@ import (
 	"hocket.dev/internal/rule"
 )
 
-// BenchmarkPublish has a session publish to a channel that nobody follows: where everybody may do everything, and where
+// BenchmarkGrantedPublish has a session publish to a channel that nobody follows: where everybody may do everything, and where
 // that is looked up in what the session may do.
-func BenchmarkPublish(b *testing.B) {
+func BenchmarkGrantedPublish(b *testing.B) {
 	message := []byte(`{"type":"publish","channel":"chat:lobby","payload":{"text":"hello"}}`)
 	own := may(b, "ada", "chat:*=subscribe,publish inbox:{user}=* news:>=subscribe board:*=publish:cursor:{user}")
 	for _, open := range []bool{true, false} {

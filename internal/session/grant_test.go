@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/dialect/native"
 	"hocket.dev/internal/rule"
 )
 
@@ -334,5 +335,40 @@ func TestRevocationsAreOfOneThing(t *testing.T) {
 		if err := w.node.Revoke(context.Background(), r); err == nil {
 			t.Errorf("%+v is taken", r)
 		}
+	}
+}
+
+func TestAUserHasSoManySessions(t *testing.T) {
+	w := closedDoors(t, grants{"t": may(t, "ada", "a=subscribe"), "b": may(t, "bob", "a=subscribe")})
+	w.node.cfg.Limits.SessionsPerUser = 2
+	first, second := w.proven("t"), w.proven("t")
+	for _, refused := range []*client{w.prove("t"), w.dialProof(&Proof{Kind: ProofToken, Secret: "ask:t"})} {
+		refused.wantClosed(dialect.CloseLimitReached)
+		refused.Closed(4006, "")
+	}
+	w.proven("b")
+	second.send(`{"type":"connect","id":1,"payload":{"token":"t"}}`) // renewed, not counted again
+	second.want(`"type":"reply","id":1`)
+	first.Closed(1000, "")
+	w.proven("t")
+}
+
+func TestProofsThatAreDecidedAboutAreBounded(t *testing.T) {
+	w := closedDoors(t, grants{"t": may(t, "ada", "a=subscribe")})
+	w.node.cfg.Limits.Unproved = 2
+	var waiting []*client
+	for range 3 {
+		c := &client{w: w, reading: true}
+		codec, _, _ := native.New().Open(dialect.Handshake{})
+		c.Session = w.node.Shard(0).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Proof: &Proof{Secret: "ask:t"}, Address: "192.0.2.1:5"})
+		waiting = append(waiting, c)
+	}
+	waiting[0].wantClosed(dialect.CloseRateLimited)
+	w.settle()
+	for _, c := range waiting[1:] {
+		c.want(`"type":"connected"`)
+	}
+	if n := w.node.Shard(0).unproved.count; n != 0 {
+		t.Errorf("%d sessions are still to prove who they are", n)
 	}
 }

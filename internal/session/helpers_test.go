@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -252,23 +253,30 @@ func (w *world) dial(commands ...dialect.Command) *client {
 // dialOn is dial on a loop of the node.
 func (w *world) dialOn(loop int, commands ...dialect.Command) *client {
 	w.t.Helper()
-	return w.open(loop, nil, commands)
+	return w.open(loop, Handshake{Commands: commands})
+}
+
+// dialFrom is dial from an address.
+func (w *world) dialFrom(address string) *client {
+	w.t.Helper()
+	return w.open(0, Handshake{Address: address})
 }
 
 // dialProof is dial with a proof in the handshake.
 func (w *world) dialProof(p *Proof, commands ...dialect.Command) *client {
 	w.t.Helper()
-	return w.open(0, p, commands)
+	return w.open(0, Handshake{Proof: p, Commands: commands})
 }
 
-func (w *world) open(loop int, p *Proof, commands []dialect.Command) *client {
+func (w *world) open(loop int, h Handshake) *client {
 	w.t.Helper()
 	codec, _, err := native.New().Open(dialect.Handshake{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	c := &client{w: w, reading: true}
-	c.Session = w.node.Shard(loop).Open(Handshake{Line: c, Codec: codec, Framing: lengths{}, Commands: commands, Proof: p, Address: "192.0.2.1:5"})
+	h.Line, h.Codec, h.Framing, h.Address = c, codec, lengths{}, cmp.Or(h.Address, "192.0.2.1:5")
+	c.Session = w.node.Shard(loop).Open(h)
 	w.settle()
 	return c
 }
@@ -284,6 +292,7 @@ func (w *world) connect() *client {
 // Receive gives the session one message, in a buffer that then serves for another.
 func (c *client) Receive(msg []byte) {
 	b := bytes.Clone(msg)
+	c.Tick()
 	c.Session.Receive(b)
 	for i := range b {
 		b[i] = '!'

@@ -31,6 +31,13 @@ type Limits struct {
 	NamedMembers   int           // of a channel; 1000. Beyond it joins and leaves are told by their number, not by name
 	CallTimeout    time.Duration // 10 s
 	ProofTimeout   time.Duration // until a session has to prove who it is; 10 s
+
+	Sessions           int   // of the node; 0: no bound. Beyond it the transport refuses handshakes
+	SessionsPerUser    int   // on this node, of one who has proved who it is; 0: no bound. Beyond it new ones are closed
+	SessionsPerAddress int   // the same of one address: of IPv6, of one network of 64 bits
+	Unproved           int   // sessions of the node that have not proved who they are; 10,000. Beyond it the oldest is closed
+	UnprovedBytes      int64 // of one message of such a session; 16 KiB. It may send four times as much before it has proved who it is
+	Rates              Rates // how much clients may do in a time
 }
 
 func (l *Limits) setDefaults() {
@@ -46,6 +53,8 @@ func (l *Limits) setDefaults() {
 	set(&l.NamedMembers, 1000)
 	set(&l.CallTimeout, 10*time.Second)
 	set(&l.ProofTimeout, 10*time.Second)
+	set(&l.Unproved, 10_000)
+	set(&l.UnprovedBytes, 16<<10)
 }
 
 func set[T comparable](v *T, to T) {
@@ -110,6 +119,7 @@ type Node struct {
 	roster  roster
 	lease   *lease
 	left    left
+	quotas  *quotas
 	marks   atomic.Uint64 // given to memberships
 	revoked revoked
 	alone   atomic.Bool // no other node writes to the broker, as far as is known
@@ -127,7 +137,7 @@ func NewNode(cfg Config) *Node {
 		cfg.Secret = make([]byte, sha256.Size)
 		rand.Read(cfg.Secret) // never fails (crypto/rand since Go 1.24)
 	}
-	n := &Node{cfg: cfg}
+	n := &Node{cfg: cfg, quotas: newQuotas(&cfg)}
 	n.roster = roster{
 		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
 	}

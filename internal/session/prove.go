@@ -22,6 +22,9 @@ func (s *Session) prove(p *Proof, done func(*Grant, *dialect.Error)) {
 		return
 	}
 	s.pause(pauseProof)
+	if !s.admitted && s.share.unproven == nil {
+		s.awaitProof()
+	}
 	if !s.task(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, cfg.Limits.ProofTimeout)
 		defer cancel()
@@ -57,6 +60,10 @@ func (s *Session) proven(g *Grant, err *dialect.Error, commands []dialect.Comman
 		return
 	}
 	s.assume(g)
+	if code, err := s.answerFor(g.User); err != nil {
+		s.expel(code, err)
+		return
+	}
 	s.admit(commands)
 }
 
@@ -92,10 +99,7 @@ func (s *Session) admit(commands []dialect.Command) {
 // welcome counts the session as one that is there.
 func (s *Session) welcome() {
 	s.admitted = true
-	if s.proved != nil {
-		s.proved()
-		s.proved = nil
-	}
+	s.proofCame()
 	s.log(slog.LevelInfo, "connected")
 }
 
@@ -141,6 +145,10 @@ func (s *Session) refresh(id dialect.ID, args *dialect.ConnectArgs, g *Grant, er
 			s.expireAt(before.grant.Expires)
 		}
 		s.fail(id, "", err)
+		return
+	}
+	if code, err := s.answerFor(g.User); err != nil {
+		s.expel(code, err)
 		return
 	}
 	if fresh {

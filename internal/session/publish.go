@@ -20,6 +20,9 @@ func (s *Session) publish(c *dialect.Command) {
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect"))
 		return
 	}
+	if s.refused(c, r) {
+		return
+	}
 	own, err := s.own(c.Channel, a)
 	if err != nil {
 		s.fail(c.ID, c.Channel, err)

@@ -134,6 +134,9 @@ func (s *Session) call(c *dialect.Command) {
 		s.fail(c.ID, "", dialect.Errorf(dialect.NotFound, "there is no method %q", c.Method))
 		return
 	}
+	if s.refused(c, nil) {
+		return
+	}
 	in := Call{Method: c.Method, Session: s.name, User: s.who.user, Payload: append([]byte(nil), c.Payload...)}
 	if c.Payload == nil {
 		in.Payload = nil

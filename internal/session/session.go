@@ -110,7 +110,7 @@ type Session struct {
 	open *requests // nil when every request has been answered
 	out  *outgoing // nil when nothing waits to be sent
 
-	proved func() // stops the wait for a proof; nil where none is waited for
+	share *share // of what users, addresses and sessions may take
 
 	admitted  bool
 	settled   bool // who it is has been said, or does not matter any more
@@ -126,10 +126,14 @@ type Session struct {
 func (sh *Shard) Open(h Handshake) *Session {
 	s := &Session{
 		shard: sh, line: h.Line, codec: h.Codec, framing: h.Framing, address: h.Address,
-		name: newName(), who: nobody, began: sh.node.cfg.Now().UnixMilli(),
+		name: newName(), who: nobody, share: &share{}, began: sh.node.cfg.Now().UnixMilli(),
 	}
 	sh.sessions[s.name] = s
 	sh.Counters.Sessions.Add(1)
+	if code, err := s.checkIn(); err != nil {
+		s.expel(code, err)
+		return s
+	}
 	switch {
 	case h.Err != nil:
 		s.refuse(dialect.NoID, h.Err)
@@ -138,7 +142,7 @@ func (sh *Shard) Open(h Handshake) *Session {
 	case sh.node.cfg.Anonymous || sh.node.cfg.Rules.Anonymous():
 		s.admit(h.Commands)
 	default:
-		s.proved = sh.loop.After(sh.node.cfg.Limits.ProofTimeout, s.proofTimeout)
+		s.awaitProof()
 		s.run(h.Commands)
 	}
 	return s
@@ -188,6 +192,10 @@ func (s *Session) Drain(after time.Duration) {
 // Name is the session's public name.
 func (s *Session) Name() string { return s.name }
 
+// Tick reads the clock for the limits of what is received next. A transport calls it for each read of a socket, before what
+// it brought is given to Receive: a look at the clock for each message would be a good part of what all its limits cost.
+func (s *Session) Tick() { s.shard.now = s.shard.node.elapsed() }
+
 // Receive takes one message. msg may be reused after it returns.
 func (s *Session) Receive(msg []byte) {
 	if s.closing || s.closed {
@@ -196,19 +204,28 @@ func (s *Session) Receive(msg []byte) {
 	s.shard.Counters.MessagesIn.Add(1)
 	s.shard.Counters.BytesIn.Add(uint64(len(msg)))
 	commands := s.codec.Decode(s.shard.decoded[:0], msg)
-	s.run(commands)
+	if e := s.incoming(len(msg)); e.wait > 0 {
+		s.rejectAll(commands, e)
+	} else if s.patient(len(msg)) {
+		s.run(commands)
+	}
 	clear(commands)
 	s.shard.decoded = commands
 }
 
 // TooLarge says that a message over the limit has been thrown away unread.
 func (s *Session) TooLarge() {
-	s.fail(dialect.NoID, "", dialect.Errorf(dialect.TooLarge, "a message may have at most %d bytes",
-		s.shard.node.cfg.Limits.MessageBytes))
+	if most := s.MessageBytes(); s.Ration(int(most)) {
+		s.fail(dialect.NoID, "", dialect.Errorf(dialect.TooLarge, "a message may have at most %d bytes", most))
+	}
 }
 
 // Reject says what is wrong with a message that the transport could not give to Receive.
-func (s *Session) Reject(err *dialect.Error) { s.fail(dialect.NoID, "", err) }
+func (s *Session) Reject(err *dialect.Error) {
+	if s.Ration(0) {
+		s.fail(dialect.NoID, "", err)
+	}
+}
 
 func (s *Session) run(commands []dialect.Command) {
 	for i := range commands {
@@ -328,6 +345,7 @@ func (s *Session) Waiting() int { return s.out.waiting() }
 
 // Heartbeat is called when the transport sends a ping of its own.
 func (s *Session) Heartbeat() {
+	s.rest()
 	if s.heartbeat && !s.closing {
 		s.say(dialect.NoID, &dialect.PingNotice{})
 	}
@@ -363,10 +381,9 @@ func (s *Session) Closed(code int, reason string) {
 		s.shard.giveBack(s.out)
 		s.out = nil
 	}
-	if s.proved != nil {
-		s.proved()
-	}
+	s.proofCame()
 	s.expireAt(time.Time{})
+	s.checkOut()
 	s.unname()
 	s.shard.Counters.Sessions.Add(-1)
 	what := "disconnected"

@@ -47,10 +47,12 @@ type Shard struct {
 	index    int
 	loop     Loop
 	sessions map[string]*Session
-	expiries expiries    // sessions that end at a time
-	owing    []*follower // followers whose clients are to be told their position
-	spare    []*outgoing // empty ones, to be used again
-	writes   uint64      // of entries
+	expiries expiries      // sessions that end at a time
+	owing    []*follower   // followers whose clients are to be told their position
+	spare    []*outgoing   // empty ones, to be used again
+	writes   uint64        // of entries
+	now      time.Duration // Node.elapsed, by Session.Tick
+	unproved unproved
 
 	buf     []byte // gathers what goes out in one write
 	parts   []part // of what was pulled last

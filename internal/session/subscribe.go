@@ -62,6 +62,9 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", c.Channel))
 		return
 	}
+	if s.refused(c, r) {
+		return
+	}
 	sub = &subscription{channel: c.Channel, rule: r, asked: &subscribing{id: c.ID, args: *c.Subscribe}}
 	sub.main.session, sub.main.sub = s, sub
 	s.subs = append(s.subs, sub)
@@ -140,6 +143,7 @@ func (s *Session) goOn(a *subscribing) {
 		if s.closing || s.closed {
 			return
 		}
+		s.Tick()
 		s.do(c)
 	}
 }

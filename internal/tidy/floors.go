@@ -36,23 +36,23 @@ var (
 
 // floors says where each package stands. A path ending in /... holds everything below it that is not named itself.
 var floors = map[string]floor{
-	"wire":             ground,
-	"internal/limit":   ground,
-	"internal/jsonval": ground,
-	"internal/sys":     ground,
-	"internal/origin":  ground,
-
-	"internal/rule":       contracts,
-	"internal/clientcert": ground,
+	"wire":                ground,
+	"internal/limit":      ground,
+	"internal/clientaddr": ground,
+	"internal/origin":     ground,
 	"internal/page":       ground,
+	"internal/jsonval":    ground,
+	"internal/sys":        ground,
 
+	"internal/rule":        contracts,
 	"internal/connect":     contracts,
 	"internal/loop":        contracts,
 	"internal/loop/listen": contracts,
 	"broker":               contracts,
 	"broker/brokertest":    contracts,
 
-	"internal/token": proofs,
+	"internal/token":      proofs,
+	"internal/clientcert": proofs,
 
 	"websocket":       machines,
 	"websocket/http2": machines,

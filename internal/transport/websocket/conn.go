@@ -18,6 +18,9 @@ const (
 	pinTicks   = 10
 	// flushWrites is how many writes of at most 64 KiB one socket gets before others have their turn.
 	flushWrites = 4
+	// maxLate times lateUnit bytes are read of a peer that goes on sending instead of closing: 512 KiB.
+	maxLate  = 8 << 10
+	lateUnit = 64
 )
 
 // conn is one WebSocket. It belongs to its loop.
@@ -32,6 +35,7 @@ type conn struct {
 	pingAt  uint32   // when the next ping, or the answer to the last one, is due; Unix seconds
 	pinAt   uint32   // when an unfinished frame has to have been taken, while pinned
 	code    uint16   // of the close, 0 while there is none
+	late    uint16   // what has come since the closing began, in units of lateUnit bytes
 	state   state
 	awaited bool // a ping has not been answered
 	pinned  bool // the alarm watches over an unfinished frame
@@ -50,7 +54,19 @@ const (
 // Read implements loop.Handler.
 func (c *conn) Read(b []byte) {
 	c.heard()
-	c.take(b)
+	if c.state == talking || c.closesInTime(len(b)) {
+		c.take(b)
+	}
+}
+
+// closesInTime counts what comes after the closing has begun. A peer that goes on sending instead of closing is not read any
+// more; the alarm ends the connection.
+func (c *conn) closesInTime(bytes int) bool {
+	c.late = uint16(min(int(c.late)+(bytes+lateUnit-1)/lateUnit, maxLate))
+	if c.late == maxLate {
+		c.Conn.Pause()
+	}
+	return c.late < maxLate
 }
 
 // take decodes what has come.
@@ -59,6 +75,7 @@ func (c *conn) take(b []byte) {
 		b = append(*c.held, b...)
 		c.held = nil
 	}
+	c.session.Tick()
 	for len(b) > 0 {
 		if c.state == talking && c.session.Paused() {
 			c.hold(b)
@@ -119,7 +136,7 @@ func (c *conn) data(ev wire.Event) {
 		return
 	}
 	msg, size := ev.Payload, int64(len(ev.Payload))
-	limit := c.t.cfg.Node.Limits().MessageBytes
+	limit := c.session.MessageBytes()
 	most := limit
 	if ev.Compressed {
 		most = packedLimit(limit)
@@ -170,9 +187,9 @@ func (c *conn) inflate(op wire.Opcode, packed []byte, limit int64) (msg []byte, 
 	return msg, size, err
 }
 
-// pong answers a ping. The answers do not outgrow the outbox: while it is full the peer is not read.
+// pong answers a ping, which counts as a message. The answers do not outgrow the outbox: while it is full the peer is not read.
 func (c *conn) pong(payload []byte) {
-	if c.state == talking {
+	if c.state == talking && c.session.Ration(len(payload)) {
 		var frame [2 + 125]byte
 		c.session.Raw(wire.AppendFrame(frame[:0], wire.Pong, payload))
 	}
@@ -359,6 +376,9 @@ func (c *conn) beat() {
 	case c.session.Full() && !c.moved, !paused && c.awaited:
 		c.vanish(dialect.ClosePingTimeout)
 	case paused:
+		if !c.session.Full() { // so that the system finds out when the peer has gone
+			c.session.Raw(pingFrame)
+		}
 		c.awaited = false
 		c.wait(c.t.cfg.PongTimeout)
 	default:
@@ -369,12 +389,13 @@ func (c *conn) beat() {
 
 // ping asks whether the peer is there.
 func (c *conn) ping() {
-	var frame [2]byte
 	c.awaited = true
-	c.session.Raw(wire.AppendFrame(frame[:0], wire.Ping, nil))
+	c.session.Raw(pingFrame)
 	c.session.Heartbeat()
 	c.wait(c.t.cfg.PongTimeout)
 }
+
+var pingFrame = wire.AppendFrame(nil, wire.Ping, nil)
 
 // vanish closes a peer that does not answer: it is told why as far as the socket takes it, and not waited for.
 func (c *conn) vanish(code dialect.Code) {

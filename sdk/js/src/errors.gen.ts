@@ -58,6 +58,8 @@ export const ErrorCode = {
   rate_limited: 1429,
   /** The session holds as many of these as it may. */
   limit_reached: 1430,
+  /** The user or the address is shut out for a while: wait retry_after_ms. */
+  banned: 1431,
   /** The server failed; its log says why. */
   internal: 1500,
   /** This server does not support this yet. */
@@ -84,6 +86,8 @@ export const CloseCode = {
   internal: 4004,
   /** Who the client is cannot be decided now: reconnect. */
   unavailable: 4005,
+  /** The user or the address has as many sessions as it may: reconnect after a longer delay. */
+  limit_reached: 4006,
   /** The token has expired: get a new one and reconnect. */
   token_expired: 4100,
   /** The token was revoked: get a new one and reconnect. */
@@ -128,6 +132,7 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1412: { name: "revoked", retry: false, sentence: "The token was revoked: get a new one." },
   1429: { name: "rate_limited", retry: true, sentence: "Too many requests: wait retry_after_ms." },
   1430: { name: "limit_reached", retry: false, sentence: "The session holds as many of these as it may." },
+  1431: { name: "banned", retry: false, sentence: "The user or the address is shut out for a while: wait retry_after_ms." },
   1500: { name: "internal", retry: true, sentence: "The server failed; its log says why." },
   1501: { name: "not_supported", retry: false, sentence: "This server does not support this yet." },
   1503: { name: "busy", retry: true, sentence: "The server has too much to do: wait retry_after_ms." },
@@ -149,6 +154,7 @@ export const CloseAction: Record<number, 'reconnect' | 'token' | 'stop'> = {
   4003: 'reconnect',
   4004: 'reconnect',
   4005: 'reconnect',
+  4006: 'reconnect',
   4100: 'token',
   4101: 'token',
   4200: 'stop',

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 
 	"hocket.dev/broker"
 )
@@ -79,24 +80,23 @@ func (p *placing) changes(ctx context.Context) (firstPage, error) {
 	return p.whole(ctx, false)
 }
 
-// pieces says that some of the entries append to values that are not among them. A position in a state may be one up to
-// which a client has got only a part of the state: to what it has not got, nothing can be appended.
-func pieces(entries []*broker.Entry) bool {
-	first := 0
-	for first < len(entries) && entries[first].Op != broker.Append {
-		first++
-	}
-	if first == len(entries) {
+// pieces says that some of the entries of these runs append to values that are not among them. A position in a state may be
+// one up to which a client has got only a part of the state: to what it has not got, nothing can be appended.
+func pieces(runs ...[]*broker.Entry) bool {
+	appends := func(e *broker.Entry) bool { return e.Op == broker.Append }
+	if !slices.ContainsFunc(runs, func(run []*broker.Entry) bool { return slices.ContainsFunc(run, appends) }) {
 		return false
 	}
 	set := make(map[string]bool)
-	for _, e := range entries {
-		switch e.Op {
-		case broker.Set, broker.Delete:
-			set[e.Key] = true
-		case broker.Append:
-			if !set[e.Key] {
-				return true
+	for _, run := range runs {
+		for _, e := range run {
+			switch e.Op {
+			case broker.Set, broker.Delete:
+				set[e.Key] = true
+			case broker.Append:
+				if !set[e.Key] {
+					return true
+				}
 			}
 		}
 	}

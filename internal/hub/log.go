@@ -27,6 +27,7 @@ type log struct {
 	state   logState
 	keep    rule.History // what the broker retains
 	waiting []*placing   // until the log is open
+	unsure  []*placing   // until a read that begins from now on has told how far the broker is
 
 	epoch string
 	head  uint64 // offset of the newest entry known here; of a paced log it may be waiting to come into the window
@@ -260,13 +261,16 @@ func (l *log) kill(err error) {
 		return
 	}
 	l.discard()
-	waiting, groups := l.waiting, l.groups
-	l.waiting = nil
+	waiting, unsure, groups := l.waiting, l.unsure, l.groups
+	l.waiting, l.unsure = nil, nil
 	l.mu.Unlock()
 
 	l.hub.remove(l)
 	for _, p := range waiting {
 		p.post(func() { p.fail(err) })
+	}
+	for _, p := range unsure {
+		p.post(func() { p.hub.subscribe(p) })
 	}
 	for _, g := range groups {
 		g.loop.Post(func() { g.close(err) })

@@ -11,7 +11,8 @@ type placing struct {
 	req    Request
 	cursor *Cursor
 	done   func(Placed, error)
-	tries  int // pages that were of another epoch than the log
+	tries  int  // pages that were of another epoch than the log
+	sure   bool // the log has been read on since this was asked for
 }
 
 func (p *placing) post(fn func()) { p.hub.cfg.Loops[p.req.Loop].Post(fn) }
@@ -45,6 +46,10 @@ func (p *placing) place(l *log) bool {
 	if !ok {
 		l.mu.Unlock()
 		p.read(l)
+		return true
+	}
+	if p.req.Start.WantsState && recovered && !p.sure {
+		l.assure(p)
 		return true
 	}
 	p.cursor.next, p.cursor.offset = index, l.offsetBefore(index)
@@ -85,7 +90,7 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 		case here && at.Offset > l.head: // perhaps this node has not got it yet
 		case here && at.Offset >= l.tail:
 			i := l.index(at.Offset)
-			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && pieces(l.window[i-l.base:]))
+			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && pieces(l.window[i-l.base:], l.pace.waiting))
 		case s.WantsState: // the whole state, if not what has changed in it
 		case all && (l.whole || !here):
 			return l.base + uint64(oldest), false, true

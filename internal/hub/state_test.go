@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -25,7 +26,7 @@ func TestAPositionInAStateIsRecoveredFromTheWindow(t *testing.T) {
 	w.place("a")
 	c := w.place("a", resuming(w.epoch("a"), 1))
 	c.want("2 1\n3 2\n4 \n")
-	if n := w.hub.Stats().Reads; n != 1 || !c.placed.Recovered {
+	if n := w.hub.Stats().Reads; n != 2 || !c.placed.Recovered { // when the log was opened, and of nothing new
 		t.Errorf("%d reads, recovered %v", n, c.placed.Recovered)
 	}
 }
@@ -53,6 +54,75 @@ func TestPiecesAreNotAppendedToWhatAStateHasNotTold(t *testing.T) {
 	w.place("a", resuming(w.epoch("a"), 2)).want("4 123\n")
 	w.keyed("a", "a=new", "a+er")
 	w.place("a", resuming(w.epoch("a"), 4)).want("5 new\n6 er\n")
+}
+
+// A client that was cut off in the middle of a state has not got the keys that had changed by then. They may have changed
+// by an append that this node does not know of yet.
+func TestPiecesThatAreOnTheirWayAreNotAppendedToWhatAStateHasNotTold(t *testing.T) {
+	w := newWorld(t)
+	w.hub.pageEntries = 1
+	w.keyed("a", "a=1", "b=1", "c=1")
+	w.place("a")
+	c := w.place("a", from(Start{Kind: State}))
+	c.pull(1000, 1000)
+	w.broker.Lose("a", 1)
+	w.keyed("a", "b+2")
+	c.pull(1000, 1000)
+	w.settle()
+	c.pull(1000, 1000)
+	if got := c.text(); got != "1 1\n3 1\n" {
+		t.Fatalf("before the cut comes\n%s", got)
+	}
+	c.Close()
+	d := w.place("a", resuming(w.epoch("a"), 3))
+	if d.want("4 12\n"); !d.placed.Recovered {
+		t.Error("not recovered")
+	}
+	w.keyed("a", "b+3")
+	d.want("5 3\n")
+}
+
+func TestPiecesThatWaitAreNotAppendedToWhatAStateHasNotTold(t *testing.T) {
+	w := newWorld(t)
+	w.keyed("a", "a=1", "b=1", "c=1")
+	w.place("a", sampled(time.Second))
+	w.keyed("a", "d=1", "b+2")
+	c := w.place("a", sampled(time.Second), resuming(w.epoch("a"), 3))
+	w.wait(2 * time.Second)
+	c.want("4 1\n5 12\n")
+}
+
+// Whoever comes back with a part of a state waits for the log to be as far as the broker is, and all do so for one read.
+func TestThoseWhoComeBackToAStateShareARead(t *testing.T) {
+	w := newWorld(t, tasksByHand)
+	w.keyed("a", "a=1", "b=1")
+	w.place("a")
+	before := w.hub.Stats().Reads
+	var back []*client
+	for range 10 {
+		back = append(back, w.subscribe("a", resuming(w.epoch("a"), 1)))
+	}
+	w.settle()
+	for _, c := range back {
+		if c.want("2 1\n"); !c.placed.Recovered {
+			t.Error("not recovered")
+		}
+	}
+	if n := w.hub.Stats().Reads - before; n != 1 {
+		t.Errorf("%d reads", n)
+	}
+	late := w.subscribe("a", resuming(w.epoch("a"), 2))
+	w.broker.Fail(errDown)
+	w.settle()
+	if w.broker.Fail(nil); late.err != errDown {
+		t.Errorf("without a broker: %v", late.err)
+	}
+	late = w.subscribe("a", resuming(w.epoch("a"), 2))
+	w.hub.Close()
+	w.settle()
+	if late.err != ErrClosed {
+		t.Errorf("of a hub that is closed: %v", late.err)
+	}
 }
 
 func TestAStateWhoseDeletesAreForgottenIsRecoveredFromTheLogOrNot(t *testing.T) {

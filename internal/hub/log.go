@@ -33,6 +33,8 @@ type log struct {
 	head  uint64 // offset of the newest entry known here; of a paced log it may be waiting to come into the window
 	tail  uint64 // the window holds every entry with an offset greater than this one
 	whole bool   // entries up to tail are surely gone from the broker too, or there never were any
+	// missing is the newest offset of which that is known to be a loss: a position before it cannot be gone on from.
+	missing uint64
 
 	window []*broker.Entry // window[i] has index base+i
 	base   uint64
@@ -126,7 +128,7 @@ func (l *log) bound() {
 		l.framedAt = max(l.wroteAt, 1)
 	}
 	for len(l.window) > l.hub.cfg.WindowEntries || l.bytes > l.hub.cfg.WindowBytes && len(l.window) > 1 {
-		l.evict(1, len(l.window) > l.keep.Count) // before a hole there is nothing either
+		l.evict(1, len(l.window)-l.thin > l.keep.Count) // before a hole there is nothing either
 	}
 	if l.hub.bytes.Load() > l.hub.cfg.BudgetBytes {
 		l.hub.relieve(l)
@@ -142,6 +144,9 @@ func (l *log) evict(n int, gone bool) {
 		l.tail = e.Offset
 		if e.Op == opGap {
 			l.holes--
+		}
+		if gone && !l.over(e) {
+			l.missing = e.Offset
 		}
 		if e.TTL > 0 || e.Op == opRemoved {
 			l.thin--

@@ -52,7 +52,7 @@ func (l *log) removeUpTo(offset uint64) {
 	if n > 0 {
 		l.evict(n, true)
 	}
-	l.removed = max(l.removed, offset)
+	l.removed, l.missing = max(l.removed, offset), max(l.missing, offset)
 	if offset >= l.tail {
 		l.tail, l.whole = min(offset, l.head), true
 	}

@@ -62,6 +62,9 @@ func (l *log) accept(e *broker.Entry) {
 func (l *log) wait(e *broker.Entry) {
 	p := &l.pace
 	l.head = e.Offset
+	if e.Key == "" {
+		l.unkeyed = e
+	}
 	p.waiting = append(p.waiting, e)
 	l.waits(e.Size())
 	most, bytes := l.hub.cfg.WindowEntries, l.hub.cfg.WindowBytes
@@ -122,7 +125,9 @@ func (l *log) flush() {
 	} else {
 		l.appendTogether(entries)
 	}
-	p.bounds = nil
+	for len(p.bounds) > 0 && p.bounds[0] <= l.head {
+		p.bounds = p.bounds[1:]
+	}
 }
 
 // run counts the entries at the beginning that become one.
@@ -174,18 +179,22 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 
 // enter says that a cursor comes in behind the given offset. l.mu is held.
 func (l *log) enter(offset uint64) {
-	p := &l.pace
-	if len(p.waiting) == 0 || !p.sample || offset < p.waiting[0].Offset {
+	p, at := &l.pace, offset
+	switch {
+	case !p.sample:
 		return
+	case offset > l.head: // by a page that had more than this node has
+	case len(p.waiting) == 0 || offset < p.waiting[0].Offset:
+		return
+	default: // the offset of the entry it follows on says the same, and there are only so many of those
+		i, found := slices.BinarySearchFunc(p.waiting, offset, func(e *broker.Entry, offset uint64) int {
+			return int(int64(e.Offset) - int64(offset))
+		})
+		if !found {
+			i--
+		}
+		at = p.waiting[i].Offset
 	}
-	// The offset of the entry it follows on says the same, and there are only so many of those.
-	i, found := slices.BinarySearchFunc(p.waiting, offset, func(e *broker.Entry, offset uint64) int {
-		return int(int64(e.Offset) - int64(offset))
-	})
-	if !found {
-		i--
-	}
-	at := p.waiting[i].Offset
 	if i, found := slices.BinarySearch(p.bounds, at); !found {
 		p.bounds = slices.Insert(p.bounds, i, at)
 	}

@@ -155,7 +155,7 @@ func (p *placing) read(l *log) {
 	l.mu.Unlock()
 	h.stats.reads.Add(1)
 	ok := h.cfg.Task(func(ctx context.Context) {
-		first, err := p.first(ctx)
+		first, err := p.first(ctx, l)
 		p.post(func() {
 			switch {
 			case err != nil:
@@ -189,7 +189,7 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 		p.fail(ErrFilters)
 		return
 	}
-	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, kind: first.kind, more: page.More}
+	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, live: page.Head, kind: first.kind, more: page.More}
 	switch {
 	case first.kind == wholeState:
 	case p.req.Start.Kind == Position && first.recovered:
@@ -199,9 +199,7 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 	default:
 		c.offset = page.Head
 	}
-	if page.Head > l.head { // on its way here, or lost
-		l.live.ahead, l.live.suspect = max(l.live.ahead, page.Head), true
-	}
+	l.isBehind(page.Head) // on its way here, or lost
 	placed := p.attach(l, first.recovered)
 	placed.Offset = max(placed.Offset, page.Head)
 	if first.kind != entriesOfLog {

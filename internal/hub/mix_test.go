@@ -87,6 +87,17 @@ func TestWhatHasNoKeyIsToldToAllButItsAuthorAmongTheChangesOfAState(t *testing.T
 	}
 }
 
+func TestWhatHasNoKeyAndIsRemovedBeforeAStateWasReadIsAGap(t *testing.T) {
+	w := newWorld(t, window(1))
+	c := w.transfer("")
+	w.keyed("a", "b=2", "=x")
+	if _, err := w.broker.Remove(t.Context(), "a", broker.Removal{UpTo: 6}); err != nil {
+		t.Fatal(err)
+	}
+	w.keyed("a", "=y")
+	c.want("4 1\n5 2\ngap 6-6 removed\n7 y\n")
+}
+
 // Of what came up to the answer whoever resumes a state gets what there is; nobody knows whether there was more.
 func TestAStateIsResumedWithWhatHasNoKey(t *testing.T) {
 	w := newWorld(t, window(2), keeping(rule.History{Count: 4}))

@@ -57,7 +57,7 @@ func (l *log) removeUpTo(offset uint64) {
 		l.tail, l.whole = min(offset, l.head), true
 	}
 	if l.unkeyed != nil && l.unkeyed.Offset <= offset {
-		l.unkeyed = nil
+		l.unkeyed, l.known = nil, l.unkeyed.Offset
 	}
 }
 

@@ -80,6 +80,7 @@ func (c *Cursor) addUnkeyed(page *broker.Page) {
 	switch {
 	case e == nil && tail > c.offset && last <= page.Head: // the newest has ended, and those before it are not known any more
 		e = &broker.Entry{Op: opGap, Prev: c.offset, Offset: last, Key: gapSlowConsumer}
+		l.blame(e)
 	case e == nil:
 		return
 	}

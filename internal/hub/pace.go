@@ -118,7 +118,7 @@ func (l *log) flush() {
 	p.waiting, p.sifted = nil, 0
 	if p.sample {
 		for len(entries) > 0 {
-			n := p.run(entries)
+			n := l.run(entries)
 			l.append(l.join(entries[:n]))
 			entries = entries[n:]
 		}
@@ -130,13 +130,14 @@ func (l *log) flush() {
 	}
 }
 
-// run counts the entries at the beginning that become one.
-func (p *pace) run(entries []*broker.Entry) int {
-	n := 1
+// run counts the entries at the beginning that become one. What has ended while it waited is told to nobody, and becomes part
+// of nothing. l.mu is held.
+func (l *log) run(entries []*broker.Entry) int {
+	bounds, n := l.pace.bounds, 1
 	for n < len(entries) {
 		a, b := entries[n-1], entries[n]
-		i, _ := slices.BinarySearch(p.bounds, a.Offset)
-		apart := i < len(p.bounds) && p.bounds[i] < b.Offset
+		i, _ := slices.BinarySearch(bounds, a.Offset)
+		apart := i < len(bounds) && bounds[i] < b.Offset || l.over(a) || l.over(b)
 		if apart || b.Op != broker.Append || b.Key != a.Key || b.Format != a.Format && a.Op != broker.Delete || echo(a) != echo(b) {
 			break
 		}
@@ -153,7 +154,7 @@ func echo(e *broker.Entry) string {
 	return ""
 }
 
-// join makes one entry of a value's parts. l.mu is held.
+// join makes one entry of a value's parts, which ends with the first of them that does. l.mu is held.
 func (l *log) join(parts []*broker.Entry) *broker.Entry {
 	first, last := parts[0], *parts[len(parts)-1]
 	if len(parts) == 1 {
@@ -163,9 +164,14 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 	if first.Op == broker.Delete {
 		last.Op, parts = broker.Set, parts[1:]
 	}
-	payloads := make([][]byte, len(parts))
+	payloads, end := make([][]byte, len(parts)), int64(never)
 	for i, e := range parts {
-		payloads[i] = e.Payload
+		if payloads[i] = e.Payload; e.TTL > 0 {
+			end = min(end, lapse(e))
+		}
+	}
+	if end != never {
+		last.TTL = time.Duration(max(end-last.Time, 1)) * time.Millisecond
 	}
 	last.Payload = broker.Join(nil, last.Format, payloads...)
 	if last.Op == broker.Append {

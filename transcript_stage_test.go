@@ -119,6 +119,32 @@ func (p *play) open(change func(*Config)) {
 	}
 }
 
+// openWith starts the server as words say.
+func (p *play) openWith(words []string) {
+	p.open(func(c *Config) {
+		for _, word := range words {
+			var err error
+			name, value, _ := strings.Cut(word, "=")
+			switch name {
+			case "open":
+			case "closed":
+				c.Anonymous = false
+			case "lag_age":
+				c.Limits.LagAge, err = time.ParseDuration(value)
+			case "lag_bytes":
+				c.Limits.LagBytes, err = strconv.ParseInt(value, 10, 64)
+			case "named_members":
+				c.Limits.NamedMembers, err = strconv.Atoi(value)
+			default:
+				p.failf("%s is not known", word)
+			}
+			if err != nil {
+				p.failf("%v", err)
+			}
+		}
+	})
+}
+
 // end cuts every line and sees that the server has freed what its clients held.
 func (p *play) end() {
 	for _, peer := range p.peers {
@@ -142,7 +168,7 @@ func (p *play) direct(text string) {
 	verb, rest, _ := strings.Cut(text, " ")
 	switch verb {
 	case "server":
-		p.open(func(c *Config) { c.Anonymous = rest != "closed" })
+		p.openWith(strings.Fields(rest))
 	case "restart":
 		p.nothingMore()
 		p.house.stop()

@@ -110,8 +110,11 @@ func (p *Presence) Members() []Member {
 func (p *Presence) Count() int {
 	p.s.c.mu.Lock()
 	defer p.s.c.mu.Unlock()
-	if p.complete {
+	switch {
+	case p.complete:
 		return len(p.members)
+	case p.crowd: // of those that are listed some may have left, untold
+		return p.total
 	}
 	return max(p.total, len(p.members))
 }

@@ -463,6 +463,10 @@ func (p *stage) told(s *Subscription, m map[string]any) {
 		if float64(s.Position().Offset) != m["offset"] {
 			p.failf("the position is %v, want %v", s.Position(), m)
 		}
+	case "presence":
+		if of := m["payload"].(map[string]any); float64(s.Presence().Count()) != of["count"] {
+			p.failf("%d are counted, want %v", s.Presence().Count(), m)
+		}
 	case "join", "update", "leave":
 		for _, in := range m["members"].([]any) {
 			session := in.(map[string]any)["session"].(string)

@@ -30,6 +30,7 @@ type backlog struct {
 	entries []*broker.Entry
 	sent    int
 	upTo    uint64 // the last page reaches up to here, whether or not an entry has this offset
+	live    uint64 // of a state: where it was asked for. What comes after it is told, or told as missed
 	asked   uint64 // how often something had been removed from the log when the page was asked for
 	kind    backlogKind
 	more    bool // there are further pages
@@ -112,7 +113,7 @@ func (c *Cursor) readOn() {
 		}
 		b.counted = true
 	}
-	q := page{b.kind, b.epoch, c.offset, h.pageEntries}
+	q := page{kind: b.kind, epoch: b.epoch, after: c.offset, limit: h.pageEntries, live: b.live, keyed: b.latest}
 	if b.bounded {
 		q.limit = min(q.limit, boundedEntries)
 	}
@@ -121,7 +122,7 @@ func (c *Cursor) readOn() {
 	g.log.mu.Unlock()
 	h.stats.reads.Add(1)
 	ok := h.cfg.Task(func(ctx context.Context) {
-		page, err := h.read(ctx, g.log.name, q)
+		page, err := g.log.read(ctx, &q)
 		g.loop.Post(func() { c.resume(b, &page, err) })
 	})
 	if !ok {
@@ -135,18 +136,25 @@ type page struct {
 	epoch string
 	after uint64
 	limit int
+	live  uint64 // see backlog
+	keyed bool   // of changesOfState: no entries without a key
 }
 
-func (h *Hub) read(ctx context.Context, name string, p page) (broker.Page, error) {
+func (l *log) read(ctx context.Context, p *page) (broker.Page, error) {
+	b := l.hub.cfg.Broker
 	if p.kind == entriesOfLog {
-		q := broker.Query{HasAfter: true, After: p.after, Epoch: p.epoch, Limit: p.limit}
-		return h.cfg.Broker.Read(ctx, name, q)
+		return b.Read(ctx, l.name, broker.Query{HasAfter: true, After: p.after, Epoch: p.epoch, Limit: p.limit})
 	}
-	st, ok := h.cfg.Broker.(broker.State)
+	st, ok := b.(broker.State)
 	if !ok {
 		return broker.Page{}, ErrNoState
 	}
-	return st.State(ctx, name, broker.StateQuery{After: p.after, Limit: p.limit, Deletes: p.kind == changesOfState})
+	changes := p.kind == changesOfState
+	page, err := st.State(ctx, l.name, broker.StateQuery{After: p.after, Limit: p.limit, Deletes: changes})
+	if err == nil && changes && page.Complete && page.Epoch == p.epoch && !p.keyed {
+		err = l.mix(ctx, p, &page)
+	}
+	return page, err
 }
 
 // retry asks for the page a little later. Nothing is lost by it: the cursor stays where it is.
@@ -185,7 +193,7 @@ func (c *Cursor) resume(b *backlog, page *broker.Page, err error) {
 		err = ErrEpochChanged
 	}
 	switch {
-	case errors.Is(err, broker.ErrBusy), err != nil && b.bounded && err != ErrEpochChanged && err != ErrNoState:
+	case errors.Is(err, broker.ErrBusy), err == errBehind, err != nil && b.bounded && err != ErrEpochChanged && err != ErrNoState:
 		c.retry()
 		return
 	case err != nil:
@@ -238,14 +246,7 @@ func (c *Cursor) resumeLog(page *broker.Page) {
 	if gap == nil {
 		return
 	}
-	l := c.group.log
-	l.mu.Lock()
-	removed := l.removed
-	l.mu.Unlock()
-	switch {
-	case gap.Offset <= removed:
-		gap.Key = gapRemoved
-	case b.bounded:
+	if c.group.log.blame(gap); gap.Key != gapRemoved && b.bounded {
 		gap.Key = gapSlowConsumer
 		c.view.terms.counts[rule.OverflowGap].Add(1)
 	}

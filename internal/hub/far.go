@@ -61,7 +61,7 @@ func (c *Cursor) encode(s *Scratch, epoch string, entries []*broker.Entry, max i
 			break
 		}
 		n := 1
-		if (!skips(e, name) || c.inState()) && !l.over(e) {
+		if (!skips(e, name) || e.Key != "" && c.inState()) && !l.over(e) {
 			s.buf, n = c.view.set.append(s.buf, l, epoch, l.together(entries, name))
 		}
 		offset := entries[n-1].Offset

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 
 	"hocket.dev/broker"
 )
@@ -14,14 +15,14 @@ type firstPage struct {
 }
 
 // first reads the beginning of what is asked for.
-func (p *placing) first(ctx context.Context) (firstPage, error) {
+func (p *placing) first(ctx context.Context, l *log) (firstPage, error) {
 	switch start := &p.req.Start; {
 	case start.Kind == State:
-		return p.whole(ctx, true)
+		return p.whole(ctx, l, true)
 	case start.Kind != Position:
 		return p.entries(ctx)
 	case start.WantsState:
-		return p.changes(ctx)
+		return p.changes(ctx, l)
 	}
 	f, err := p.after(ctx)
 	if err != nil || f.recovered {
@@ -56,16 +57,18 @@ func (p *placing) after(ctx context.Context) (f firstPage, err error) {
 }
 
 // whole reads the state from its beginning.
-func (p *placing) whole(ctx context.Context, recovered bool) (firstPage, error) {
-	page, err := p.hub.read(ctx, p.req.Channel, page{kind: wholeState, limit: p.hub.pageEntries})
+func (p *placing) whole(ctx context.Context, l *log, recovered bool) (firstPage, error) {
+	page, err := l.read(ctx, &page{kind: wholeState, limit: p.hub.pageEntries})
 	return firstPage{page, wholeState, recovered}, err
 }
 
 // changes reads what has changed in the state since the position asked for. Where it is no longer known what was deleted,
 // the log may have all of it; else the whole state has to do.
-func (p *placing) changes(ctx context.Context) (firstPage, error) {
+func (p *placing) changes(ctx context.Context, l *log) (firstPage, error) {
 	at := p.req.Start.Position
-	page, err := p.hub.read(ctx, p.req.Channel, page{kind: changesOfState, after: at.Offset, limit: p.hub.pageEntries})
+	page, err := l.read(ctx, &page{
+		kind: changesOfState, epoch: at.Epoch, after: at.Offset, limit: p.hub.pageEntries, live: broker.MaxOffset,
+	})
 	if err != nil {
 		return firstPage{}, err
 	}
@@ -76,27 +79,26 @@ func (p *placing) changes(ctx context.Context) (firstPage, error) {
 	if err != nil || f.recovered && !f.page.More && !pieces(f.page.Entries) {
 		return f, err
 	}
-	return p.whole(ctx, false)
+	return p.whole(ctx, l, false)
 }
 
-// pieces says that some of the entries append to values that are not among them. A position in a state may be one up to
-// which a client has got only a part of the state: to what it has not got, nothing can be appended.
-func pieces(entries []*broker.Entry) bool {
-	first := 0
-	for first < len(entries) && entries[first].Op != broker.Append {
-		first++
-	}
-	if first == len(entries) {
+// pieces says that some of the entries of these runs append to values that are not among them. A position in a state may be
+// one up to which a client has got only a part of the state: to what it has not got, nothing can be appended.
+func pieces(runs ...[]*broker.Entry) bool {
+	appends := func(e *broker.Entry) bool { return e.Op == broker.Append }
+	if !slices.ContainsFunc(runs, func(run []*broker.Entry) bool { return slices.ContainsFunc(run, appends) }) {
 		return false
 	}
 	set := make(map[string]bool)
-	for _, e := range entries {
-		switch e.Op {
-		case broker.Set, broker.Delete:
-			set[e.Key] = true
-		case broker.Append:
-			if !set[e.Key] {
-				return true
+	for _, run := range runs {
+		for _, e := range run {
+			switch e.Op {
+			case broker.Set, broker.Delete:
+				set[e.Key] = true
+			case broker.Append:
+				if !set[e.Key] {
+					return true
+				}
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"sync"
 
 	"hocket.dev/broker"
@@ -72,13 +73,15 @@ func (v *view) end() uint64 { return v.base + uint64(len(v.frames)) }
 // add encodes e, the entry with index index, which follows the newest one.
 func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 	f := frame{offset: e.Offset, prev: e.Prev, time: e.Time}
-	switch {
-	case e.Op == opGap:
+	if e.Op == opGap {
 		f.skip = e.Key
-	case l.over(e): // it has come too late
-		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte { return dst })
-	default:
-		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte { return s.enc.AppendEntry(dst, l.name, l.epoch, e) })
+	} else {
+		f.chunk, f.start, f.end = s.encode(l, func(dst []byte) []byte {
+			if l.over(e) { // while it waited
+				return dst
+			}
+			return s.enc.AppendEntry(dst, l.name, l.epoch, e)
+		})
 		f.skip = echo(e)
 	}
 	s.push(l, index, &f)
@@ -89,17 +92,21 @@ func (s *frameSet) add(l *log, index uint64, e *broker.Entry) {
 func (s *frameSet) addAll(l *log, index uint64, entries []*broker.Entry) {
 	g, ok := s.enc.(Gatherer)
 	for len(entries) > 0 {
-		if !ok {
+		if !ok || l.over(entries[0]) {
 			s.add(l, index, entries[0])
 			index, entries = index+1, entries[1:]
 			continue
 		}
+		due := entries
+		if i := slices.IndexFunc(entries, l.over); i > 0 {
+			due = entries[:i]
+		}
 		n := 0
 		chunk, start, end := s.encode(l, func(dst []byte) (b []byte) {
-			b, n = g.AppendEntries(dst, l.name, l.epoch, entries)
+			b, n = g.AppendEntries(dst, l.name, l.epoch, due)
 			return b
 		})
-		n = min(max(n, 1), len(entries), 1<<15)
+		n = min(max(n, 1), len(due), 1<<15)
 		for i, e := range entries[:n] {
 			f := frame{chunk: chunk, start: start, end: start, offset: e.Offset, time: e.Time, skip: echo(e)}
 			f.before, f.after = uint16(i), uint16(n-1-i)

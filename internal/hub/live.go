@@ -70,45 +70,76 @@ func (l *log) catchUp() {
 	l.live.reading = true
 	l.mu.Unlock()
 	if !l.hub.cfg.Task(l.readOn) {
-		l.pause()
+		l.pause(nil)
 	}
 }
 
-// pause leaves the rest of a catch-up to the next Tick.
-func (l *log) pause() {
+// pause leaves the rest of a catch-up to the next Tick. Those who wait for it, with the ones given, read for themselves.
+func (l *log) pause(unsure []*placing) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.live = liveness{suspect: true}
+	unsure = append(unsure, l.unsure...)
+	l.live, l.unsure = liveness{suspect: true}, nil
+	l.mu.Unlock()
+	for _, p := range unsure {
+		p.post(func() { p.read(l) })
+	}
+}
+
+// assure has p wait until the log is known to have come as far as the broker is now. l.mu is held, and is released.
+func (l *log) assure(p *placing) {
+	l.unsure = append(l.unsure, p)
+	l.live.again = true // a read under way may have begun too early
+	l.mu.Unlock()
+	l.catchUp()
 }
 
 // readOn appends page after page until nothing that has been heard of is missing.
 func (l *log) readOn(ctx context.Context) {
+	var unsure []*placing // for whom this read began late enough
 	for {
 		l.mu.Lock()
 		after, epoch, ahead, removals := l.head, l.epoch, l.live.ahead, l.removals
 		l.live.again = false
+		unsure, l.unsure = append(unsure, l.unsure...), nil
 		dead := l.state == logDead
 		l.mu.Unlock()
 		if dead {
+			resubscribe(unsure)
 			return
 		}
 		l.hub.stats.reads.Add(1)
 		page, err := l.hub.cfg.Broker.Read(ctx, l.name,
 			broker.Query{HasAfter: true, After: after, Epoch: epoch, Limit: l.hub.pageEntries})
 		if err != nil {
-			l.pause()
+			l.pause(unsure)
 			return
 		}
 		if page.Epoch != epoch || page.Head < after {
 			l.kill(ErrEpochChanged)
+			resubscribe(unsure)
 			return
 		}
 		if l.removedSince(removals) {
 			continue
 		}
-		if l.take(after, ahead, &page) {
+		done := l.take(after, ahead, &page)
+		if done || !page.More {
+			resubscribe(unsure)
+			unsure = nil
+		}
+		if done {
 			return
 		}
+	}
+}
+
+// resubscribe places those who have waited for a read.
+func resubscribe(unsure []*placing) {
+	for _, p := range unsure {
+		p.post(func() {
+			p.sure = true
+			p.hub.subscribe(p)
+		})
 	}
 }
 

@@ -27,11 +27,14 @@ type log struct {
 	state   logState
 	keep    rule.History // what the broker retains
 	waiting []*placing   // until the log is open
+	unsure  []*placing   // until a read that begins from now on has told how far the broker is
 
 	epoch string
 	head  uint64 // offset of the newest entry known here; of a paced log it may be waiting to come into the window
 	tail  uint64 // the window holds every entry with an offset greater than this one
 	whole bool   // entries up to tail are surely gone from the broker too, or there never were any
+	// missing is the newest offset of which that is known to be a loss: a position before it cannot be gone on from.
+	missing uint64
 
 	window []*broker.Entry // window[i] has index base+i
 	base   uint64
@@ -45,10 +48,11 @@ type log struct {
 
 	removed  uint64 // entries up to this offset were removed
 	removals uint64 // how often something was removed
-	keyed    bool   // an entry with a key has been in the window
-	// unkeyed is the newest entry without a key, or mark of what could not be read, wherever it is by now; nil where there
-	// has been none.
+	keyed    uint64 // offset of the newest entry with a key, or mark of what may have had one, that has come into the window
+	// unkeyed is the newest entry without a key, or mark of what could not be read, wherever it is by now: also where it
+	// waits to come into the window. It is nil where there has been none after the offset known.
 	unkeyed *broker.Entry
+	known   uint64
 
 	sets   []*frameSet // one per encoding in use
 	groups []*group    // one per loop with followers
@@ -116,8 +120,9 @@ func (l *log) put(e *broker.Entry) {
 	case e.Op == opRemoved:
 	case e.Key == "" || e.Op == opGap:
 		l.unkeyed = e
-	default:
-		l.keyed = true
+	}
+	if e.Key != "" { // of a mark it is the reason
+		l.keyed = e.Offset
 	}
 	l.wroteAt = l.hub.now.Load()
 	l.grow(e.Size())
@@ -129,7 +134,7 @@ func (l *log) bound() {
 		l.framedAt = max(l.wroteAt, 1)
 	}
 	for len(l.window) > l.hub.cfg.WindowEntries || l.bytes > l.hub.cfg.WindowBytes && len(l.window) > 1 {
-		l.evict(1, len(l.window) > l.keep.Count) // before a hole there is nothing either
+		l.evict(1, len(l.window)-l.thin > l.keep.Count) // before a hole there is nothing either
 	}
 	if l.hub.bytes.Load() > l.hub.cfg.BudgetBytes {
 		l.hub.relieve(l)
@@ -145,6 +150,9 @@ func (l *log) evict(n int, gone bool) {
 		l.tail = e.Offset
 		if e.Op == opGap {
 			l.holes--
+		}
+		if gone && !l.over(e) {
+			l.missing = e.Offset
 		}
 		if e.TTL > 0 || e.Op == opRemoved {
 			l.thin--
@@ -264,13 +272,16 @@ func (l *log) kill(err error) {
 		return
 	}
 	l.discard()
-	waiting, groups := l.waiting, l.groups
-	l.waiting = nil
+	waiting, unsure, groups := l.waiting, l.unsure, l.groups
+	l.waiting, l.unsure = nil, nil
 	l.mu.Unlock()
 
 	l.hub.remove(l)
 	for _, p := range waiting {
 		p.post(func() { p.fail(err) })
+	}
+	for _, p := range unsure {
+		p.post(func() { p.hub.subscribe(p) })
 	}
 	for _, g := range groups {
 		g.loop.Post(func() { g.close(err) })

@@ -254,7 +254,9 @@ func (m *model) read(t *rapid.T) {
 	c := m.clients[rapid.IntRange(0, len(m.clients)-1).Draw(t, "who")]
 	max := rapid.SampledFrom([]int{1, 50, 2000, 64 << 10}).Draw(t, "most bytes")
 	for range rapid.IntRange(1, 10).Draw(t, "times") {
-		c.pull(max, rapid.IntRange(0, 2000).Draw(t, "taken"))
+		if taken := rapid.IntRange(0, 2000).Draw(t, "taken"); !c.over { // who has been told to end asks for nothing
+			c.pull(max, taken)
+		}
 	}
 }
 

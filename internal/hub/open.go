@@ -38,6 +38,9 @@ func (l *log) fill(keep rule.History, limit int, page *broker.Page, removals uin
 	l.state, l.keep = logOpen, keep
 	l.epoch, l.head = page.Epoch, page.Head
 	l.tail, l.whole = reach(page, limit)
+	if !l.whole {
+		l.known = l.tail
+	}
 	for _, e := range page.Entries {
 		l.append(e)
 	}

@@ -14,13 +14,13 @@ type left struct {
 	to      uint64 // offset of the newest entry it cannot have
 	next    uint64 // index of the entry after it
 
-	keyed  bool            // some entries of the log have keys
-	window []*broker.Entry // of a log without, for a cursor that jumps: what there is for it
+	keyed  bool            // some of the entries have keys
+	window []*broker.Entry // where none have, for a cursor that jumps: what there is for it
 }
 
 // leftBehind looks at a cursor that stands before the window, or beyond the bounds of its terms. l.mu is held.
 func (c *Cursor) leftBehind(l *log) left {
-	w := left{epoch: l.epoch, removed: l.removed, to: l.tail, next: l.base, keyed: l.keyed}
+	w := left{epoch: l.epoch, removed: l.removed, to: l.tail, next: l.base, keyed: l.keyed > c.offset}
 	if c.next >= l.base {
 		w.next = max(l.resumeAt(&c.view.terms), c.next+1)
 		w.to = l.offsetBefore(w.next)
@@ -91,18 +91,26 @@ func (c *Cursor) latest(w *left) (Slice, bool) {
 
 // newest has c go on with the newest entry that there is for it, and then with what comes.
 func (c *Cursor) newest(w *left) (Slice, bool) {
-	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
-	for i := len(w.window) - 1; i >= 0; i-- {
-		e := w.window[i]
-		if e.Op != opGap && (l.over(e) || skips(e, name) || len(enc.AppendEntry(nil, l.name, w.epoch, e)) == 0) {
-			continue
-		}
-		c.behind = &backlog{
-			epoch: w.epoch, kind: changesOfState, entries: w.window[i : i+1], upTo: w.window[len(w.window)-1].Offset, newest: true,
-		}
-		c.group.watch.Store(true)
-		c.offset = max(c.offset, before(e))
-		return Slice{Passed: true}, true
+	e := c.newestUnkeyed(w.window)
+	if e == nil {
+		return Slice{}, false
 	}
-	return Slice{}, false
+	c.behind = &backlog{
+		epoch: w.epoch, kind: changesOfState, entries: []*broker.Entry{e}, upTo: w.window[len(w.window)-1].Offset, newest: true,
+	}
+	c.group.watch.Store(true)
+	c.offset = max(c.offset, before(e))
+	return Slice{Passed: true}, true
+}
+
+// newestUnkeyed finds the newest of entries without a key that there is for c, or mark of what is not to be had.
+func (c *Cursor) newestUnkeyed(entries []*broker.Entry) *broker.Entry {
+	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := entries[i]
+		if e.Op == opGap || e.Key == "" && !l.over(e) && !skips(e, name) && len(enc.AppendEntry(nil, l.name, "", e)) > 0 {
+			return e
+		}
+	}
+	return nil
 }

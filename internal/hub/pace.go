@@ -62,6 +62,9 @@ func (l *log) accept(e *broker.Entry) {
 func (l *log) wait(e *broker.Entry) {
 	p := &l.pace
 	l.head = e.Offset
+	if e.Key == "" {
+		l.unkeyed = e
+	}
 	p.waiting = append(p.waiting, e)
 	l.waits(e.Size())
 	most, bytes := l.hub.cfg.WindowEntries, l.hub.cfg.WindowBytes
@@ -115,23 +118,26 @@ func (l *log) flush() {
 	p.waiting, p.sifted = nil, 0
 	if p.sample {
 		for len(entries) > 0 {
-			n := p.run(entries)
+			n := l.run(entries)
 			l.append(l.join(entries[:n]))
 			entries = entries[n:]
 		}
 	} else {
 		l.appendTogether(entries)
 	}
-	p.bounds = nil
+	for len(p.bounds) > 0 && p.bounds[0] <= l.head {
+		p.bounds = p.bounds[1:]
+	}
 }
 
-// run counts the entries at the beginning that become one.
-func (p *pace) run(entries []*broker.Entry) int {
-	n := 1
+// run counts the entries at the beginning that become one. What has ended while it waited is told to nobody, and becomes part
+// of nothing. l.mu is held.
+func (l *log) run(entries []*broker.Entry) int {
+	bounds, n := l.pace.bounds, 1
 	for n < len(entries) {
 		a, b := entries[n-1], entries[n]
-		i, _ := slices.BinarySearch(p.bounds, a.Offset)
-		apart := i < len(p.bounds) && p.bounds[i] < b.Offset
+		i, _ := slices.BinarySearch(bounds, a.Offset)
+		apart := i < len(bounds) && bounds[i] < b.Offset || l.over(a) || l.over(b)
 		if apart || b.Op != broker.Append || b.Key != a.Key || b.Format != a.Format && a.Op != broker.Delete || echo(a) != echo(b) {
 			break
 		}
@@ -148,7 +154,7 @@ func echo(e *broker.Entry) string {
 	return ""
 }
 
-// join makes one entry of a value's parts. l.mu is held.
+// join makes one entry of a value's parts, which ends with the first of them that does. l.mu is held.
 func (l *log) join(parts []*broker.Entry) *broker.Entry {
 	first, last := parts[0], *parts[len(parts)-1]
 	if len(parts) == 1 {
@@ -158,9 +164,14 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 	if first.Op == broker.Delete {
 		last.Op, parts = broker.Set, parts[1:]
 	}
-	payloads := make([][]byte, len(parts))
+	payloads, end := make([][]byte, len(parts)), int64(never)
 	for i, e := range parts {
-		payloads[i] = e.Payload
+		if payloads[i] = e.Payload; e.TTL > 0 {
+			end = min(end, lapse(e))
+		}
+	}
+	if end != never {
+		last.TTL = time.Duration(max(end-last.Time, 1)) * time.Millisecond
 	}
 	last.Payload = broker.Join(nil, last.Format, payloads...)
 	if last.Op == broker.Append {
@@ -174,18 +185,22 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 
 // enter says that a cursor comes in behind the given offset. l.mu is held.
 func (l *log) enter(offset uint64) {
-	p := &l.pace
-	if len(p.waiting) == 0 || !p.sample || offset < p.waiting[0].Offset {
+	p, at := &l.pace, offset
+	switch {
+	case !p.sample:
 		return
+	case offset > l.head: // by a page that had more than this node has
+	case len(p.waiting) == 0 || offset < p.waiting[0].Offset:
+		return
+	default: // the offset of the entry it follows on says the same, and there are only so many of those
+		i, found := slices.BinarySearchFunc(p.waiting, offset, func(e *broker.Entry, offset uint64) int {
+			return int(int64(e.Offset) - int64(offset))
+		})
+		if !found {
+			i--
+		}
+		at = p.waiting[i].Offset
 	}
-	// The offset of the entry it follows on says the same, and there are only so many of those.
-	i, found := slices.BinarySearchFunc(p.waiting, offset, func(e *broker.Entry, offset uint64) int {
-		return int(int64(e.Offset) - int64(offset))
-	})
-	if !found {
-		i--
-	}
-	at := p.waiting[i].Offset
 	if i, found := slices.BinarySearch(p.bounds, at); !found {
 		p.bounds = slices.Insert(p.bounds, i, at)
 	}

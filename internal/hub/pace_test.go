@@ -83,6 +83,43 @@ func TestPartsOfAValueAreAllTold(t *testing.T) {
 	}
 }
 
+// lives appends an entry with a time to live.
+func (w *world) lives(channel, key string, op broker.Op, payload string, ttl time.Duration) {
+	w.put(channel, broker.Entry{Key: key, Op: op, Payload: []byte(payload), Format: broker.Text, TTL: ttl})
+}
+
+func TestWhatHasEndedWhileItWaitedIsNotTold(t *testing.T) {
+	for name, pace := range map[string]asking{"sampled": sampled(10 * time.Second), "gathered": gathered(10 * time.Second)} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.place("a", pace)
+			w.keyed("a", "first=0", "k=1")
+			w.lives("a", "l", broker.Set, "2", time.Second)
+			w.lives("a", "m", broker.Set, "3", time.Minute)
+			w.lives("a", "", broker.Set, "4", time.Second)
+			c.want("1 0\n")
+			w.pass(5 * time.Second)
+			w.wait(5 * time.Second)
+			if c.want("2 1\n4 3\n"); c.Offset() != w.head("a") || c.passed == 0 {
+				t.Errorf("at %d, passed told %d times", c.Offset(), c.passed)
+			}
+		})
+	}
+}
+
+func TestAJoinedValueEndsWithTheFirstOfItsParts(t *testing.T) {
+	w := newWorld(t)
+	w.hub.cacheBytes = 1
+	c, slow := w.place("a", sampled(time.Second)), w.place("a", sampled(time.Second))
+	w.keyed("a", "first=0")
+	w.lives("a", "k", broker.Set, "1", 5*time.Second)
+	w.keyed("a", "k+2", "first=1")
+	w.wait(time.Second)
+	c.want("1 0\n3 12\n4 1\n")
+	w.pass(5 * time.Second)
+	slow.want("1 0\n4 1\n")
+}
+
 func TestPartsWithoutEchoAreNotJoinedWithOthers(t *testing.T) {
 	w := newWorld(t)
 	c, ann := w.place("a", sampled(time.Second)), &client{w: w, name: "ann"}

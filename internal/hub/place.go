@@ -11,7 +11,8 @@ type placing struct {
 	req    Request
 	cursor *Cursor
 	done   func(Placed, error)
-	tries  int // pages that were of another epoch than the log
+	tries  int  // pages that were of another epoch than the log
+	sure   bool // the log has been read on since this was asked for
 }
 
 func (p *placing) post(fn func()) { p.hub.cfg.Loops[p.req.Loop].Post(fn) }
@@ -45,6 +46,10 @@ func (p *placing) place(l *log) bool {
 	if !ok {
 		l.mu.Unlock()
 		p.read(l)
+		return true
+	}
+	if p.req.Start.WantsState && recovered && !p.sure {
+		l.assure(p)
 		return true
 	}
 	p.cursor.next, p.cursor.offset = index, l.offsetBefore(index)
@@ -85,9 +90,9 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 		case here && at.Offset > l.head: // perhaps this node has not got it yet
 		case here && at.Offset >= l.tail:
 			i := l.index(at.Offset)
-			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && pieces(l.window[i-l.base:]))
+			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && pieces(l.window[i-l.base:], l.pace.waiting))
 		case s.WantsState: // the whole state, if not what has changed in it
-		case all && (l.whole || !here):
+		case all && (!here || l.whole && at.Offset < l.missing):
 			return l.base + uint64(oldest), false, true
 		}
 	}
@@ -150,7 +155,7 @@ func (p *placing) read(l *log) {
 	l.mu.Unlock()
 	h.stats.reads.Add(1)
 	ok := h.cfg.Task(func(ctx context.Context) {
-		first, err := p.first(ctx)
+		first, err := p.first(ctx, l)
 		p.post(func() {
 			switch {
 			case err != nil:
@@ -184,7 +189,7 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 		p.fail(ErrFilters)
 		return
 	}
-	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, kind: first.kind, more: page.More}
+	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, live: page.Head, kind: first.kind, more: page.More}
 	switch {
 	case first.kind == wholeState:
 	case p.req.Start.Kind == Position && first.recovered:
@@ -194,9 +199,7 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 	default:
 		c.offset = page.Head
 	}
-	if page.Head > l.head { // on its way here, or lost
-		l.live.ahead, l.live.suspect = max(l.live.ahead, page.Head), true
-	}
+	l.isBehind(page.Head) // on its way here, or lost
 	placed := p.attach(l, first.recovered)
 	placed.Offset = max(placed.Offset, page.Head)
 	if first.kind != entriesOfLog {

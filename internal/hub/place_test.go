@@ -14,11 +14,21 @@ import (
 // epoch is that of a channel.
 func (w *world) epoch(channel string) string {
 	w.Helper()
-	heads, err := w.broker.Lossy.Heads(context.Background(), []string{channel})
+	return w.broker.at(w, channel).Epoch
+}
+
+func (w *world) head(channel string) uint64 {
+	w.Helper()
+	return w.broker.at(w, channel).Offset
+}
+
+func (s *shim) at(t tb, channel string) broker.Position {
+	t.Helper()
+	heads, err := s.Lossy.Heads(context.Background(), []string{channel})
 	if err != nil {
-		w.Fatalf("heads: %v", err)
+		t.Fatalf("heads: %v", err)
 	}
-	return heads[0].Epoch
+	return heads[0]
 }
 
 func TestLiveBeginsWithTheNextEntry(t *testing.T) {

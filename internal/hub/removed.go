@@ -52,12 +52,12 @@ func (l *log) removeUpTo(offset uint64) {
 	if n > 0 {
 		l.evict(n, true)
 	}
-	l.removed = max(l.removed, offset)
+	l.removed, l.missing = max(l.removed, offset), max(l.missing, offset)
 	if offset >= l.tail {
 		l.tail, l.whole = min(offset, l.head), true
 	}
 	if l.unkeyed != nil && l.unkeyed.Offset <= offset {
-		l.unkeyed = nil
+		l.unkeyed, l.known = nil, l.unkeyed.Offset
 	}
 }
 
@@ -83,23 +83,34 @@ func (l *log) removeSome(r *broker.Removal) {
 		l.grow(mark.Size() - e.Size())
 	}
 	if l.unkeyed != nil && gone(l.unkeyed) {
-		l.unkeyed = l.newestUnkeyed()
+		l.findUnkeyed()
 	}
 }
 
-func (l *log) newestUnkeyed() *broker.Entry {
+// findUnkeyed looks for the newest entry without a key in the window. What has left that is not known any more.
+func (l *log) findUnkeyed() {
 	for i := len(l.window) - 1; i >= 0; i-- {
 		if e := l.window[i]; e.Op == opGap || e.Key == "" && e.Op != opRemoved {
-			return e
+			l.unkeyed = e
+			return
 		}
 	}
-	return nil
+	l.unkeyed, l.known = nil, max(l.known, l.tail)
 }
 
 // grow counts bytes of the window. l.mu is held.
 func (l *log) grow(bytes int64) {
 	l.bytes += bytes
 	l.hub.bytes.Add(bytes)
+}
+
+// blame says of a gap that it is where entries were removed, if so.
+func (l *log) blame(gap *broker.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if gap.Offset <= l.removed {
+		gap.Key = gapRemoved
+	}
 }
 
 // removedSince says that something was removed after l.removals was asked.

@@ -269,3 +269,30 @@ func TestAnEntryOverBeforeItHasComeIsPassed(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatHasEndedBeforeTheWindowIsNotMissing(t *testing.T) {
+	w := newWorld(t, window(1), keeping(rule.History{Count: 4}))
+	for i := range 4 {
+		w.put("a", broker.Entry{TTL: time.Duration(1-i/3) * time.Second, Payload: []byte{byte('0' + i)}, Format: broker.Text})
+	}
+	w.pass(2 * time.Second)
+	c := w.place("a", after(w.epoch("a"), 0))
+	if c.want("4 3\n"); !c.placed.Recovered {
+		t.Error("not recovered over what has ended")
+	}
+}
+
+// A log keeps so many entries beside those that were removed, and so may reach back further than the window.
+func TestWhatWasRemovedDoesNotCountForWhatIsKept(t *testing.T) {
+	w := newWorld(t, window(4), keeping(rule.History{Count: 4}))
+	w.place("a")
+	w.many("a", 4)
+	if _, err := w.broker.Remove(t.Context(), "a", broker.Removal{Offset: 3}); err != nil {
+		t.Fatal(err)
+	}
+	w.many("a", 1)
+	c := w.place("a", after(w.epoch("a"), 0))
+	if c.want("1 0\n2 1\n4 3\n5 0\n"); !c.placed.Recovered {
+		t.Error("not recovered, though the log has it all")
+	}
+}

@@ -12,6 +12,8 @@ import (
 // included. These are read to their end, wherever that has moved meanwhile. Of every key, the latest entry up to there was
 // either on a page of the whole state and is the same still, or it lay before the page of the changes that came past its
 // offset; so at the end the client has the state as it is at the last page's head, and the log goes on from there.
+//
+// Entries without a key are no part of a state. Among the changes they come from the log, in their places (log.mix).
 
 // resumeState takes a page of a state.
 func (c *Cursor) resumeState(page *broker.Page) {
@@ -32,9 +34,6 @@ func (c *Cursor) resumeState(page *broker.Page) {
 
 // endWhole cuts off what has been written since the first page: the changes bring it.
 func (b *backlog) endWhole(page *broker.Page) {
-	if b.upTo == 0 {
-		b.upTo = page.Head
-	}
 	b.moved = b.moved || page.Head > b.upTo
 	n := len(b.entries)
 	for n > 0 && b.entries[n-1].Offset > b.upTo {
@@ -48,37 +47,53 @@ func (b *backlog) endWhole(page *broker.Page) {
 func (c *Cursor) startOver(page *broker.Page) {
 	b := c.behind
 	gap := &broker.Entry{Op: opGap, Prev: c.offset, Offset: max(page.Head, c.offset+1), Key: gapState}
-	*b = backlog{epoch: b.epoch, kind: wholeState, entries: []*broker.Entry{gap}, more: true, bounded: b.bounded, counted: b.counted}
+	*b = backlog{
+		epoch: b.epoch, kind: wholeState, entries: []*broker.Entry{gap}, upTo: gap.Offset, live: gap.Offset, more: true,
+		bounded: b.bounded, counted: b.counted,
+	}
 }
 
-// addUnkeyed puts the newest entry without a key where it belongs among the entries of a page. Where the log has not come
-// as far as the page, that entry is not known yet: then the page has to be asked for once more.
+// addUnkeyed puts the newest entry without a key that there is for c where it belongs among the entries of a page. Where the
+// log has not come as far as the page, that entry is not known yet: then the page has to be asked for once more.
 func (c *Cursor) addUnkeyed(page *broker.Page) {
 	b, l := c.behind, c.group.log
 	l.mu.Lock()
-	end := l.end()
-	l.flush() // it may be waiting
-	e, behind, groups := l.unkeyed, page.Head > l.head, l.groups
-	if behind {
-		l.live.ahead, l.live.suspect = max(l.live.ahead, page.Head), true
-	}
-	grown := l.end() != end
+	behind, tail, last := l.isBehind(page.Head), l.tail, l.known
+	recent := slices.Concat([]*broker.Entry{l.unkeyed}, l.window[l.index(c.offset)-l.base:], l.pace.waiting)
 	l.mu.Unlock()
-	if grown {
-		grow(groups)
-	}
 	if behind {
 		b.entries, b.more = nil, true
 		return
 	}
-	if e == nil || e.Offset <= c.offset || e.Offset > page.Head {
+	if recent[0] == nil {
+		recent = recent[1:]
+	} else {
+		last = recent[0].Offset
+	}
+	if last <= c.offset {
 		return
 	}
-	i := 0
-	for i < len(b.entries) && b.entries[i].Offset < e.Offset {
-		i++
+	for len(recent) > 0 && recent[len(recent)-1].Offset > page.Head {
+		recent = recent[:len(recent)-1]
 	}
-	if i < len(b.entries) || !b.more {
-		b.entries = slices.Insert(slices.Clone(b.entries), i, e)
+	e := c.newestUnkeyed(recent)
+	switch {
+	case e == nil && tail > c.offset && last <= page.Head: // the newest has ended, and those before it are not known any more
+		e = &broker.Entry{Op: opGap, Prev: c.offset, Offset: last, Key: gapSlowConsumer}
+		l.blame(e)
+	case e == nil:
+		return
 	}
+	if n := len(b.entries); !b.more || n > 0 && e.Offset < b.entries[n-1].Offset {
+		b.entries = merge(b.entries, []*broker.Entry{e})
+	}
+}
+
+// isBehind says that this node does not know of everything up to an offset, and sees to that. l.mu is held.
+func (l *log) isBehind(offset uint64) bool {
+	if l.head >= offset {
+		return false
+	}
+	l.live.ahead, l.live.suspect = max(l.live.ahead, offset), true
+	return true
 }

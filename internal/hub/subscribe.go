@@ -102,6 +102,7 @@ func (h *Hub) subscribe(p *placing) {
 				return
 			}
 			if fresh {
+				p.sure = true
 				l.open(&p.req)
 				return
 			}

@@ -77,7 +77,7 @@ func (l *log) tick(now int64) (check bool) {
 
 // abandoned says that nobody has followed for long enough. l.mu is held.
 func (l *log) abandoned(now int64) bool {
-	if l.followers > 0 {
+	if l.followers > 0 || len(l.unsure) > 0 {
 		return false
 	}
 	if l.leftAt == 0 {

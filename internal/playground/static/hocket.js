@@ -592,7 +592,8 @@ var Presence = class extends Emitter {
 	}
 	/** How many members there are, listed or not. */
 	get count() {
-		return this.#complete ? this.#members.size : Math.max(this.#total, this.#members.size);
+		if (this.#complete) return this.#members.size;
+		return this.#crowd ? this.#total : Math.max(this.#total, this.#members.size);
 	}
 	/** Whether `members` are all there are: not before the first `sync`, and not where there are more than `maxMembers`. */
 	get complete() {

@@ -68,7 +68,8 @@ export class Presence extends Emitter<PresenceEvents> {
 
   /** How many members there are, listed or not. */
   get count(): number {
-    return this.#complete ? this.#members.size : Math.max(this.#total, this.#members.size);
+    if (this.#complete) return this.#members.size;
+    return this.#crowd ? this.#total : Math.max(this.#total, this.#members.size); // of a crowd's list some may have left, untold
   }
 
   /** Whether `members` are all there are: not before the first `sync`, and not where there are more than `maxMembers`. */

@@ -187,6 +187,8 @@ class Actor {
         return expect(channel.position?.offset).toBe(m.offset);
       case 'gap':
         return expect(this.#told(`gap ${m.channel}`)).toEqual(m.payload);
+      case 'presence':
+        return expect(channel.presence.count).toBe(m.payload.count);
       case 'join':
       case 'update':
         for (const member of m.members) expect(channel.presence.get(member.session)).toMatchObject(member);

@@ -1,0 +1,264 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
+)
+
+// keys is an encoding that tells what a follower of a keyed log needs.
+type keys struct{}
+
+func (keys) AppendEntry(dst []byte, _, _ string, e *broker.Entry) []byte {
+	dst = strconv.AppendUint(dst, e.Offset, 10)
+	dst = append(append(append(dst, ' '), e.Key...), " =+-"[e.Op+1])
+	return append(append(dst, e.Payload...), '\n')
+}
+
+// folded is a client of a keyed log: what its keys hold, as it has been told, and where it stands.
+type folded struct {
+	*client
+	values map[string]string
+	at     uint64
+	epoch  string
+	seen   bool // what Subscribe has answered
+
+	loose map[uint64]bool // entries without a key that it has got
+	told  []span          // what it was told that it misses, or has not been promised
+}
+
+// span is a run of offsets, from the one after from on.
+type span struct{ from, to uint64 }
+
+// stateModel has keys set, appended to and deleted, and entries without a key among them, while clients take a state page by
+// page, fall behind, are cut off anywhere and resume. In the end each holds what the broker holds. No offset is told twice,
+// and no entry without a key is left out untold that came after the answer to a client's subscription.
+type stateModel struct {
+	*rapid.T
+	w       *world
+	rule    rule.Overflow
+	sample  time.Duration
+	roomy   bool // the log keeps everything
+	clients []*folded
+	loose   []uint64 // entries without a key
+}
+
+func TestAStateIsTheLogCompacted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newStateModel(t)
+		defer m.w.stop()
+		for range rapid.IntRange(0, 12).Draw(t, "before") {
+			m.write(t)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"write":     m.write,
+			"lose":      m.lose,
+			"find":      func(*rapid.T) { m.w.hub.Gap("x") },
+			"subscribe": m.subscribe,
+			"cut off":   func(t *rapid.T) { m.resume(m.pick(t)) },
+			"read":      m.read,
+			"turn":      m.turn,
+			"wait":      func(t *rapid.T) { m.w.wait(time.Duration(rapid.IntRange(1, 300).Draw(t, "ms")) * time.Millisecond) },
+			"":          func(*rapid.T) { m.check() },
+		})
+		m.finish()
+	})
+}
+
+func newStateModel(t *rapid.T) *stateModel {
+	small := func(label string) int { return rapid.IntRange(1, 6).Draw(t, label) }
+	m := &stateModel{T: t, roomy: rapid.Bool().Draw(t, "roomy")}
+	kept := small("kept")
+	if m.roomy {
+		kept = 10_000
+	}
+	m.w = openWorld(t, window(small("window")), keeping(rule.History{Count: kept}))
+	m.w.hub.pageEntries = small("page")
+	m.w.hub.cacheBytes = rapid.SampledFrom([]int{1, 100_000}).Draw(t, "cache")
+	m.rule = rapid.SampledFrom([]rule.Overflow{rule.OverflowLatest, rule.OverflowRefill, rule.OverflowGap}).Draw(t, "rule")
+	m.sample = rapid.SampledFrom([]time.Duration{0, 0, 250 * time.Millisecond}).Draw(t, "sample")
+	if rapid.Bool().Draw(t, "tasks by hand") {
+		m.w.tasks = &queue{}
+	}
+	return m
+}
+
+func (m *stateModel) write(t *rapid.T) {
+	key := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", ""}).Draw(t, "key")
+	entry := "=1"
+	if key != "" {
+		entry = rapid.SampledFrom([]string{"=1", "=2", "+3", "+4", "-"}).Draw(t, "entry")
+	}
+	m.w.keyed("x", key+entry)
+	if key == "" {
+		heads, _ := m.w.broker.Lossy.Heads(context.Background(), []string{"x"})
+		m.loose = append(m.loose, heads[0].Offset)
+	}
+}
+
+func (m *stateModel) lose(t *rapid.T) {
+	m.w.broker.Lose("x", rapid.IntRange(1, 3).Draw(t, "lost"))
+	m.write(t)
+}
+
+func (m *stateModel) pick(t *rapid.T) *folded {
+	if len(m.clients) == 0 {
+		t.Skip("nobody is there")
+	}
+	return m.clients[rapid.IntRange(0, len(m.clients)-1).Draw(t, "who")]
+}
+
+func (m *stateModel) join(f *folded, s Start) {
+	f.client, f.seen = &client{w: m.w}, false
+	m.w.join(f.client, "x", from(s), ruled(m.rule), sampled(m.sample), func(r *Request) { r.Encoding = keys{} })
+	m.notice(f)
+}
+
+func (m *stateModel) subscribe(*rapid.T) {
+	f := &folded{values: map[string]string{}, loose: map[uint64]bool{}}
+	m.clients = append(m.clients, f)
+	m.join(f, Start{Kind: State})
+}
+
+// resume cuts a client off, which comes back to where it stood.
+func (m *stateModel) resume(f *folded) {
+	m.take(f)
+	f.Close()
+	if f.epoch == "" {
+		m.join(f, Start{Kind: State})
+		return
+	}
+	m.join(f, Start{Kind: Position, WantsState: true, Position: broker.Position{Epoch: f.epoch, Offset: f.at}})
+}
+
+// notice looks at what Subscribe has answered.
+func (m *stateModel) notice(f *folded) {
+	if f.seen || !f.done {
+		return
+	}
+	if f.err != nil {
+		m.Fatalf("not placed: %v", f.err)
+	}
+	f.seen = true
+	switch {
+	case f.epoch == "": // of what was there before it gets the keys
+		f.told = append(f.told, span{0, f.placed.Offset})
+	case !f.placed.Recovered:
+		f.values, f.at = map[string]string{}, 0
+		f.told = append(f.told, span{0, f.placed.Offset})
+	case !m.roomy: // the log may not have them any more
+		f.told = append(f.told, span{f.at, f.placed.Offset})
+	}
+	f.epoch = f.placed.Epoch
+}
+
+func (m *stateModel) read(t *rapid.T) {
+	f := m.pick(t)
+	for range rapid.IntRange(1, 4).Draw(t, "times") {
+		f.pull(rapid.SampledFrom([]int{1, 20, 1000}).Draw(t, "most"), 1000)
+	}
+}
+
+func (m *stateModel) turn(t *rapid.T) {
+	for range rapid.IntRange(1, 5).Draw(t, "functions") {
+		if m.w.tasks != nil {
+			m.w.tasks.one()
+		}
+		m.w.loops[0].one()
+	}
+}
+
+func (m *stateModel) check() {
+	for _, f := range m.clients {
+		m.notice(f)
+		if m.take(f) {
+			m.resume(f)
+		}
+	}
+}
+
+// take applies what the client has received. It answers true when a gap tells it to ask again from before it.
+func (m *stateModel) take(f *folded) (again bool) {
+	defer f.out.Reset()
+	for line := range strings.Lines(f.out.String()) {
+		var from, to uint64
+		var reason string
+		if n, _ := fmt.Sscanf(line, "gap %d-%d %s", &from, &to, &reason); n == 3 {
+			if from <= f.at || to < from {
+				m.Fatalf("%q after %d", line, f.at)
+			}
+			f.told = append(f.told, span{from - 1, to})
+			if reason != gapState {
+				return true
+			}
+			f.values, f.at = map[string]string{}, 0
+			continue
+		}
+		number, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		offset, _ := strconv.ParseUint(number, 10, 64)
+		if offset <= f.at {
+			m.Fatalf("entry %d after %d", offset, f.at)
+		}
+		f.at = offset
+		i := strings.IndexAny(rest, "=+-")
+		switch key, value := rest[:i], rest[i+1:]; {
+		case key == "":
+			f.loose[offset] = true
+		case rest[i] == '=':
+			f.values[key] = value
+		case rest[i] == '+':
+			f.values[key] += value
+		default:
+			delete(f.values, key)
+		}
+	}
+	return false
+}
+
+// finish lets everything come to rest, and compares.
+func (m *stateModel) finish() {
+	m.w.broker.Lose("x", 0)
+	m.w.pass(2 * time.Second) // what was lost is found
+	page, err := m.w.broker.Lossy.State(context.Background(), "x", broker.StateQuery{})
+	if err != nil {
+		m.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, e := range page.Entries {
+		want[e.Key] = string(e.Payload)
+	}
+	for _, f := range m.clients {
+		m.w.settle()
+		m.notice(f)
+		for again := true; again; again = f.due {
+			for f.pull(1000, 1000) {
+			}
+			m.w.pass(time.Second)
+			if m.take(f) {
+				m.resume(f)
+				m.w.pass(time.Second)
+				m.notice(f)
+			}
+		}
+		m.take(f)
+		if !maps.Equal(f.values, want) {
+			m.Fatalf("a client has %v, want %v (keys %v)", f.values, want, slices.Sorted(maps.Keys(want)))
+		}
+		for _, offset := range m.loose {
+			told := slices.ContainsFunc(f.told, func(s span) bool { return s.from < offset && offset <= s.to })
+			if !f.loose[offset] && !told && m.rule != rule.OverflowLatest && m.sample == 0 {
+				m.Fatalf("entry %d without a key never came", offset)
+			}
+		}
+	}
+}

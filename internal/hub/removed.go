@@ -20,7 +20,7 @@ func (l *log) remove(r *broker.Removal) {
 		return
 	}
 	l.flush()
-	if r.UpTo != 0 {
+	if r.UpTo != 0 && r.Key == "" {
 		l.removeUpTo(r.UpTo)
 	} else {
 		l.removeSome(r)
@@ -66,7 +66,7 @@ func (l *log) removeUpTo(offset uint64) {
 func (l *log) removeSome(r *broker.Removal) {
 	gone := func(e *broker.Entry) bool {
 		if r.Key != "" {
-			return e.Key == r.Key && e.Op != broker.Delete && e.Op != opGap
+			return e.Key == r.Key && (r.UpTo == 0 || e.Offset <= r.UpTo) && e.Op != broker.Delete && e.Op != opGap
 		}
 		first, parts := l.pace.joined[e.Offset]
 		return e.Op != opGap && (e.Offset == r.Offset || parts && first <= r.Offset && r.Offset < e.Offset)

@@ -269,3 +269,17 @@ func TestAnEntryOverBeforeItHasComeIsPassed(t *testing.T) {
 		})
 	}
 }
+
+func TestARemovedKeyKeepsWhatWasWrittenSince(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.keyed("a", "k=1", "k-", "k=2")
+		w.settle()
+		age()
+		w.hub.Removed("a", broker.Removal{Key: "k", UpTo: 2})
+		c.want("2 \n3 2\n")
+		if d := w.place("a", after(w.epoch("a"), 0)); !d.placed.Recovered {
+			t.Error("not recovered")
+		}
+	})
+}

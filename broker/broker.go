@@ -286,7 +286,8 @@ type Removal struct {
 	// position before it cannot be gone on from.
 	UpTo uint64
 	// Offset takes out one entry. The log goes on over the hole: nothing counts as missing. What the log needs to tell the
-	// present state of a key, a part of its value or the Delete before it, is refused with ErrConflict: remove the key.
+	// present state of a key, a part of its value or the Delete before it, is refused with ErrConflict: remove the key. So is
+	// what may be a part of a value and the log has dropped.
 	Offset uint64
 	// Key takes out the value of a key and all its entries, but a Delete that is the newest of them. Nothing counts as
 	// missing. Who knows the value learns of the end by a Delete alone, so publish one first: those who follow get it, and

@@ -129,6 +129,9 @@ func (m *naive) remove(r Removal, now int64) (int, error) {
 		}
 		m.lost = max(m.lost, min(r.UpTo, m.head.Offset))
 	case r.Offset != 0:
+		if !slices.ContainsFunc(m.log, func(e *Entry) bool { return e.Offset == r.Offset }) && m.spans(r.Offset, now) {
+			return 0, ErrConflict
+		}
 		for i, e := range m.log {
 			next := slices.IndexFunc(m.log[i+1:], func(x *Entry) bool { return x.Key == e.Key })
 			present := !m.ended(e.Key, m.keep, now) && slices.Contains(m.values[e.Key], e)
@@ -150,6 +153,16 @@ func (m *naive) remove(r Removal, now int64) (int, error) {
 		}
 	}
 	return before - len(m.log), nil
+}
+
+// spans says that an entry may be a part of a value.
+func (m *naive) spans(offset uint64, now int64) bool {
+	for key, parts := range m.values {
+		if len(parts) > 0 && !m.ended(key, m.keep, now) && parts[0].Offset <= offset && offset <= parts[len(parts)-1].Offset {
+			return true
+		}
+	}
+	return false
 }
 
 // read answers a query.

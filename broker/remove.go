@@ -72,6 +72,9 @@ func (c *channel) removeOne(offset uint64, now int64) (int, error) {
 	c.log.expire(now)
 	i := c.log.after(offset - 1)
 	if i == c.log.n || c.log.at(i).Offset != offset {
+		if c.state.spans(offset, ageCut(&c.keep, now), now) {
+			return 0, ErrConflict // nodes may hold it, and are not to forget it
+		}
 		return 0, nil
 	}
 	e := c.log.at(i)
@@ -85,6 +88,16 @@ func (c *channel) removeOne(offset uint64, now int64) (int, error) {
 		}
 	}
 	return c.log.remove(func(x *Entry) bool { return x == e }), nil
+}
+
+// spans says that the entry at an offset may be a part of a value.
+func (s *state) spans(offset uint64, cut, now int64) bool {
+	for _, c := range s.cells {
+		if !c.deleted() && c.since <= offset && offset <= c.last.Offset && !c.ended(cut, now) {
+			return true
+		}
+	}
+	return false
 }
 
 // removeKey takes out the value and the entries of a key, but a Delete with which they end: who has the value and comes

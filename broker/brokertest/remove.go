@@ -176,6 +176,8 @@ func testRemoveKey(t *testing.T, open func(*testing.T) broker.Broker) {
 	n.mustPublish(c, expecting(broker.Entry{Key: "k", Payload: []byte(`1`)}, 0), broker.Retention{})
 	n.remove(c, broker.Removal{Key: "k"}, 1) // also when the log has dropped its entry
 	n.remove(c, broker.Removal{Key: "never written"}, 0)
+	value := n.mustPublish(c, broker.Entry{Key: "k", Payload: []byte(`1`)}, broker.Retention{})
+	n.wantIrremovable(c, broker.Removal{Offset: value.Offset}, broker.ErrConflict) // nor that
 
 	// What was written after the Delete that it follows on stays.
 	c = channel()

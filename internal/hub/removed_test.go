@@ -270,6 +270,20 @@ func TestAnEntryOverBeforeItHasComeIsPassed(t *testing.T) {
 	}
 }
 
+// Who has the value of a key has to learn that it has been deleted, whatever was removed.
+func TestARemovedDeleteIsToldWithoutItsPayload(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.put("a", broker.Entry{Key: "k", Op: broker.Delete, Payload: []byte("secret"), Format: broker.Text})
+		w.keyed("a", "k+1")
+		w.settle()
+		age()
+		w.hub.Removed("a", broker.Removal{Offset: 1})
+		c.want("1 \n2 1\n")
+		w.place("a", last(10)).want("1 \n2 1\n")
+	})
+}
+
 func TestARemovedKeyKeepsWhatWasWrittenSince(t *testing.T) {
 	aged(t, func(t *testing.T, w *world, age func()) {
 		c := w.place("a")

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"strings"
+
+	"hocket.dev/broker"
 	"testing/synctest"
 	"time"
 )
@@ -16,6 +18,7 @@ func (w *world) check(actors []*actor) {
 	for _, r := range w.readings {
 		w.checkReading(r)
 	}
+	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)
 	w.checkLogs()
@@ -180,7 +183,8 @@ func (c *checker) same(it *item, f *fact) {
 	if f.From != nil {
 		author = f.From.Session
 	}
-	if it.payload != string(f.Payload) || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author ||
+	bare := f.Op == broker.Delete && f.gone != nil && it.payload == "" // its payload was removed
+	if it.payload != string(f.Payload) && !bare || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author ||
 		it.score != f.Score {
 		c.fault(it.at, "%v differs from the log's %s %s %.40s of %s", it, opName(f.Op), f.Key, f.Payload, author)
 	}

@@ -38,11 +38,11 @@ var (
 
 var kinds = map[string]kind{
 	stream:   {},
-	keyed:    {keys: 100, state: true, fleeting: 10},
+	keyed:    {keys: 100, state: true, fleeting: 10, removed: true},
 	crowd:    {presence: true},
 	nothing:  {nothing: true},
 	strict:   {overflow: func(r *hocket.Rule) { r.Overflow = hocket.OverflowDisconnect }},
-	fleeting: {fleeting: 50},
+	fleeting: {fleeting: 50, removed: true},
 }
 
 // rules are those of all channels, of which each keeps so many entries.

@@ -27,7 +27,9 @@ func (c *checker) late(it *item, f *fact, whole bool) {
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)
 	}
-	if g := f.gone; g != nil && it.handed > g.told && !(whole && g.UpTo > 0) {
+	g := f.gone
+	stays := g != nil && (g.history() && whole || !g.history() && it.op == "delete" && it.payload == "")
+	if g != nil && it.handed > g.told && !stays {
 		c.fault(it.at, "%v was sent at %v, though it had been removed, as the node had known for %v", it, it.handed, it.handed-g.told)
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -125,14 +126,16 @@ func (l *log) flush() {
 	p.bounds = nil
 }
 
-// run counts the entries at the beginning that become one.
+// run counts the entries at the beginning that become one. Who filters gets each part that has the tags asked for, and every
+// delete.
 func (p *pace) run(entries []*broker.Entry) int {
 	n := 1
 	for n < len(entries) {
 		a, b := entries[n-1], entries[n]
 		i, _ := slices.BinarySearch(p.bounds, a.Offset)
 		apart := i < len(p.bounds) && p.bounds[i] < b.Offset
-		if apart || b.Op != broker.Append || b.Key != a.Key || b.Format != a.Format && a.Op != broker.Delete || echo(a) != echo(b) {
+		if apart || a.Op == broker.Delete || b.Op != broker.Append || b.Key != a.Key || b.Format != a.Format ||
+			echo(a) != echo(b) || !maps.Equal(a.Headers, b.Headers) {
 			break
 		}
 		n++
@@ -155,9 +158,6 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 		return first
 	}
 	last.Op, last.Prev = first.Op, first.Prev
-	if first.Op == broker.Delete {
-		last.Op, parts = broker.Set, parts[1:]
-	}
 	payloads := make([][]byte, len(parts))
 	for i, e := range parts {
 		payloads[i] = e.Payload

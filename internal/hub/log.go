@@ -32,6 +32,7 @@ type log struct {
 	head  uint64 // offset of the newest entry known here; of a paced log it may be waiting to come into the window
 	tail  uint64 // the window holds every entry with an offset greater than this one
 	whole bool   // entries up to tail are surely gone from the broker too, or there never were any
+	lost  uint64 // who stands before this offset surely misses something
 
 	window []*broker.Entry // window[i] has index base+i
 	base   uint64
@@ -129,7 +130,7 @@ func (l *log) bound() {
 		l.framedAt = max(l.wroteAt, 1)
 	}
 	for len(l.window) > l.hub.cfg.WindowEntries || l.bytes > l.hub.cfg.WindowBytes && len(l.window) > 1 {
-		l.evict(1, len(l.window) > l.keep.Count) // before a hole there is nothing either
+		l.evict(1, len(l.window)-l.thin > l.keep.Count) // before a hole there is nothing either
 	}
 	if l.hub.bytes.Load() > l.hub.cfg.BudgetBytes {
 		l.hub.relieve(l)
@@ -148,6 +149,8 @@ func (l *log) evict(n int, gone bool) {
 		}
 		if e.TTL > 0 || e.Op == opRemoved {
 			l.thin--
+		} else if gone {
+			l.lost = e.Offset
 		}
 		if l.pace.joined != nil {
 			delete(l.pace.joined, e.Offset)

@@ -53,6 +53,7 @@ func (l *log) removeUpTo(offset uint64) {
 		l.evict(n, true)
 	}
 	l.removed = max(l.removed, offset)
+	l.lost = max(l.lost, min(offset, l.head))
 	if offset >= l.tail {
 		l.tail, l.whole = min(offset, l.head), true
 	}

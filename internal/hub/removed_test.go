@@ -284,6 +284,24 @@ func TestARemovedDeleteIsToldWithoutItsPayload(t *testing.T) {
 	})
 }
 
+// A window that begins behind entries which were removed one by one is complete also for who stands before those.
+func TestRemovedBeforeTheWindowIsNotMissing(t *testing.T) {
+	w := newWorld(t)
+	w.many("a", 4)
+	for _, r := range []broker.Removal{{UpTo: 1}, {Offset: 2}, {Offset: 3}} {
+		if n, err := w.broker.Lossy.Remove(t.Context(), "a", r); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	w.place("a").want("")
+	for offset, recovered := range []bool{false, true, true, true} {
+		c := w.place("a", after(w.epoch("a"), uint64(offset)))
+		if c.want("4 3\n"); c.placed.Recovered != recovered {
+			t.Errorf("after %d: recovered is %v", offset, c.placed.Recovered)
+		}
+	}
+}
+
 func TestARemovedKeyKeepsWhatWasWrittenSince(t *testing.T) {
 	aged(t, func(t *testing.T, w *world, age func()) {
 		c := w.place("a")

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
 )
 
 // tickLag is how long a node may take to notice that a time is over: it looks about once a second.
@@ -66,7 +67,17 @@ func (c *checker) reason(it *item) {
 		}
 	case "unavailable":
 		c.lost(it)
+	case "slow_consumer":
+		switch {
+		case !c.w.profile.tight():
+			c.fault(it.at, "%v: nobody can be too slow here", it)
+		case c.kind.overflow == rule.OverflowRefill:
+			c.lost(it)
+		case c.kind.overflow != rule.OverflowGap:
+			c.fault(it.at, "%v is not what the rule says", it)
+		}
 	}
+	c.paces = nil
 	for _, f := range c.epoch.between(it.from-1, it.offset) {
 		delete(c.known, f.Key)
 	}

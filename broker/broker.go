@@ -280,17 +280,19 @@ type State interface {
 	Keys(ctx context.Context, channel string) (int, error)
 }
 
-// Removal says which entries to take out of a log. Exactly one field is set.
+// Removal says which entries to take out of a log. Exactly one field is set, but that UpTo may bound what Key takes out.
 type Removal struct {
 	// UpTo takes out every entry up to this offset, or up to the head where that is lower. The values of keys stay. A
 	// position before it cannot be gone on from.
 	UpTo uint64
 	// Offset takes out one entry. The log goes on over the hole: nothing counts as missing. What the log needs to tell the
-	// present state of a key, a part of its value or the Delete before it, is refused with ErrConflict: remove the key.
+	// present state of a key, a part of its value or the Delete before it, is refused with ErrConflict: remove the key. So is
+	// what may be a part of a value and the log has dropped.
 	Offset uint64
 	// Key takes out the value of a key and all its entries, but a Delete that is the newest of them. Nothing counts as
 	// missing. Who knows the value learns of the end by a Delete alone, so publish one first: those who follow get it, and
-	// those who come back find it in the log and in the state.
+	// those who come back find it in the log and in the state. With that Delete's offset as UpTo, what is written to the key
+	// behind it stays: else it might go without a word.
 	Key string
 }
 

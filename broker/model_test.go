@@ -150,6 +150,7 @@ func (p *pair) remove(t *rapid.T) {
 		r.UpTo = max(1, offset)
 	case 1:
 		r.Key = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")
+		r.UpTo = rapid.SampledFrom([]uint64{0, offset}).Draw(t, "up to")
 	default:
 		r.Offset = max(1, offset)
 	}

@@ -113,17 +113,25 @@ func (m *naive) trim(now int64) {
 func (m *naive) remove(r Removal, now int64) (int, error) {
 	m.log = slices.DeleteFunc(m.log, func(e *Entry) bool { return e.Expired(now) })
 	before := len(m.log)
+	parts := m.values[r.Key]
+	lives := len(parts) > 0 && !m.ended(r.Key, m.keep, now)
+	stays := lives && r.UpTo != 0 && parts[len(parts)-1].Offset > r.UpTo
 	last := map[string]*Entry{}
 	for _, e := range m.log {
-		last[e.Key] = e
+		if r.UpTo == 0 || e.Offset <= r.UpTo && !(stays && slices.Contains(parts, e)) {
+			last[e.Key] = e
+		}
 	}
 	switch {
-	case r.UpTo != 0:
+	case r.UpTo != 0 && r.Key == "":
 		for len(m.log) > 0 && m.log[0].Offset <= r.UpTo {
 			m.lostTime, m.log = m.log[0].Time, m.log[1:]
 		}
 		m.lost = max(m.lost, min(r.UpTo, m.head.Offset))
 	case r.Offset != 0:
+		if !slices.ContainsFunc(m.log, func(e *Entry) bool { return e.Offset == r.Offset }) && m.spans(r.Offset, now) {
+			return 0, ErrConflict
+		}
 		for i, e := range m.log {
 			next := slices.IndexFunc(m.log[i+1:], func(x *Entry) bool { return x.Key == e.Key })
 			present := !m.ended(e.Key, m.keep, now) && slices.Contains(m.values[e.Key], e)
@@ -134,9 +142,10 @@ func (m *naive) remove(r Removal, now int64) (int, error) {
 		m.log = slices.DeleteFunc(m.log, func(e *Entry) bool { return e.Offset == r.Offset })
 	default:
 		m.log = slices.DeleteFunc(m.log, func(e *Entry) bool {
-			return e.Key == r.Key && !(e == last[r.Key] && e.Op == Delete)
+			return e.Key == r.Key && (r.UpTo == 0 || e.Offset <= r.UpTo) && !(e == last[r.Key] && e.Op == Delete) &&
+				!(stays && slices.Contains(parts, e))
 		})
-		if parts := m.values[r.Key]; len(parts) > 0 && !m.ended(r.Key, m.keep, now) {
+		if lives && !stays {
 			if last[r.Key] == nil {
 				before++
 			}
@@ -144,6 +153,16 @@ func (m *naive) remove(r Removal, now int64) (int, error) {
 		}
 	}
 	return before - len(m.log), nil
+}
+
+// spans says that an entry may be a part of a value.
+func (m *naive) spans(offset uint64, now int64) bool {
+	for key, parts := range m.values {
+		if len(parts) > 0 && !m.ended(key, m.keep, now) && parts[0].Offset <= offset && offset <= parts[len(parts)-1].Offset {
+			return true
+		}
+	}
+	return false
 }
 
 // read answers a query.

@@ -50,6 +50,7 @@ func drawRemoval(t *rapid.T) (r Removal) {
 		r.UpTo = rapid.Uint64Range(0, 50).Draw(t, "up to")
 	case 1:
 		r.Key = rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
+		r.UpTo = rapid.Uint64Range(0, 50).Draw(t, "up to")
 	default:
 		r.Offset = rapid.Uint64Range(0, 50).Draw(t, "offset")
 	}

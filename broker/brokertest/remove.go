@@ -96,7 +96,7 @@ func testRemoveEntry(t *testing.T, open func(*testing.T) broker.Broker) {
 	n.wantPage(c, broker.Query{Limit: 1}, broker.Page{Epoch: head.Epoch, Head: head.Offset, Complete: true, More: true}, left[1:])
 	n.wantDuplicate(c, once, keep, positions[2])
 	n.mustPublish(c, broker.Entry{Payload: []byte(`1`)}, keep)
-	for _, r := range []broker.Removal{{}, {UpTo: 1, Offset: 1}, {Offset: 1, Key: "k"}, {UpTo: 1, Key: "k"}} {
+	for _, r := range []broker.Removal{{}, {UpTo: 1, Offset: 1}, {Offset: 1, Key: "k"}} {
 		n.wantIrremovable(c, r, nil)
 	}
 	if got := len(n.all(c)); got != 3 {
@@ -176,6 +176,21 @@ func testRemoveKey(t *testing.T, open func(*testing.T) broker.Broker) {
 	n.mustPublish(c, expecting(broker.Entry{Key: "k", Payload: []byte(`1`)}, 0), broker.Retention{})
 	n.remove(c, broker.Removal{Key: "k"}, 1) // also when the log has dropped its entry
 	n.remove(c, broker.Removal{Key: "never written"}, 0)
+	value := n.mustPublish(c, broker.Entry{Key: "k", Payload: []byte(`1`)}, broker.Retention{})
+	n.wantIrremovable(c, broker.Removal{Offset: value.Offset}, broker.ErrConflict) // nor that
+
+	// What was written after the Delete that it follows on stays.
+	c = channel()
+	first := write("k", broker.Set)
+	deleted = write("k", broker.Delete)
+	again := []uint64{write("k", broker.Append).Offset, write("k", broker.Append).Offset}
+	n.remove(c, broker.Removal{Key: "k", UpTo: deleted.Offset}, 1)
+	whole = broker.Page{Epoch: deleted.Epoch, Head: again[1], Complete: true}
+	n.wantPage(c, broker.Query{HasAfter: true, After: first.Offset}, whole, append([]uint64{deleted.Offset}, again...))
+	n.remove(c, broker.Removal{Key: "k", UpTo: again[0]}, 0)
+	if page := n.state(c, broker.StateQuery{}); len(page.Entries) != 1 || string(page.Entries[0].Payload) != `"vv"` {
+		t.Errorf("the state is %+v", page)
+	}
 }
 
 // testRemovalIsTold: a sink hears of a removal in its place in the log.

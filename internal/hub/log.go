@@ -33,8 +33,7 @@ type log struct {
 	head  uint64 // offset of the newest entry known here; of a paced log it may be waiting to come into the window
 	tail  uint64 // the window holds every entry with an offset greater than this one
 	whole bool   // entries up to tail are surely gone from the broker too, or there never were any
-	// missing is the newest offset of which that is known to be a loss: a position before it cannot be gone on from.
-	missing uint64
+	lost  uint64 // who stands before this offset surely misses something
 
 	window []*broker.Entry // window[i] has index base+i
 	base   uint64
@@ -151,11 +150,10 @@ func (l *log) evict(n int, gone bool) {
 		if e.Op == opGap {
 			l.holes--
 		}
-		if gone && !l.over(e) {
-			l.missing = e.Offset
-		}
 		if e.TTL > 0 || e.Op == opRemoved {
 			l.thin--
+		} else if gone {
+			l.lost = e.Offset
 		}
 		if l.pace.joined != nil {
 			delete(l.pace.joined, e.Offset)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -130,15 +131,16 @@ func (l *log) flush() {
 	}
 }
 
-// run counts the entries at the beginning that become one. What has ended while it waited is told to nobody, and becomes part
-// of nothing. l.mu is held.
+// run counts the entries at the beginning that become one. Who filters gets each part that has the tags asked for, and every
+// delete. What has ended while it waited is told to nobody, and becomes part of nothing. l.mu is held.
 func (l *log) run(entries []*broker.Entry) int {
 	bounds, n := l.pace.bounds, 1
 	for n < len(entries) {
 		a, b := entries[n-1], entries[n]
 		i, _ := slices.BinarySearch(bounds, a.Offset)
 		apart := i < len(bounds) && bounds[i] < b.Offset || l.over(a) || l.over(b)
-		if apart || b.Op != broker.Append || b.Key != a.Key || b.Format != a.Format && a.Op != broker.Delete || echo(a) != echo(b) {
+		if apart || a.Op == broker.Delete || b.Op != broker.Append || b.Key != a.Key || b.Format != a.Format ||
+			echo(a) != echo(b) || !maps.Equal(a.Headers, b.Headers) {
 			break
 		}
 		n++
@@ -161,9 +163,6 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 		return first
 	}
 	last.Op, last.Prev = first.Op, first.Prev
-	if first.Op == broker.Delete {
-		last.Op, parts = broker.Set, parts[1:]
-	}
 	payloads, end := make([][]byte, len(parts)), int64(never)
 	for i, e := range parts {
 		if payloads[i] = e.Payload; e.TTL > 0 {

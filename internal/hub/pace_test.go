@@ -66,7 +66,7 @@ func TestPartsOfAValueAreAllTold(t *testing.T) {
 		{"k=1 k+2 k+3", "4 123\n"},
 		{"k=1 k=2 k+3", "4 23\n"},
 		{"k+1 k=2", "3 2\n"},
-		{"k- k+1", "3 1\n"},
+		{"k- k+1", "2 \n3 1\n"}, // who filters gets the delete, and perhaps not what follows
 		{"k=1 k-", "3 \n"},
 		{"k+1 l=1 k+2", "2 1\n3 1\n4 2\n"},
 		{"k+1 l=1 k+2 l=2", "4 12\n5 2\n"},
@@ -118,6 +118,19 @@ func TestAJoinedValueEndsWithTheFirstOfItsParts(t *testing.T) {
 	c.want("1 0\n3 12\n4 1\n")
 	w.pass(5 * time.Second)
 	slow.want("1 0\n4 1\n")
+}
+
+func TestPartsWithDifferentTagsAreNotJoined(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a", sampled(time.Second))
+	w.keyed("a", "first=0")
+	for i, tag := range []string{"en", "en", "de"} {
+		w.put("a", broker.Entry{
+			Key: "k", Op: broker.Append, Payload: []byte(strconv.Itoa(i)), Format: broker.Text, Headers: map[string]string{"tag:lang": tag},
+		})
+	}
+	w.wait(time.Second)
+	c.want("1 0\n3 01\n4 2\n")
 }
 
 func TestPartsWithoutEchoAreNotJoinedWithOthers(t *testing.T) {

@@ -20,7 +20,7 @@ func (l *log) remove(r *broker.Removal) {
 		return
 	}
 	l.flush()
-	if r.UpTo != 0 {
+	if r.UpTo != 0 && r.Key == "" {
 		l.removeUpTo(r.UpTo)
 	} else {
 		l.removeSome(r)
@@ -52,7 +52,8 @@ func (l *log) removeUpTo(offset uint64) {
 	if n > 0 {
 		l.evict(n, true)
 	}
-	l.removed, l.missing = max(l.removed, offset), max(l.missing, offset)
+	l.removed = max(l.removed, offset)
+	l.lost = max(l.lost, min(offset, l.head))
 	if offset >= l.tail {
 		l.tail, l.whole = min(offset, l.head), true
 	}
@@ -61,12 +62,12 @@ func (l *log) removeUpTo(offset uint64) {
 	}
 }
 
-// removeSome takes out entries one by one. A Delete stays: there is nothing in it to forget, and who has the value has to
-// learn of it. l.mu is held.
+// removeSome takes out entries one by one. Of a Delete only the payload is forgotten: who has the value has to learn of it. l.mu
+// is held.
 func (l *log) removeSome(r *broker.Removal) {
 	gone := func(e *broker.Entry) bool {
 		if r.Key != "" {
-			return e.Key == r.Key && e.Op != broker.Delete && e.Op != opGap
+			return e.Key == r.Key && (r.UpTo == 0 || e.Offset <= r.UpTo) && e.Op != opGap
 		}
 		first, parts := l.pace.joined[e.Offset]
 		return e.Op != opGap && (e.Offset == r.Offset || parts && first <= r.Offset && r.Offset < e.Offset)
@@ -76,10 +77,14 @@ func (l *log) removeSome(r *broker.Removal) {
 			continue
 		}
 		mark := &broker.Entry{Op: opRemoved, Offset: e.Offset, Prev: e.Prev, Time: e.Time}
-		l.window[i] = mark
-		if e.TTL == 0 {
+		switch {
+		case e.Op == broker.Delete:
+			*mark = *e
+			mark.Payload = nil
+		case e.TTL == 0:
 			l.thin++
 		}
+		l.window[i] = mark
 		l.grow(mark.Size() - e.Size())
 	}
 	if l.unkeyed != nil && gone(l.unkeyed) {

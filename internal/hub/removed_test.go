@@ -296,3 +296,49 @@ func TestWhatWasRemovedDoesNotCountForWhatIsKept(t *testing.T) {
 		t.Error("not recovered, though the log has it all")
 	}
 }
+
+// Who has the value of a key has to learn that it has been deleted, whatever was removed.
+func TestARemovedDeleteIsToldWithoutItsPayload(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.put("a", broker.Entry{Key: "k", Op: broker.Delete, Payload: []byte("secret"), Format: broker.Text})
+		w.keyed("a", "k+1")
+		w.settle()
+		age()
+		w.hub.Removed("a", broker.Removal{Offset: 1})
+		c.want("1 \n2 1\n")
+		w.place("a", last(10)).want("1 \n2 1\n")
+	})
+}
+
+// A window that begins behind entries which were removed one by one is complete also for who stands before those.
+func TestRemovedBeforeTheWindowIsNotMissing(t *testing.T) {
+	w := newWorld(t)
+	w.many("a", 4)
+	for _, r := range []broker.Removal{{UpTo: 1}, {Offset: 2}, {Offset: 3}} {
+		if n, err := w.broker.Lossy.Remove(t.Context(), "a", r); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	w.place("a").want("")
+	for offset, recovered := range []bool{false, true, true, true} {
+		c := w.place("a", after(w.epoch("a"), uint64(offset)))
+		if c.want("4 3\n"); c.placed.Recovered != recovered {
+			t.Errorf("after %d: recovered is %v", offset, c.placed.Recovered)
+		}
+	}
+}
+
+func TestARemovedKeyKeepsWhatWasWrittenSince(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.keyed("a", "k=1", "k-", "k=2")
+		w.settle()
+		age()
+		w.hub.Removed("a", broker.Removal{Key: "k", UpTo: 2})
+		c.want("2 \n3 2\n")
+		if d := w.place("a", after(w.epoch("a"), 0)); !d.placed.Recovered {
+			t.Error("not recovered")
+		}
+	})
+}

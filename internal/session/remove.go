@@ -32,9 +32,11 @@ func (n *Node) Remove(ctx context.Context, channel string, r broker.Removal) (in
 			return 0, nil
 		}
 	case r.Key != "":
-		if err := n.deleteKey(ctx, channel, r.Key); err != nil {
+		at, err := n.deleteKey(ctx, channel, r.Key)
+		if err != nil {
 			return 0, err
 		}
+		r.UpTo = at // what somebody writes from here on is another value
 	}
 	count, err := remover.Remove(ctx, channel, r)
 	switch {
@@ -62,14 +64,20 @@ func checkRemoval(r *broker.Removal) *dialect.Error {
 	return nil
 }
 
-// deleteKey has everybody learn that a key is gone.
-func (n *Node) deleteKey(ctx context.Context, channel, key string) *dialect.Error {
-	done := make(chan *dialect.Error, 1)
-	n.Publish(channel, broker.Entry{Key: key, Op: broker.Delete}, func(_ broker.Receipt, err *dialect.Error) { done <- err })
+// deleteKey has everybody learn that a key is gone, and answers at which offset.
+func (n *Node) deleteKey(ctx context.Context, channel, key string) (at uint64, failed *dialect.Error) {
+	type answer struct {
+		at  uint64
+		err *dialect.Error
+	}
+	done := make(chan answer, 1)
+	n.Publish(channel, broker.Entry{Key: key, Op: broker.Delete}, func(r broker.Receipt, err *dialect.Error) {
+		done <- answer{r.Offset, err}
+	})
 	select {
-	case err := <-done:
-		return err
+	case a := <-done:
+		return a.at, a.err
 	case <-ctx.Done():
-		return readError(ctx, ctx.Err(), channel)
+		return 0, readError(ctx, ctx.Err(), channel)
 	}
 }

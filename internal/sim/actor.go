@@ -108,7 +108,7 @@ func (a *actor) connect() bool {
 	gone := make(chan struct{})
 	a.w.acting.Go(func() {
 		defer close(gone)
-		err := s.read(func(msg []byte, handed time.Time) { a.got(s, msg, handed.Sub(a.w.start)) })
+		err := s.read(func(msg []byte, handed stamp) { a.got(s, msg, handed) })
 		a.lost(s, err)
 	})
 	select {
@@ -158,10 +158,10 @@ func (a *actor) request(what map[string]any, answered func(in *incoming)) {
 	}
 }
 
-// got takes a message that the server let go of at a moment, or earlier.
-func (a *actor) got(s *socket, msg []byte, handed time.Duration) {
+// got takes a message that the server let go of at some moment.
+func (a *actor) got(s *socket, msg []byte, handed stamp) {
 	a.w.note(a.name, "< "+string(msg))
-	in := incoming{handed: handed}
+	in := incoming{handed: handed.after.Sub(a.w.start), sentBy: handed.before.Sub(a.w.start)}
 	if err := json.Unmarshal(msg, &in); err != nil {
 		a.w.fault("", a.name, a.w.now(), "a message is no JSON: %v", err)
 		return

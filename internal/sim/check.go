@@ -2,6 +2,8 @@ package sim
 
 import (
 	"strings"
+
+	"hocket.dev/broker"
 	"testing/synctest"
 	"time"
 )
@@ -16,6 +18,7 @@ func (w *world) check(actors []*actor) {
 	for _, r := range w.readings {
 		w.checkReading(r)
 	}
+	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)
 	w.checkLogs()
@@ -23,7 +26,7 @@ func (w *world) check(actors []*actor) {
 
 // checkRun walks through what a subscription brought, beside the log.
 func (w *world) checkRun(r *run) {
-	c := checker{w: w, r: r, epoch: w.truth.find(r.channel, r.Epoch), known: make(map[string]string)}
+	c := checker{w: w, r: r, epoch: w.truth.find(r.channel, r.Epoch), known: make(map[string]string), kind: kinds[r.channel]}
 	if !r.kit && c.epoch == nil {
 		c.fault(r.repliedAt, "the reply tells epoch %q, which the channel never had", r.Epoch)
 		return
@@ -54,6 +57,9 @@ type checker struct {
 	stateTo uint64
 	told    uint64            // up to here a gap has told what is missing
 	known   map[string]string // values that the client has by now, "" for none
+	kind    kind
+	cover   cover
+	paces   map[string]time.Duration // when the newest entry that was told of each key had been appended, of a log that is sampled
 	failed  bool
 }
 
@@ -151,17 +157,20 @@ func (c *checker) message(it *item) {
 		c.fault(it.at, "%v came after %d: twice, or out of order", it, c.at)
 		return
 	}
-	whole := c.state && c.isValue(it, f)
+	whole := (c.state || c.folds()) && c.isValue(it, f)
+	joined := c.joins(it, f, whole)
 	if !whole && (c.mine(f) || c.filtered(f)) {
 		c.fault(it.at, "%v is its own, published without echo, or was not asked for", it)
 		return
 	}
 	c.between(it)
-	if !whole {
+	if !whole && !joined {
 		c.same(it, f)
 	}
+	c.cover = cover{}
 	c.late(it, f, whole)
 	c.learn(it, f)
+	c.pace(it, f)
 	c.at, c.free = it.offset, false
 }
 
@@ -180,7 +189,8 @@ func (c *checker) same(it *item, f *fact) {
 	if f.From != nil {
 		author = f.From.Session
 	}
-	if it.payload != string(f.Payload) || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author ||
+	bare := f.Op == broker.Delete && f.gone != nil && it.payload == "" // its payload was removed
+	if it.payload != string(f.Payload) && !bare || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author ||
 		it.score != f.Score {
 		c.fault(it.at, "%v differs from the log's %s %s %.40s of %s", it, opName(f.Op), f.Key, f.Payload, author)
 	}
@@ -198,7 +208,7 @@ func (c *checker) perhapsMine(f *fact) bool {
 
 // leavable says that nothing needs to be told of an entry to this client, at a moment.
 func (c *checker) leavable(f *fact, at time.Duration) bool {
-	return c.notFor(f, at) || c.state && (f.Offset <= c.told || c.standsFor(f, at))
+	return c.notFor(f, at) || c.state && (f.Offset <= c.told || c.standsFor(f, at)) || c.superseded(f, at)
 }
 
 // notFor says that an entry does not concern this client, or nobody any more, at a moment.
@@ -208,7 +218,7 @@ func (c *checker) notFor(f *fact, at time.Duration) bool {
 
 // filtered says that the client has not asked for such entries.
 func (c *checker) filtered(f *fact) bool {
-	return c.r.language != "" && f.Headers["tag:lang"] != c.r.language
+	return c.r.language != "" && f.Headers["tag:lang"] != c.r.language && f.Op != broker.Delete
 }
 
 // nothingBetween checks that no entry has been left out, untold, up to an offset.

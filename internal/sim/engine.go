@@ -265,13 +265,20 @@ func (t *tap) Removed(channel string, r broker.Removal) {
 	e := t.engine
 	e.mu.Lock()
 	l, m := e.lane(channel), e.node
-	if m == nil || t.life != e.life {
+	if t.life != e.life {
 		e.mu.Unlock()
+		return
+	}
+	gone := e.truth.remove(channel, r)
+	if m == nil || !m.followed[channel] {
+		e.mu.Unlock()
+		e.truth.tell(gone)
 		return
 	}
 	e.later(&l.toNode, e.delay(&l.dice), func() {
 		if e.follows(m, channel) {
 			m.sink.Removed(channel, r)
 		}
+		e.truth.tell(gone)
 	})
 }

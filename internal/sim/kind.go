@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hocket.dev"
+	"hocket.dev/internal/rule"
 )
 
 // A kind is what is particular about a channel. The zero value is a stream that is kept.
@@ -16,7 +17,7 @@ type kind struct {
 	presence  bool
 	scored    bool
 	ephemeral int // percent of writes that end with their session
-	overflow  func(*hocket.Rule)
+	overflow  rule.Overflow
 	sample    time.Duration
 }
 
@@ -28,33 +29,36 @@ const (
 	nothing  = "n:nothing"
 	strict   = "d:strict"
 	fleeting = "t:fleeting"
+	refilled = "f:refilled"
+	latest   = "l:latest"
+	sampled  = "q:sampled"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
-	elsewhere  = []string{nothing, strict, fleeting}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled}
 )
 
 var kinds = map[string]kind{
 	stream:   {},
-	keyed:    {keys: 100, state: true, fleeting: 10},
+	keyed:    {keys: 100, state: true, fleeting: 10, removed: true},
 	crowd:    {presence: true},
 	nothing:  {nothing: true},
-	strict:   {overflow: func(r *hocket.Rule) { r.Overflow = hocket.OverflowDisconnect }},
-	fleeting: {fleeting: 50},
+	strict:   {overflow: rule.OverflowDisconnect},
+	fleeting: {fleeting: 50, removed: true},
+	refilled: {overflow: rule.OverflowRefill},
+	latest:   {keys: 70, overflow: rule.OverflowLatest},
+	sampled:  {keys: 80, sample: 250 * time.Millisecond},
 }
 
 // rules are those of all channels, of which each keeps so many entries.
 func rules(keep hocket.History) (rules []hocket.Rule) {
 	for _, name := range sorted(kinds) {
 		k := kinds[name]
-		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Sample: k.sample}
+		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Overflow: k.overflow, Sample: k.sample}
 		if k.nothing {
 			r.History.Count = 0
-		}
-		if k.overflow != nil {
-			k.overflow(&r)
 		}
 		rules = append(rules, r)
 	}

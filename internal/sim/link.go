@@ -46,8 +46,8 @@ type half struct {
 
 // A stamp says when bytes were written, those up to a number of them.
 type stamp struct {
-	upTo int64
-	at   time.Time
+	upTo          int64
+	after, before time.Time // they were handed over no earlier, and no later
 }
 
 type segment struct {
@@ -217,17 +217,17 @@ func (h *half) begin() {
 	h.began = now
 }
 
-// handed says when the byte behind so many was written, or earlier. It is not asked about those before afterwards.
-func (h *half) handed(behind int64) time.Time {
+// handed says when the byte behind so many was handed over. It is not asked about those before afterwards.
+func (h *half) handed(behind int64) stamp {
 	h.link.mu.Lock()
 	defer h.link.mu.Unlock()
 	for len(h.stamps) > 0 && h.stamps[0].upTo <= behind {
 		h.stamps = h.stamps[1:]
 	}
 	if len(h.stamps) == 0 {
-		return time.Time{}
+		return stamp{}
 	}
-	return h.stamps[0].at
+	return h.stamps[0]
 }
 
 // send puts bytes on their way.
@@ -237,10 +237,10 @@ func (h *half) send(b []byte) {
 	h.segments = append(h.segments, segment{append([]byte(nil), b...), h.arrives})
 	h.size += len(b)
 	h.written += int64(len(b))
-	if n := len(h.stamps); n > 0 && h.stamps[n-1].at.Equal(h.since) {
+	if n := len(h.stamps); n > 0 && h.stamps[n-1].before.Equal(h.began) {
 		h.stamps[n-1].upTo = h.written
 	} else {
-		h.stamps = append(h.stamps, stamp{h.written, h.since})
+		h.stamps = append(h.stamps, stamp{h.written, h.since, h.began})
 	}
 	h.changed.Broadcast()
 }

@@ -65,7 +65,17 @@ func draw(seed uint64) profile {
 	if d.chance(25) {
 		p.restarts = 1
 	}
-	if d.chance(12) {
+	p.channels = append(p.channels, everywhere...)
+	fat := 12
+	for _, name := range elsewhere {
+		if d.chance(40) {
+			p.channels = append(p.channels, name)
+			if kinds[name].overflow != 0 {
+				fat += 10
+			}
+		}
+	}
+	if d.chance(fat) {
 		p.fat, p.windowBytes, p.busy = 60, 24<<10, 30
 	}
 	if p.restarts > 0 {
@@ -73,14 +83,11 @@ func draw(seed uint64) profile {
 		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost
 	}
 	p.rules = rules(hocket.History{Count: p.keep})
-	p.channels = append(p.channels, everywhere...)
-	for _, name := range elsewhere {
-		if d.chance(50) {
-			p.channels = append(p.channels, name)
-		}
-	}
 	return p
 }
+
+// tight says that windows are so small that cursors are left behind.
+func (p *profile) tight() bool { return p.fat > 0 }
 
 // kept is how many entries of a channel its log keeps.
 func (p *profile) kept(channel string) int {

@@ -90,6 +90,15 @@ func (e *engine) Channels(ctx context.Context, after string, limit int) ([]strin
 	return m.Channels(ctx, after, limit)
 }
 
+// Remove implements broker.Remover.
+func (e *engine) Remove(ctx context.Context, channel string, r broker.Removal) (int, error) {
+	m, err := e.ask(ctx, channel)
+	if err != nil {
+		return 0, err
+	}
+	return m.Remove(ctx, channel, r)
+}
+
 // outage makes nothing get through for a while.
 func (e *engine) outage(d time.Duration) {
 	e.mu.Lock()

@@ -14,13 +14,16 @@ type removal struct {
 	told time.Duration // when the node was
 }
 
+// history says that all was removed, up to an offset.
+func (r *removal) history() bool { return r.Key == "" && r.UpTo > 0 }
+
 // removals are those of an epoch.
 type removals []*removal
 
 // upTo is the newest offset up to which all was removed by then.
 func (l removals) upTo(at time.Duration) (offset uint64) {
 	for _, r := range l {
-		if r.at <= at {
+		if r.history() && r.at <= at {
 			offset = max(offset, r.UpTo)
 		}
 	}
@@ -30,7 +33,7 @@ func (l removals) upTo(at time.Duration) (offset uint64) {
 // toldUpTo is upTo as far as the node had been told by then.
 func (l removals) toldUpTo(at time.Duration) (offset uint64) {
 	for _, r := range l {
-		if r.told <= at {
+		if r.history() && r.told <= at {
 			offset = max(offset, r.UpTo)
 		}
 	}
@@ -44,15 +47,25 @@ func (t *truth) remove(channel string, r broker.Removal) *removal {
 	e := t.current(channel)
 	gone := &removal{Removal: r, at: t.now(), told: never}
 	e.removals = append(e.removals, gone)
-	e.kept = slices.DeleteFunc(e.kept, func(f *fact) bool {
-		out := f.Offset <= r.UpTo || f.Offset == r.Offset ||
-			r.Key != "" && f.Key == r.Key && (f != e.latest[r.Key] || f.Op != broker.Delete)
-		if out {
+	for _, f := range e.entries {
+		if f.gone == nil && f.removedBy(&r) {
 			f.gone = gone
 		}
-		return out
-	})
+	}
+	e.kept = slices.DeleteFunc(e.kept, func(f *fact) bool { return f.gone == gone })
 	return gone
+}
+
+// removedBy says that a removal takes an entry out. Of a key the Delete that is the newest stays.
+func (f *fact) removedBy(r *broker.Removal) bool {
+	if r.Key == "" {
+		return f.Offset <= r.UpTo || f.Offset == r.Offset
+	}
+	if f.Key != r.Key || r.UpTo > 0 && f.Offset > r.UpTo {
+		return false
+	}
+	newest := f.next == nil || r.UpTo > 0 && f.next.Offset > r.UpTo
+	return f.Op != broker.Delete || !newest
 }
 
 // tell notes that the node has been told of a removal, or will never hold what it took.
@@ -67,5 +80,5 @@ func (f *fact) hidden(at time.Duration) bool { return f.ends <= at || f.gone != 
 
 // passed says that an entry need not be told any more at a moment, other than by passing it.
 func (f *fact) passed(at time.Duration) bool {
-	return f.ends <= at || f.gone != nil && f.gone.UpTo == 0 && f.gone.at <= at
+	return f.ends <= at || f.gone != nil && !f.gone.history() && f.gone.at <= at
 }

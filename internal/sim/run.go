@@ -61,6 +61,7 @@ type item struct {
 	from   uint64 // of a gap
 
 	handed           time.Duration // when the server let go of it, or earlier; 0 by the SDK
+	sentBy           time.Duration // the same, or later
 	reason           string        // of a gap
 	time             int64
 	score            float64
@@ -92,12 +93,13 @@ type incoming struct {
 	From    *struct {
 		Session string `json:"session"`
 	} `json:"from"`
-	Key     string   `json:"key"`
-	Op      string   `json:"op"`
-	Members []member `json:"members"`
-	Score   float64  `json:"score"`
-	Error   *failure `json:"error"`
-	handed  time.Duration
+	Key     string        `json:"key"`
+	Op      string        `json:"op"`
+	Members []member      `json:"members"`
+	Score   float64       `json:"score"`
+	Error   *failure      `json:"error"`
+	handed  time.Duration // when the server let go of it, or earlier
+	sentBy  time.Duration // the same, or later
 }
 
 type failure struct {
@@ -120,7 +122,7 @@ func (f *failure) passing() bool {
 
 // item makes one of a message, a position or a gap.
 func (in *incoming) item(at time.Duration) (it item) {
-	it = item{at: at, handed: in.handed, offset: in.Offset}
+	it = item{at: at, handed: in.handed, sentBy: in.sentBy, offset: in.Offset}
 	switch in.Type {
 	case "position":
 		it.kind = gotPosition

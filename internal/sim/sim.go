@@ -57,6 +57,8 @@ func (w *world) play() {
 	for i := range w.profile.kits {
 		w.acting.Go(newKit(w, i).live)
 	}
+	w.clerk = clerk{w: w, dice: throw(w.seed, "clerk")}
+	w.acting.Go(w.clerk.live)
 	w.trouble()
 	w.engine.calm()
 	w.set(func() { w.calmed = true })
@@ -168,7 +170,7 @@ func (w *world) excerpt() string {
 	var lines []event
 	for _, e := range w.story {
 		about := strings.Contains(e.what, first.about) || !strings.Contains(e.what, `"channel":`)
-		if e.at <= first.at+time.Second && (e.who == first.who && about || e.who == "engine" || e.who == "node" || e.who == "world") {
+		if e.at <= first.at+time.Second && (e.who == first.who && about || e.who == "clerk" || e.who == "engine" || e.who == "node" || e.who == "world") {
 			lines = append(lines, e)
 		}
 	}

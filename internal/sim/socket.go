@@ -72,8 +72,8 @@ type errEnded struct{ code wire.CloseCode }
 
 func (e errEnded) Error() string { return fmt.Sprintf("closed with %d", e.code) }
 
-// read gives each message to got until the connection ends, and when the server let go of it, or earlier.
-func (s *socket) read(got func(msg []byte, handed time.Time)) error {
+// read gives each message to got until the connection ends, and when the server let go of it.
+func (s *socket) read(got func(msg []byte, handed stamp)) error {
 	dec, whole := wire.NewDecoder(wire.Client, nil), wire.Assembler{}
 	buf := make([]byte, 2048)
 	for {
@@ -92,7 +92,7 @@ func (s *socket) read(got func(msg []byte, handed time.Time)) error {
 	}
 }
 
-func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got func([]byte, time.Time)) error {
+func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got func([]byte, stamp)) error {
 	for len(b) > 0 {
 		ev, n, err := dec.Next(b)
 		if err != nil {

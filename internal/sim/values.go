@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
 )
 
 // tickLag is how long a node may take to notice that a time is over: it looks about once a second.
@@ -27,7 +28,9 @@ func (c *checker) late(it *item, f *fact, whole bool) {
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)
 	}
-	if g := f.gone; g != nil && it.handed > g.told && !(whole && g.UpTo > 0) {
+	g := f.gone
+	stays := g != nil && (g.history() && whole || !g.history() && it.op == "delete" && it.payload == "")
+	if g != nil && it.handed > g.told && !stays {
 		c.fault(it.at, "%v was sent at %v, though it had been removed, as the node had known for %v", it, it.handed, it.handed-g.told)
 	}
 }
@@ -64,7 +67,17 @@ func (c *checker) reason(it *item) {
 		}
 	case "unavailable":
 		c.lost(it)
+	case "slow_consumer":
+		switch {
+		case !c.w.profile.tight():
+			c.fault(it.at, "%v: nobody can be too slow here", it)
+		case c.kind.overflow == rule.OverflowRefill:
+			c.lost(it)
+		case c.kind.overflow != rule.OverflowGap:
+			c.fault(it.at, "%v is not what the rule says", it)
+		}
 	}
+	c.paces = nil
 	for _, f := range c.epoch.between(it.from-1, it.offset) {
 		delete(c.known, f.Key)
 	}

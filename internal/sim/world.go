@@ -19,6 +19,7 @@ type world struct {
 	profile profile
 	truth   *truth
 	engine  *engine
+	clerk   clerk
 	start   time.Time
 	everybody
 	mu       sync.Mutex // guards all below

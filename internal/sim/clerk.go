@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"hocket.dev/broker"
+)
+
+// A clerk is the back end: it has entries removed.
+type clerk struct {
+	w    *world
+	dice dice
+	done []removing // guarded by the world's lock
+}
+
+// A removing is a removal that was asked for and done.
+type removing struct {
+	broker.Removal
+	channel             string
+	epoch               *epoch
+	askedAt, answeredAt time.Duration
+}
+
+// live removes now and then, until the world grows calm.
+func (c *clerk) live() {
+	var channels []string
+	for _, name := range c.w.profile.channels {
+		if kinds[name].removed {
+			channels = append(channels, name)
+		}
+	}
+	for len(channels) > 0 && !c.w.isCalm() {
+		time.Sleep(c.dice.time(100*time.Millisecond, 2*time.Second))
+		c.remove(pick(&c.dice, channels))
+	}
+}
+
+// remove has something removed that is there, or was lately.
+func (c *clerk) remove(channel string) {
+	e, f := c.w.truth.recent(channel, &c.dice)
+	c.w.mu.Lock()
+	h := c.w.house
+	c.w.mu.Unlock()
+	if f == nil || h == nil {
+		return
+	}
+	r := removing{channel: channel, epoch: e, askedAt: c.w.now()}
+	switch kind := c.dice.n(10); {
+	case kind == 0:
+		r.UpTo = broker.MaxOffset
+	case kind < 3 && f.Key == "":
+		r.UpTo = f.Offset
+	case kind < 6 && f.Key != "":
+		r.Key = f.Key
+	default:
+		r.Offset = f.Offset
+	}
+	n, err := h.srv.Remove(context.Background(), channel, r.Removal)
+	r.answeredAt = c.w.now()
+	c.w.note("clerk", fmt.Sprintf("removed %+v of %s: %d %v", r.Removal, channel, n, err))
+	if err == nil {
+		c.w.set(func() { c.done = append(c.done, r) })
+	}
+}
+
+// recent picks one of the newest entries of a channel, and tells its epoch.
+func (t *truth) recent(channel string, d *dice) (*epoch, *fact) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.current(channel)
+	if e == nil || len(e.entries) == 0 {
+		return nil, nil
+	}
+	last := e.entries[max(0, len(e.entries)-30):]
+	return e, last[d.n(len(last))]
+}
+
+// checkRemovals checks that what was to be removed is out of the log.
+func (w *world) checkRemovals() {
+	for _, r := range w.clerk.done {
+		if slices.ContainsFunc(w.truth.logs[r.channel].epochs, func(e *epoch) bool { return e.began > r.askedAt && e.began < r.answeredAt }) {
+			continue // it was removed from another log
+		}
+		for _, f := range r.epoch.entries[:r.epoch.appendedBy(r.askedAt)] {
+			stays := f.Op == broker.Delete && (f.next == nil || f.next.at > r.answeredAt)
+			if !stays && f.removedBy(&r.Removal) && f.gone == nil && f.dropped > r.answeredAt && f.ends > r.answeredAt {
+				w.fault(r.channel, "clerk", r.answeredAt, "%d was to be removed with %+v, and is there", f.Offset, r.Removal)
+			}
+		}
+	}
+}

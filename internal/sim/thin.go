@@ -1,0 +1,75 @@
+package sim
+
+import (
+	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
+)
+
+// Of a log that is sampled, and of one whose overflow rule is "latest" where somebody was left behind, a client is told the
+// latest of each key, and not what it stands for.
+
+// folds says that a client may be told whole values.
+func (c *checker) folds() bool { return c.kind.sample > 0 || c.jumps() }
+
+// jumps says that a client may be taken to the latest of each key.
+func (c *checker) jumps() bool { return c.kind.overflow == rule.OverflowLatest && c.w.profile.tight() }
+
+// A cover is what an item stands for besides: the entries of its key from an offset on.
+type cover struct {
+	key  string
+	from uint64 // 0 for none
+}
+
+// joins says that an item is made of several parts that were appended, and notes what it stands for.
+func (c *checker) joins(it *item, f *fact, whole bool) bool {
+	if c.kind.sample == 0 || it.key != f.Key || it.key == "" {
+		return false
+	}
+	if whole && it.op == "set" {
+		c.cover = cover{it.key, 1}
+		return false
+	}
+	text, want := "", unquote([]byte(it.payload))
+	for p := f; it.op == "append" && p != nil && p.Op == broker.Append && p.Offset > c.at && len(text) < len(want); p = p.last {
+		if text = unquote(p.Payload) + text; text == want {
+			c.cover = cover{it.key, p.Offset}
+			return p != f
+		}
+	}
+	return false
+}
+
+// superseded says that an entry is told by another one, or by none because its key has a later one by then.
+func (c *checker) superseded(f *fact, at time.Duration) bool {
+	switch {
+	case c.cover.from > 0 && f.Key == c.cover.key && f.Offset >= c.cover.from:
+		return true
+	case c.jumps():
+		return f.idle || f.replaced() <= at
+	case c.kind.sample == 0:
+		return false
+	}
+	for f = f.next; f != nil && f.at <= at; f = f.next {
+		if f.Op != broker.Append {
+			return true
+		}
+	}
+	return false
+}
+
+// pace checks that two values of a key are not told within an interval. The second cannot be sent before an interval has passed
+// since the first was appended. What a client catches up with may come at once.
+func (c *checker) pace(it *item, f *fact) {
+	if c.kind.sample == 0 || c.r.kind != fromLive || it.op == "append" || c.r.kit {
+		return
+	}
+	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample {
+		c.fault(it.at, "%v was sent at %v, though one of the same key had been appended at %v", it, it.sentBy, before)
+	}
+	if c.paces == nil {
+		c.paces = make(map[string]time.Duration)
+	}
+	c.paces[f.Key] = f.at
+}

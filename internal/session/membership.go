@@ -131,21 +131,33 @@ func (m *membership) enter(e broker.Entry, tries int) {
 	})
 }
 
-// again writes the entry of a member again: with other info, or for another life of the node.
+// again writes the entry of a member again: with other info, or for another life of the node, once the others know of that.
 func (m *membership) again() {
-	same, wish := bytes.Equal(m.info, m.wanted), m.wish
+	wish := m.wish
 	m.wish = toStay
-	switch {
-	case wish == toRenew && m.at.Offset == 0 && !m.unsure:
-		m.busy = true
-		m.join(joinTries)
-		return
-	case wish == toTell && !m.unsure && (same || m.at.Offset == 0):
+	if wish == toTell && !m.unsure && (bytes.Equal(m.info, m.wanted) || m.at.Offset == 0) {
 		m.info = m.wanted // where a newer session has the place, it tells for itself
 		m.settle(nil)
 		return
 	}
-	m.write(m.entry(broker.Set, m.at.Offset, headerFor(same)), func(err error, there *broker.ConflictError) {
+	m.busy = true
+	m.shard.node.lease.await(m.shard, func(err error) {
+		switch {
+		case err != nil:
+			m.later(wish)
+		case m.wish >= toLinger: // who is going has nothing to tell any more
+			m.settle(nil)
+		case wish == toRenew && m.at.Offset == 0 && !m.unsure:
+			m.join(joinTries)
+		default:
+			m.rewrite(wish)
+		}
+	})
+}
+
+// rewrite is again for a member that has an entry, or may have.
+func (m *membership) rewrite(wish wish) {
+	m.write(m.entry(broker.Set, m.at.Offset, headerFor(bytes.Equal(m.info, m.wanted))), func(err error, there *broker.ConflictError) {
 		switch {
 		case err == nil:
 			m.settle(nil)

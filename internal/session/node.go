@@ -118,11 +118,11 @@ type Node struct {
 	shards  []*Shard
 	roster  roster
 	lease   *lease
-	left    left
 	quotas  *quotas
-	marks   atomic.Uint64 // given to memberships
 	revoked revoked
-	alone   atomic.Bool // no other node writes to the broker, as far as is known
+	marks   atomic.Uint64 // given to memberships
+	started atomic.Bool   // the others know of it
+	alone   atomic.Bool   // no other node writes to the broker, as far as is known
 
 	draining atomic.Bool // the node is about to end
 
@@ -140,6 +140,7 @@ func NewNode(cfg Config) *Node {
 	n := &Node{cfg: cfg, quotas: newQuotas(&cfg)}
 	n.roster = roster{
 		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
+		left: make(map[string]map[string]*estate),
 	}
 	n.lease = newLease(n)
 	for i, l := range cfg.Loops {

@@ -18,7 +18,9 @@ package hocket
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,7 @@ import (
 	"hocket.dev/internal/jsonval"
 	"hocket.dev/internal/loop"
 	"hocket.dev/internal/rule"
+	"hocket.dev/internal/schema"
 	"hocket.dev/internal/session"
 	"hocket.dev/internal/transport/websocket"
 )
@@ -42,6 +45,7 @@ const Version = "0.1.0-dev"
 type Server struct {
 	cfg       Config
 	rules     *rule.Set
+	schemas   session.Schemas
 	broker    broker.Broker
 	hub       *hub.Hub
 	loops     *loop.Group
@@ -50,6 +54,8 @@ type Server struct {
 	api       *api.Handler
 	mux       *http.ServeMux
 	tasks     *tasks
+
+	methodSchemas map[string]*schema.Schema
 
 	methods   sync.RWMutex
 	byName    map[string]session.Method
@@ -74,6 +80,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hocket: channels: %w", err)
 	}
+	schemas, err := session.CompileSchemas(cfg.Channels, cfg.Fallback)
+	if err != nil {
+		return nil, fmt.Errorf("hocket: channels: %w", err)
+	}
+	methodSchemas, err := compileMethodSchemas(cfg.MethodSchemas)
+	if err != nil {
+		return nil, err
+	}
 	loops, err := loop.New(loop.Config{Loops: cfg.Loops, Portable: cfg.Portable, OnPanic: func(v any, stack []byte) {
 		cfg.Log.Error("a function on a loop panicked", "panic", v, "stack", string(stack))
 	}})
@@ -82,7 +96,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, rules: rules, broker: cfg.Broker, loops: loops, stop: stop,
+		cfg: cfg, rules: rules, schemas: schemas, methodSchemas: methodSchemas, broker: cfg.Broker, loops: loops, stop: stop,
 		tasks:  newTasks(ctx, cfg.Tasks),
 		byName: make(map[string]session.Method), mux: http.NewServeMux(), began: time.Now(),
 	}
@@ -108,7 +122,7 @@ func (s *Server) wire() {
 		Broker: s.broker, Loops: hubLoops, Task: s.tasks.run, BudgetBytes: s.cfg.WindowBytes,
 	})
 	s.node = session.NewNode(session.Config{
-		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.rules, Method: s.method,
+		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.rules, Schemas: s.schemas, Method: s.method,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
 	})
@@ -192,7 +206,13 @@ func (s *Server) Handle(name string, fn func(ctx context.Context, c Call) (any, 
 		delete(s.byName, name)
 		return
 	}
+	fits := s.methodSchemas[name]
 	s.byName[name] = func(ctx context.Context, c session.Call) ([]byte, error) {
+		if fits != nil {
+			if err := session.CheckCall(fits, &c); err != nil {
+				return nil, err
+			}
+		}
 		v, err := fn(ctx, c)
 		if err != nil {
 			return nil, err
@@ -203,6 +223,18 @@ func (s *Server) Handle(name string, fn func(ctx context.Context, c Call) (any, 
 		}
 		return b, err
 	}
+}
+
+// compileMethodSchemas makes the schemas of methods ready, in the order of their names, so that the same error comes first.
+func compileMethodSchemas(texts map[string]string) (map[string]*schema.Schema, error) {
+	compiled := make(map[string]*schema.Schema, len(texts))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		var err error
+		if compiled[name], err = session.CompileSchema(texts[name]); err != nil {
+			return nil, fmt.Errorf("hocket: schema of the method %q: %w", name, err)
+		}
+	}
+	return compiled, nil
 }
 
 func (s *Server) method(name string) session.Method {

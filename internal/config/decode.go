@@ -13,9 +13,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decodeDocument puts what stands in the document into f. The package yaml could do it too, but would name neither the
+// decodeDocument puts what stands in the document, a file in dir, into f. The package yaml could do it too, but would name neither the
 // field nor every wrong line.
-func decodeDocument(document *yaml.Node, f *File) error {
+func decodeDocument(document *yaml.Node, f *File, dir string) error {
 	if document.Kind == 0 {
 		return nil // an empty file: all defaults
 	}
@@ -23,12 +23,15 @@ func decodeDocument(document *yaml.Node, f *File) error {
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return nil
 	}
-	d := decoder{at: *f.at}
+	d := decoder{at: *f.at, dir: dir}
 	return d.value(root, reflect.ValueOf(f).Elem(), "", "")
 }
 
 // A decoder walks a document and a struct side by side, and notes which path stands on which line.
-type decoder struct{ at lines }
+type decoder struct {
+	at  lines
+	dir string // that files named in the document are in
+}
 
 // wrong makes an error about a node.
 func wrong(n *yaml.Node, path, format string, args ...any) error {
@@ -43,6 +46,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return wrong(n, path, "has no value: give it one, or leave the line out")
+	}
+	if s, ok := v.Addr().Interface().(*Schema); ok {
+		return s.read(d, n, path)
 	}
 	switch _, isText := v.Addr().Interface().(encoding.TextUnmarshaler); {
 	case isText:

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"hocket.dev/internal/rule"
+	"hocket.dev/internal/session"
 )
 
 // An Error says where a file is wrong, and why.
@@ -73,7 +75,7 @@ func parse(path string, text []byte, f *File) error {
 		return syntaxError(path, err)
 	}
 	f.at = &lines{}
-	err := decodeDocument(&document, f)
+	err := decodeDocument(&document, f, filepath.Dir(path))
 	if err == nil {
 		err = f.check()
 	}
@@ -156,6 +158,9 @@ func isOrigin(s string) bool {
 func (f *File) checkRules() error {
 	config := f.Hocket()
 	_, err := rule.Compile(config.Channels, config.Fallback)
+	if err == nil {
+		_, err = session.CompileSchemas(config.Channels, config.Fallback)
+	}
 	var e *rule.Error
 	if errors.As(err, &e) {
 		path := "fallback." + e.Field
@@ -165,7 +170,7 @@ func (f *File) checkRules() error {
 		if _, named := (*f.at)[path]; !named { // a field that is missing stands where its rule begins
 			(*f.at)[path] = (*f.at)[strings.TrimSuffix(path, "."+e.Field)]
 		}
-		return f.fail(path, "%w", e.Err)
+		return f.fail(f.schemaPlace(path, e), "%w", e.Err)
 	}
 	return err
 }

@@ -86,7 +86,9 @@ type Config struct {
 	Broker broker.Broker
 	Hub    *hub.Hub
 	Rules  *rule.Set
-	Method func(name string) Method // nil where there is none by that name; called on loops
+	// Schemas are those of Rules.
+	Schemas Schemas
+	Method  func(name string) Method // nil where there is none by that name; called on loops
 	// Anonymous admits clients without proof and lets them name themselves.
 	Anonymous bool
 	Task      func(fn func(ctx context.Context)) bool // runs fn elsewhere; false: too many tasks are under way

@@ -39,6 +39,7 @@ var floors = map[string]floor{
 	"internal/token":   ground,
 	"internal/rule":    ground,
 	"internal/jsonval": ground,
+	"internal/schema":  ground,
 	"internal/sys":     ground,
 
 	"internal/connect":     contracts,

@@ -90,6 +90,9 @@ type Config struct {
 	Channels []Rule
 	// Fallback is the rule of channels that none matches.
 	Fallback Rule
+	// MethodSchemas are JSON Schemas, in JSON, by the names of methods. A call whose payload does not fit is answered with
+	// "schema_mismatch" and does not reach the method; one without a payload counts as null.
+	MethodSchemas map[string]string
 
 	// PingEvery is the time between pings to a client, whole seconds up to 4 minutes; 0 means 25 s.
 	PingEvery time.Duration

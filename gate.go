@@ -12,6 +12,7 @@ import (
 	"hocket.dev/internal/jwks"
 	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
+	"hocket.dev/internal/session"
 	"hocket.dev/internal/token"
 )
 
@@ -23,12 +24,16 @@ type gate struct {
 	keys    *jwks.Source  // of tokens, that are published somewhere; nil for none
 	tickets *auth.Tickets // nil where the broker keeps none
 	rules   *rule.Set
+	schemas session.Schemas    // of the rules
 	calls   *rule.Capabilities // what every client may call that has proved who it is
 }
 
 // newGate checks that part of a configuration.
 func newGate(c *Config) (g gate, err error) {
 	if g.rules, err = rule.Compile(c.Channels, c.Fallback); err != nil {
+		return g, fmt.Errorf("hocket: channels: %w", err)
+	}
+	if g.schemas, err = session.CompileSchemas(c.Channels, c.Fallback); err != nil {
 		return g, fmt.Errorf("hocket: channels: %w", err)
 	}
 	if g.origins, err = origin.Compile(c.Origins); err != nil {

@@ -18,7 +18,9 @@ package hocket
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +32,7 @@ import (
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/jsonval"
 	"hocket.dev/internal/loop"
+	"hocket.dev/internal/schema"
 	"hocket.dev/internal/session"
 	"hocket.dev/internal/transport/websocket"
 )
@@ -49,6 +52,8 @@ type Server struct {
 	api       *api.Handler
 	mux       *http.ServeMux
 	tasks     *tasks
+
+	methodSchemas map[string]*schema.Schema
 
 	methods   sync.RWMutex
 	byName    map[string]session.Method
@@ -73,6 +78,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	methodSchemas, err := compileMethodSchemas(cfg.MethodSchemas)
+	if err != nil {
+		return nil, err
+	}
 	loops, err := loop.New(loop.Config{Loops: cfg.Loops, Portable: cfg.Portable, OnPanic: func(v any, stack []byte) {
 		cfg.Log.Error("a function on a loop panicked", "panic", v, "stack", string(stack))
 	}})
@@ -81,7 +90,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, gate: gate, broker: cfg.Broker, loops: loops, stop: stop,
+		cfg: cfg, gate: gate, methodSchemas: methodSchemas, broker: cfg.Broker, loops: loops, stop: stop,
 		tasks:  newTasks(ctx, cfg.Tasks),
 		byName: make(map[string]session.Method), mux: http.NewServeMux(), began: time.Now(),
 	}
@@ -107,7 +116,7 @@ func (s *Server) wire() {
 		Broker: s.broker, Loops: hubLoops, Task: s.tasks.run, BudgetBytes: s.cfg.WindowBytes,
 	})
 	s.node = session.NewNode(session.Config{
-		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.gate.rules, Method: s.method,
+		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.gate.rules, Schemas: s.gate.schemas, Method: s.method,
 		Authenticator: s.gate.auth, Calls: s.gate.calls,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
@@ -197,7 +206,13 @@ func (s *Server) Handle(name string, fn func(ctx context.Context, c Call) (any, 
 		delete(s.byName, name)
 		return
 	}
+	fits := s.methodSchemas[name]
 	s.byName[name] = func(ctx context.Context, c session.Call) ([]byte, error) {
+		if fits != nil {
+			if err := session.CheckCall(fits, &c); err != nil {
+				return nil, err
+			}
+		}
 		v, err := fn(ctx, c)
 		if err != nil {
 			return nil, err
@@ -217,6 +232,18 @@ func (s *Server) SetAPIKeys(keys []APIKey) error {
 		return fmt.Errorf("hocket: API keys: %w", err)
 	}
 	return nil
+}
+
+// compileMethodSchemas makes the schemas of methods ready, in the order of their names, so that the same error comes first.
+func compileMethodSchemas(texts map[string]string) (map[string]*schema.Schema, error) {
+	compiled := make(map[string]*schema.Schema, len(texts))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		var err error
+		if compiled[name], err = session.CompileSchema(texts[name]); err != nil {
+			return nil, fmt.Errorf("hocket: schema of the method %q: %w", name, err)
+		}
+	}
+	return compiled, nil
 }
 
 func (s *Server) method(name string) session.Method {

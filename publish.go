@@ -35,7 +35,7 @@ func (s *Server) PublishEntry(ctx context.Context, channel string, e broker.Entr
 	if err := checkEntry(&e); err != nil {
 		return Receipt{}, err
 	}
-	if e.Format == broker.JSON && e.Op != broker.Delete {
+	if e.Format == broker.JSON && (e.Op != broker.Delete || len(e.Payload) > 0) {
 		if err := jsonval.Check(e.Payload, maxDepth); err != nil {
 			return Receipt{}, dialect.Errorf(dialect.InvalidPayload, "the payload must be JSON that everybody reads alike: %v", err)
 		}

@@ -33,7 +33,8 @@ type house struct {
 func transcriptConfig(seed uint64) Config {
 	keep := History{Count: 1000}
 	return Config{
-		Node: "n1", Anonymous: true, Portable: true, Loops: 2, KeepMemory: true,
+		MethodSchemas: map[string]string{"refuse": `{"type":["null","integer"]}`},
+		Node:          "n1", Anonymous: true, Portable: true, Loops: 2, KeepMemory: true,
 		Broker: broker.NewMemory(broker.MemoryConfig{Seed: seed, Scatter: true}),
 		Log:    slog.New(slog.DiscardHandler),
 		Channels: []Rule{
@@ -43,6 +44,8 @@ func transcriptConfig(seed uint64) Config {
 			{Pattern: "refill:>", History: History{Count: 5000}, Overflow: OverflowRefill},
 			{Pattern: "latest:>", History: keep, Overflow: OverflowLatest},
 			{Pattern: "sampled:>", History: keep, Sample: 250 * time.Millisecond},
+			{Pattern: "form:>", History: keep,
+				Schema: `{"type":"object","required":["text"],"properties":{"text":{"type":"string","maxLength":8}}}`},
 		},
 		Fallback: Rule{History: keep, Presence: true},
 	}

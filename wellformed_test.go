@@ -64,3 +64,29 @@ func TestTheProgramsOwnJSONIsChecked(t *testing.T) {
 	srv.Handle("m", func(context.Context, hocket.Call) (any, error) { return json.RawMessage(`{"__proto__":1}`), nil })
 	wantError(t, c.Call(t.Context(), "m", nil, nil), dialect.Internal, dialect.Internal.Info().Sentence)
 }
+
+func TestMethodsHaveSchemas(t *testing.T) {
+	config := hocket.Config{Log: slog.New(slog.DiscardHandler), MethodSchemas: map[string]string{"b": `{"type":0}`, "a": `{"type":`}}
+	for _, want := range []string{
+		`hocket: schema of the method "a": is not JSON that everybody reads alike: expected a value, but the text ends at byte 8`,
+		`hocket: schema of the method "b": at /type: fits none of the alternatives (anyOf)`,
+	} {
+		if _, err := hocket.New(config); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		delete(config.MethodSchemas, "a")
+	}
+	config = hocket.Config{Log: config.Log, Channels: []hocket.Rule{{Pattern: "a", Schema: `7`}}}
+	if _, err := hocket.New(config); err == nil || err.Error() != "hocket: channels: rule 0: schema: must be of type boolean or object, not number" {
+		t.Error(err)
+	}
+}
+
+func TestTheProgramsOwnPayloadsFit(t *testing.T) {
+	srv, _ := join(t, hocket.Rule{Pattern: "form:>", Schema: `{"type":"object"}`})
+	if _, err := srv.Publish(t.Context(), "form:a", map[string]int{"a": 1}); err != nil {
+		t.Error(err)
+	}
+	_, err := srv.Publish(t.Context(), "form:a", 7)
+	wantError(t, err, dialect.SchemaMismatch, `the payload does not fit the schema of form:a: must be of type object, not number`)
+}

@@ -30,6 +30,7 @@ func TestExample(t *testing.T) {
 	want.Origins, want.APIKeys = []string{"https://app.example.com"}, []APIKey{{"", "a-long-random-key", []string{"*"}}, {"shop", "another-long-random-key", []string{"publish:order:*", "read"}}}
 	chat, ticker := want.Fallback, want.Fallback
 	chat.History.Count, chat.History.Age, chat.Presence = 1000, 24*time.Hour, true
+	chat.Schema = `{"type":"object","required":["text"],"properties":{"text":{"type":"string","maxLength":4000}}}`
 	ticker.History.Count, ticker.Publish, ticker.Overflow, ticker.Sample = 1, rule.Server, rule.OverflowLatest, 250*time.Millisecond
 	want.Channels = []Channel{{"chat:*", chat}, {"ticker:>", ticker}}
 	want.Limits.MessageBytes = 128 << 10
@@ -71,7 +72,7 @@ drain: 100ms
 compression: true
 compression_min_bytes: 1KiB
 window_bytes: 2MiB
-channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, allow: [subscribe, history], allow_anonymous: [presence]}]
+channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, allow: [subscribe, history], allow_anonymous: [presence], schema: {type: object}}]
 fallback: {history: {count: 9}, presence_grace: 0s}
 limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 4KiB, history_entries: 5, history_bytes: 6KiB,
   info_bytes: 7, lost_members: 13, named_members: 14, ephemeral_keys: 10, lag_bytes: 11KiB, lag_age: 12s, call_timeout: 8s, proof_timeout: 9s}
@@ -86,7 +87,7 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 		Channels: []hocket.Rule{{Pattern: "a", Presence: true, Publish: hocket.PublishServer,
 			History: hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second, Deletes: 4 * time.Second},
 			Allow:   hocket.CanSubscribe | hocket.CanHistory, AllowAnonymous: hocket.CanPresence,
-			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second}},
+			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second, Schema: `{"type":"object"}`}},
 		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute, Deletes: 10 * time.Minute}, PresenceGrace: -1},
 		Limits: hocket.Limits{MessageBytes: 1 << 10, Subscriptions: 2, OpenRequests: 3, OutboxBytes: 4 << 10, HistoryEntries: 5,
 			HistoryBytes: 6 << 10, InfoBytes: 7, LostMembers: 13, NamedMembers: 14, EphemeralKeys: 10, LagBytes: 11 << 10, LagAge: 12 * time.Second, CallTimeout: 8 * time.Second, ProofTimeout: 9 * time.Second},
@@ -118,7 +119,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"api_keys: [a, {key: k}]", `hocket.yaml:1: api_keys[1]: its scopes must be listed: what the key opens, such as "publish" or "read:chat:*", or "*" for everything`},
 		{"api_keys: [{key: k, scopes: [read, all]}]", `hocket.yaml:1: api_keys[0].scopes: "all" is no scope: there are *, call, console, disconnect, metrics, publish, read, remove, revoke, send, sessions, subscribe, tickets, unsubscribe`},
 		{"api_keys: [{key: k, scopes: ['send:a']}]", `hocket.yaml:1: api_keys[0].scopes: "send:a" is of no channel: leave out what follows send`},
-		{"api_keys: [{key: k, scopes: ['read:a**']}]", `hocket.yaml:1: api_keys[0].scopes: "read:a**" '*' at byte 1 can only stand in a pattern, as a whole segment`},
+		{"api_keys: [{key: k, scopes: ['read:a**']}]", `hocket.yaml:1: api_keys[0].scopes: "read:a**" '*' at byte 1 is not a whole segment of the pattern`},
 		{"ping_every: 1500ms", `hocket.yaml:1: ping_every: 1.5s is not in whole seconds up to 4m`},
 		{"pong_timeout: 5m", `hocket.yaml:1: pong_timeout: 5m0s is not in whole seconds up to 4m`},
 		{"pong_timeout: 0s", `hocket.yaml:1: pong_timeout: "0s" is less than 1s`},

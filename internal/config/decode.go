@@ -28,7 +28,10 @@ func decodeDocument(document *yaml.Node, d *decoder, into func(*decoder, *yaml.N
 }
 
 // A decoder walks a document and a struct side by side, and notes which path stands on which line.
-type decoder struct{ at lines }
+type decoder struct {
+	at  lines
+	dir string // that files named in the document are in
+}
 
 // wrong makes an error about a node.
 func wrong(n *yaml.Node, path, format string, args ...any) error {
@@ -46,6 +49,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return wrong(n, path, "has no value: give it one, or leave the line out")
+	}
+	if s, ok := v.Addr().Interface().(*Schema); ok {
+		return s.read(d, n, path)
 	}
 	switch _, isText := v.Addr().Interface().(encoding.TextUnmarshaler); {
 	case isText:

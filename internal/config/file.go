@@ -77,6 +77,8 @@ type Rule struct {
 	Sample   time.Duration `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. What comes after a silence of this time goes out at once, what comes sooner waits for the end of the channel's interval. For positions, prices and the like; 0s sends all."`
 
 	PresenceGrace time.Duration `name:"presence_grace" default:"10s" doc:"How long a member whose connection was lost, and the ephemeral keys it had, stay, so that it can come back unnoticed; 0s for not at all. It holds for clients that give their name in connect, as the SDKs do."`
+
+	Schema Schema `name:"schema" doc:"The JSON Schema that every payload has to fit (see schema.md): written here, or the name of a file in JSON, from where this file is. A publish that does not fit is answered with schema_mismatch."`
 }
 
 // A History says how much is kept.
@@ -156,6 +158,7 @@ func (r *Rule) rule(pattern string) hocket.Rule {
 			Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age, Deletes: r.History.Deletes,
 		},
 		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
+		Schema: string(r.Schema),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
+	"hocket.dev/internal/session"
 )
 
 // An Error says where a file is wrong, and why.
@@ -126,7 +128,7 @@ func (f *File) decode(path string, text []byte, into func(*decoder, *yaml.Node) 
 		return syntaxError(path, err)
 	}
 	f.at = &lines{}
-	err := decodeDocument(&document, &decoder{at: *f.at}, into)
+	err := decodeDocument(&document, &decoder{at: *f.at, dir: filepath.Dir(path)}, into)
 	if err == nil {
 		err = check()
 	}
@@ -214,6 +216,9 @@ func (f *File) checkTicks(path string, d time.Duration) error {
 func (f *File) checkRules() error {
 	config := f.Hocket()
 	_, err := rule.Compile(config.Channels, config.Fallback)
+	if err == nil {
+		_, err = session.CompileSchemas(config.Channels, config.Fallback)
+	}
 	var e *rule.Error
 	if errors.As(err, &e) {
 		path := "fallback." + e.Field
@@ -223,7 +228,7 @@ func (f *File) checkRules() error {
 		if _, named := (*f.at)[path]; !named { // a field that is missing stands where its rule begins
 			(*f.at)[path] = (*f.at)[strings.TrimSuffix(path, "."+e.Field)]
 		}
-		return f.fail(path, "%w", e.Err)
+		return f.fail(f.schemaPlace(path, e), "%w", e.Err)
 	}
 	return err
 }

@@ -38,6 +38,11 @@ channels:
   - pattern: chat:*
     presence: true
     history: {count: 1000, age: 24h}
+    schema:
+      type: object
+      required: [text]
+      properties:
+        text: {type: string, maxLength: 4000}
   - pattern: ticker:>
     publish: server
     history: {count: 1}
@@ -104,6 +109,8 @@ func kind(t reflect.Type) string {
 		return "duration"
 	case t == reflect.TypeFor[Bytes]():
 		return "size"
+	case t == reflect.TypeFor[Schema]():
+		return "schema"
 	case t.Kind() == reflect.Slice:
 		return "list"
 	case t.Kind() == reflect.Struct:
@@ -145,7 +152,7 @@ func TestEverySettingIsDocumented(t *testing.T) {
 			if tag.Get("name") == "" || !strings.HasSuffix(tag.Get("doc"), ".") {
 				t.Errorf("%s.%s has no name, or no sentence that says what it is for", typ.Name(), field.Name)
 			}
-			if k := kind(field.Type); tag.Get("default") == "" && k != "list" && k != "group" && k != "text" {
+			if k := kind(field.Type); tag.Get("default") == "" && k != "list" && k != "group" && k != "text" && k != "schema" {
 				t.Errorf("%s.%s names no default", typ.Name(), field.Name)
 			}
 		}

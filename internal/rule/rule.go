@@ -37,6 +37,9 @@ type Rule struct {
 	// PresenceGrace is how long a member whose connection was lost stays one, so that it can come back without a leave and
 	// a join. 0 means 10 s, a negative value none.
 	PresenceGrace time.Duration
+	// Schema is the JSON Schema, in JSON, that every payload has to fit, also what an append adds to a value; what is no JSON
+	// does not. "" lets all pass.
+	Schema string
 
 	Rates Rates // what sessions may do here, and how often
 

@@ -15,10 +15,14 @@ import (
 const defaultPage = 100
 
 // Publish appends an entry in the name of the server: to any channel but those that begin with "$". The channel's rule
-// says what is kept. Publishes to one channel are queued in the order of the calls. done is called once, on any
+// says what is kept and what fits. Publishes to one channel are queued in the order of the calls. done is called once, on any
 // goroutine, maybe before Publish returns, and must not block.
 func (n *Node) Publish(channel string, e broker.Entry, done func(broker.Receipt, *dialect.Error)) {
 	if err := checkChannel(channel); err != nil {
+		done(broker.Receipt{}, err)
+		return
+	}
+	if err := n.CheckPayload(channel, &e); err != nil {
 		done(broker.Receipt{}, err)
 		return
 	}

@@ -95,7 +95,9 @@ type Config struct {
 	Broker broker.Broker
 	Hub    *hub.Hub
 	Rules  *rule.Set
-	Method func(name string) Method // nil where there is none by that name; called on loops
+	// Schemas are those of Rules.
+	Schemas Schemas
+	Method  func(name string) Method // nil where there is none by that name; called on loops
 	// Authenticator decides about proofs of identity; nil refuses them.
 	Authenticator Authenticator
 	// Calls are the methods that every client may call who has proved who it is; nil for none.

@@ -25,6 +25,13 @@ func (s *Session) publish(c *dialect.Command) {
 		return
 	}
 	s.settled = true
+	s.checked(c, s.append)
+}
+
+// append publishes what may be published.
+func (s *Session) append(c *dialect.Command) {
+	a := &c.Publish
+	r := s.shard.node.cfg.Rules.For(c.Channel)
 	if es := s.estates[c.Channel]; es != nil && len(es.held) > 0 {
 		s.holdBack(es, c, nil)
 		return

@@ -63,6 +63,8 @@ type requests struct {
 	ids   []dialect.ID // unique
 	calls map[*calling]struct{}
 
+	checks map[string][]*dialect.Command // channels to which a publish is being checked, and what came for them since
+
 	reads   []func() // that wait for their turn
 	reading bool     // a read of the broker is under way
 }
@@ -285,6 +287,9 @@ func (s *Session) doChannel(c *dialect.Command) {
 	if sub != nil && sub.asked != nil {
 		sub.asked.later(c)
 		s.begin(c.ID)
+		return
+	}
+	if s.waits(c) {
 		return
 	}
 	switch c.Verb {

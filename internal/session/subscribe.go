@@ -140,8 +140,11 @@ func (s *Session) unfollowed(sub *subscription, err *dialect.Error) {
 }
 
 // goOn carries out the commands that waited for an answer.
-func (s *Session) goOn(a *subscribing) {
-	for _, c := range a.waiting {
+func (s *Session) goOn(a *subscribing) { s.doLater(a.waiting) }
+
+// doLater carries out commands that have waited.
+func (s *Session) doLater(waiting []*dialect.Command) {
+	for _, c := range waiting {
 		s.end(c.ID)
 		if s.closing || s.closed {
 			return

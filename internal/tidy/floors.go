@@ -38,6 +38,7 @@ var (
 var floors = map[string]floor{
 	"wire":                ground,
 	"internal/limit":      ground,
+	"internal/schema":     ground,
 	"internal/clientaddr": ground,
 	"internal/origin":     ground,
 	"internal/page":       ground,

@@ -1,0 +1,181 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
+	"hocket.dev/internal/jsonval"
+	"hocket.dev/internal/rule"
+	"hocket.dev/internal/schema"
+)
+
+// What is checked on a loop has at most so many bytes and takes at most so many steps: some 300 µs. The rest is a task.
+const (
+	quickBytes = 1 << 10
+	quickSteps = 200
+)
+
+// maxChecks is how many commands may wait for the check of one that came before them for the same channel: as many as an SDK
+// sends before it waits for answers, and more. Beyond it they are answered with "busy".
+const maxChecks = 64
+
+// maxSchemaDepth is how deep a schema may be nested.
+const maxSchemaDepth = 128
+
+// Schemas are the schemas of rules, by the pattern of the rule; "" is the fallback.
+type Schemas map[string]*schema.Schema
+
+// CompileSchemas makes the schemas of rules ready. The error is a *rule.Error.
+func CompileSchemas(rules []rule.Rule, fallback rule.Rule) (Schemas, error) {
+	all := make(Schemas)
+	for i, r := range rules {
+		if err := all.add(i, r.Pattern, r.Schema); err != nil {
+			return nil, err
+		}
+	}
+	if err := all.add(-1, "", fallback.Schema); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func (s Schemas) add(index int, pattern, text string) error {
+	if text == "" {
+		return nil
+	}
+	compiled, err := CompileSchema(text)
+	if err != nil {
+		return &rule.Error{Index: index, Field: "schema", Err: err}
+	}
+	s[pattern] = compiled
+	return nil
+}
+
+// CompileSchema makes one schema ready.
+func CompileSchema(text string) (*schema.Schema, error) {
+	if err := jsonval.Check([]byte(text), maxSchemaDepth); err != nil {
+		return nil, fmt.Errorf("is not JSON that everybody reads alike: %w", err)
+	}
+	return schema.Compile(text)
+}
+
+// CheckPayload tells whether what is about to be published to a channel is what its rule wants.
+func (n *Node) CheckPayload(channel string, e *broker.Entry) *dialect.Error {
+	return n.checkPayload(channel, e.Op, e.Format, e.Payload, schema.Steps(len(e.Payload)))
+}
+
+// errLater says that a check takes longer than a loop has time for.
+var errLater = dialect.Internal.Err()
+
+// checkPayload is CheckPayload in so many steps; errLater when they are not enough.
+func (n *Node) checkPayload(channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
+	r := n.cfg.Rules.For(channel)
+	if r.Schema == "" || op == broker.Delete && len(payload) == 0 {
+		return nil
+	}
+	switch {
+	case format != broker.JSON:
+		return dialect.Errorf(dialect.SchemaMismatch, "%s has a schema, so its payloads are JSON", channel)
+	case steps == quickSteps && len(payload) > quickBytes:
+		return errLater
+	}
+	err := n.cfg.Schemas[r.Pattern].Check(payload, steps)
+	if errors.Is(err, schema.ErrSteps) && steps == quickSteps {
+		return errLater
+	}
+	return mismatch(err, channel)
+}
+
+// mismatch is err as it is told; nil for nil. of has the schema.
+func mismatch(err error, of string) *dialect.Error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, schema.ErrSteps):
+		return dialect.Errorf(dialect.SchemaMismatch, "the payload takes too long to hold to the schema of %s: nest it less", of)
+	}
+	return dialect.Errorf(dialect.SchemaMismatch, "the payload does not fit the schema of %s: %v", of, err)
+}
+
+// CheckCall tells whether the payload of a call fits a schema. It may take a while.
+func CheckCall(s *schema.Schema, c *Call) error {
+	payload := c.Payload
+	if payload == nil {
+		payload = []byte("null")
+	}
+	if err := mismatch(s.Check(payload, schema.Steps(len(payload))), c.Method); err != nil {
+		return err
+	}
+	return nil
+}
+
+// checked goes on with a publish whose payload is as the channel's rule wants it, and refuses another one. What takes long
+// to check is checked elsewhere, and what comes for the channel meanwhile waits.
+func (s *Session) checked(c *dialect.Command, goOn func(c *dialect.Command)) {
+	err := s.shard.node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, quickSteps)
+	switch err {
+	case nil:
+		goOn(c)
+	case errLater:
+		s.checkElsewhere(c, goOn)
+	default:
+		s.fail(c.ID, c.Channel, err)
+	}
+}
+
+func (s *Session) checkElsewhere(c *dialect.Command, goOn func(c *dialect.Command)) {
+	node, kept := s.shard.node, *c
+	kept.Payload = slices.Clone(c.Payload)
+	s.begin(c.ID)
+	if s.open.checks == nil {
+		s.open.checks = make(map[string][]*dialect.Command)
+	}
+	s.open.checks[c.Channel] = nil
+	var err *dialect.Error
+	ok := s.task(func(context.Context) {
+		err = node.checkPayload(kept.Channel, kept.Publish.Op, kept.Format, kept.Payload, schema.Steps(len(kept.Payload)))
+	}, func() { s.checkedElsewhere(&kept, err, goOn) })
+	if !ok {
+		delete(s.open.checks, c.Channel)
+		s.end(c.ID)
+		s.busy(c.ID, c.Channel)
+	}
+}
+
+// checkedElsewhere goes on with a publish, and with what came for its channel after it.
+func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error, goOn func(c *dialect.Command)) {
+	waiting := s.open.checks[c.Channel]
+	delete(s.open.checks, c.Channel)
+	s.end(c.ID)
+	switch {
+	case s.closing:
+		return
+	case err != nil:
+		s.fail(c.ID, c.Channel, err)
+	default:
+		goOn(c)
+	}
+	s.doLater(waiting)
+}
+
+// waits tells whether a command has to wait for one that is checked, and has it wait.
+func (s *Session) waits(c *dialect.Command) bool {
+	if s.open == nil || s.open.checks == nil {
+		return false
+	}
+	waiting, checking := s.open.checks[c.Channel]
+	switch {
+	case checking && len(waiting) >= maxChecks:
+		s.busy(c.ID, c.Channel)
+	case checking:
+		kept := *c
+		kept.Payload = slices.Clone(c.Payload)
+		s.open.checks[c.Channel] = append(waiting, &kept)
+		s.begin(c.ID)
+	}
+	return checking
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +89,19 @@ func TestTokensOfTheStandard(t *testing.T) {
 			wantReason(t, err, Expired, "expired")
 		})
 	}
+}
+
+// The page for readers has a token that they can make themselves, and it holds.
+func TestTokenOfTheManual(t *testing.T) {
+	page := string(must(os.ReadFile("../../docs/tokens.md"))(t))
+	secret := regexp.MustCompile(`(?m)^SECRET=(.+)$`).FindStringSubmatch(page)
+	text := regexp.MustCompile(`(?m)^eyJ[\w-]+\.[\w-]+\.[\w-]+$`).FindString(page)
+	if secret == nil || text == "" {
+		t.Fatal("there is none")
+	}
+	v := verifier(t, Config{Keys: []Key{must(ParseSecret(secret[1]))(t)}})
+	want := Claims{User: "ada", Capabilities: map[string][]string{"chat:*": {"subscribe", "publish"}}, Expires: time.Unix(4102444800, 0)}
+	same(t, must(v.Verify(text, now))(t), want)
 }
 
 func TestTimesAndLeeway(t *testing.T) {

@@ -26,7 +26,9 @@ func TestSessionCookie(t *testing.T) {
 		{[]string{`x="; __Host-hocket_session=a"`}, true, `a"`, true}, // RFC 6265bis: a semicolon ends a pair, in quotation marks too
 		{[]string{"hocket_session=tossed"}, true, "", false},
 		{[]string{"hocket_session=tossed; __Host-hocket_session=own"}, true, "own", true},
-		{[]string{"__Host-hocket_session=a"}, false, "", false},
+		{[]string{"__Host-hocket_session=a"}, false, "a", true}, // browsers take localhost for secure
+		{[]string{"hocket_session=plain; __Host-hocket_session=own"}, false, "own", true},
+		{[]string{"hocket_session=a; hocket_session=b; __Host-hocket_session=own"}, true, "own", true},
 		{[]string{"hocket_session=a"}, false, "a", true},
 	} {
 		got, found, err := FindCookie(test.headers, test.secure)

@@ -91,6 +91,22 @@ func TestTokensOfTheStandard(t *testing.T) {
 	}
 }
 
+// A key set and tokens made with Node's crypto, which shares nothing with ours: a key and a token of each algorithm.
+func TestTokensOfNode(t *testing.T) {
+	lines := strings.Fields(string(read(t, "node.txt")))
+	v := verifier(t, Config{Keys: must(ParsePublished([]byte(lines[0])))(t)})
+	for _, text := range lines[1:] {
+		c := must(v.Verify(text, now))(t)
+		want := Claims{User: c.User, Info: []byte(`{"a":"é"}`), Expires: time.Unix(1900000000, 5e8)}
+		if same(t, c, want); methods[c.User] == nil {
+			t.Errorf("%s is no algorithm", c.User)
+		}
+	}
+	if len(lines) != 11 {
+		t.Errorf("there are %d tokens", len(lines)-1)
+	}
+}
+
 // The page for readers has a token that they can make themselves, and it holds.
 func TestTokenOfTheManual(t *testing.T) {
 	page := string(must(os.ReadFile("../../docs/tokens.md"))(t))

@@ -1,6 +1,9 @@
 package token
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Names of the session cookie. Browsers take one whose name begins with __Host- only over TLS and from the very host, so no
 // other host of the domain can put its own in its place.
@@ -16,7 +19,7 @@ const (
 
 // FindCookie looks for the session cookie in the Cookie headers of a request, and tells whether it is there. It is SecureCookie,
 // or else PlainCookie where the request is not known to have come over TLS (secure): over TLS no neighbour of the domain shall
-// put one in. The error is an *Error: too much is there, or the cookie stands twice, and which to believe cannot be known.
+// put one in. One without a value is none. The error is an *Error: too much is there, or the cookie stands twice, and which to believe cannot be known.
 func FindCookie(headers []string, secure bool) (text string, found bool, err error) {
 	values := make(map[string]string, 2)
 	bytes, cookies := 0, 0
@@ -39,10 +42,8 @@ func FindCookie(headers []string, secure bool) (text string, found bool, err err
 			values[name] = unquote(value)
 		}
 	}
-	if text, found = values[SecureCookie]; !found {
-		text, found = values[PlainCookie]
-	}
-	return text, found, nil
+	text = cmp.Or(values[SecureCookie], values[PlainCookie])
+	return text, text != "", nil
 }
 
 // unquote takes off the quotation marks that a value may have around it (RFC 6265 §4.1.1).

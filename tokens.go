@@ -18,6 +18,8 @@ type Tokens struct {
 	// every minute to every hour, and when a token names a key that is not known, at most every 10 s. While it fails, what
 	// is known is used for 24 hours.
 	JWKS string
+	// JWKSInsecure allows JWKS to be http on other machines: for networks in which nobody else can answer in their place.
+	JWKSInsecure bool
 	// Audience are the names of this server, of which a token must have one as "aud". Without any, tokens that have one are refused.
 	Audience []string
 	// Issuers are those whose tokens are accepted, by "iss". Without any, everybody's who has a key.
@@ -114,7 +116,7 @@ func (t *Tokens) open(log *slog.Logger) (*token.Verifier, *jwks.Source, error) {
 	if t.JWKS == "" {
 		return verifier, nil, nil
 	}
-	source, err := jwks.New(jwks.Config{URL: t.JWKS, Verifier: verifier, Log: log})
+	source, err := jwks.New(jwks.Config{URL: t.JWKS, Insecure: t.JWKSInsecure, Verifier: verifier, Log: log})
 	if err != nil {
 		return nil, nil, fmt.Errorf("hocket: Tokens: %w", err)
 	}

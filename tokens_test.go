@@ -36,6 +36,7 @@ func TestTokensAreVerifiedAsConfigured(t *testing.T) {
 		"from others":   {Tokens{Keys: []TokenKey{{Secret: tokenSecret}}, Audience: []string{"chat"}, Issuers: []string{"you"}}, token.Issuer},
 		"for nobody":    {Tokens{Keys: []TokenKey{{Secret: tokenSecret}}}, token.Audience},
 		"none fetched":  {Tokens{JWKS: "https://issuer.example/keys", Audience: []string{"chat"}}, token.UnknownKey},
+		"in the clear":  {Tokens{JWKS: "http://issuer.example/keys", JWKSInsecure: true}, token.UnknownKey},
 		"known already": {Tokens{JWKS: "https://issuer.example/keys", Keys: []TokenKey{{Secret: tokenSecret}}, Audience: []string{"chat"}}, 0},
 	} {
 		v, source, err := test.tokens.open(slog.Default())
@@ -59,17 +60,17 @@ func TestWrongTokenSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for part, tokens := range map[string]Tokens{
-		"Keys[0]: a key has either":   {Keys: []TokenKey{{}}},
-		"Keys[1]: a key has either":   {Keys: []TokenKey{{Secret: tokenSecret}, {Secret: tokenSecret, Public: public}}},
-		"it needs at least 32":        {Keys: []TokenKey{{Secret: "MARKED"}}},
-		"which is no secret":          {Keys: []TokenKey{{Secret: string(public)}}},
-		"not for this algorithm":      {Keys: []TokenKey{{Public: public, Algorithm: "HS256"}}},
-		"several keys for one id":     {Keys: []TokenKey{{Public: append(public, public...), ID: "k"}}},
-		"there is no key":             {Keys: []TokenKey{{Public: []byte("MARKED")}}},
-		"key id may have":             {Keys: []TokenKey{{Secret: tokenSecret, ID: strings.Repeat("x", 256)}}},
-		"an audience or issuer":       {Keys: []TokenKey{{Secret: tokenSecret}}, Audience: []string{""}},
-		"at most 5m0s":                {Keys: []TokenKey{{Secret: tokenSecret}}, Leeway: time.Hour},
-		"must begin with https://":    {JWKS: "http://issuer.example/MARKED"},
+		"Keys[0]: a key has either":     {Keys: []TokenKey{{}}},
+		"Keys[1]: a key has either":     {Keys: []TokenKey{{Secret: tokenSecret}, {Secret: tokenSecret, Public: public}}},
+		"it needs at least 32":          {Keys: []TokenKey{{Secret: "MARKED"}}},
+		"which is no secret":            {Keys: []TokenKey{{Secret: string(public)}}},
+		"not for this algorithm":        {Keys: []TokenKey{{Public: public, Algorithm: "HS256"}}},
+		"several keys for one id":       {Keys: []TokenKey{{Public: append(public, public...), ID: "k"}}},
+		"there is no key":               {Keys: []TokenKey{{Public: []byte("MARKED")}}},
+		"key id may have":               {Keys: []TokenKey{{Secret: tokenSecret, ID: strings.Repeat("x", 256)}}},
+		"an audience or issuer":         {Keys: []TokenKey{{Secret: tokenSecret}}, Audience: []string{""}},
+		"at most 5m0s":                  {Keys: []TokenKey{{Secret: tokenSecret}}, Leeway: time.Hour},
+		"must begin with https://":      {JWKS: "http://issuer.example/MARKED"},
 		"Tokens: jwks: the URL is none": {JWKS: "MARKED"},
 	} {
 		if _, _, err := tokens.open(slog.Default()); err == nil || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "MARKED") {

@@ -46,9 +46,10 @@ Examples:
 // Run prints the token.
 func (c *tokenCmd) Run(_ context.Context, std streams) error {
 	if c.NewSecret {
-		var secret [48]byte
-		rand.Read(secret[:])
-		_, err := fmt.Fprintln(std.out, "base64:"+base64.StdEncoding.EncodeToString(secret[:]))
+		// The text itself is the secret, so that every library takes the same bytes.
+		var random [48]byte
+		rand.Read(random[:])
+		_, err := fmt.Fprintln(std.out, base64.RawURLEncoding.EncodeToString(random[:]))
 		return err
 	}
 	signer, err := c.signer()

@@ -16,12 +16,13 @@ import (
 
 // Tokens say which signed tokens prove who a client is.
 type Tokens struct {
-	Keys     []TokenKey    `name:"keys" doc:"Keys that tokens are verified with: secrets and public keys."`
-	JWKS     string        `name:"jwks" doc:"The URL of a key set, such as \"https://issuer.example/.well-known/jwks.json\". It is fetched again as its Cache-Control says, every minute to every hour, and when a token names a key that is not known, at most every 10s. While it fails, what is known is used for 24h. http is for this machine only."`
-	Audience []string      `name:"audience" doc:"The names of this server: a token must have one of them as \"aud\". Without any, tokens that have an \"aud\" are refused, since they are for somebody else."`
-	Issuers  []string      `name:"issuers" doc:"Those whose tokens are accepted, by \"iss\"; without any, everybody's who has a key."`
-	Leeway   time.Duration `name:"leeway" default:"30s" max:"5m" doc:"By how much clocks may differ: a token holds so much longer than it says, and so much earlier."`
-	Endless  bool          `name:"endless" default:"false" doc:"Accepts tokens without \"exp\". They hold until they are revoked."`
+	Keys         []TokenKey    `name:"keys" doc:"Keys that tokens are verified with: secrets and public keys."`
+	JWKS         string        `name:"jwks" doc:"The URL of a key set, such as \"https://issuer.example/.well-known/jwks.json\". It is fetched again as its Cache-Control says, every minute to every hour, and when a token names a key that is not known, at most every 10s. While it fails, what is known is used for 24h. http is for this machine only, unless jwks_insecure is true."`
+	JWKSInsecure bool          `name:"jwks_insecure" default:"false" doc:"Allows jwks to be http on other machines. Whoever can answer in their place can be anybody."`
+	Audience     []string      `name:"audience" doc:"The names of this server: a token must have one of them as \"aud\". Without any, tokens that have an \"aud\" are refused, since they are for somebody else."`
+	Issuers      []string      `name:"issuers" doc:"Those whose tokens are accepted, by \"iss\"; without any, everybody's who has a key."`
+	Leeway       time.Duration `name:"leeway" default:"30s" max:"5m" doc:"By how much clocks may differ: a token holds so much longer than it says, and so much earlier."`
+	Endless      bool          `name:"endless" default:"false" doc:"Accepts tokens without \"exp\". They hold until they are revoked."`
 }
 
 // A TokenKey is a secret or a public key.
@@ -39,7 +40,7 @@ func (t *Tokens) Hocket() (hocket.Tokens, error) {
 	if leeway == 0 {
 		leeway = -1 // 0 means the default there
 	}
-	tokens := hocket.Tokens{JWKS: t.JWKS, Audience: t.Audience, Issuers: t.Issuers, Leeway: leeway, Endless: t.Endless}
+	tokens := hocket.Tokens{JWKS: t.JWKS, JWKSInsecure: t.JWKSInsecure, Audience: t.Audience, Issuers: t.Issuers, Leeway: leeway, Endless: t.Endless}
 	for i := range t.Keys {
 		key, err := t.Keys[i].hocket()
 		if err == nil {
@@ -98,7 +99,7 @@ func readKey(path string) ([]byte, error) {
 // checkTokens says what is wrong with them, and where in the file.
 func (f *File) checkTokens() error {
 	if f.Tokens.JWKS != "" {
-		if err := jwks.CheckURL(f.Tokens.JWKS, false); err != nil {
+		if err := jwks.CheckURL(f.Tokens.JWKS, f.Tokens.JWKSInsecure); err != nil {
 			return f.fail("tokens.jwks", "%w", err)
 		}
 	}

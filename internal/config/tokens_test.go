@@ -36,7 +36,8 @@ tokens:
     - {id: k1, secret: %q}
     - {secret_file: %q, algorithm: HS512}
     - {id: k3, file: %q}
-  jwks: https://issuer.example/keys
+  jwks: http://issuer.example/keys
+  jwks_insecure: true
   audience: [chat, news]
   issuers: [me]
   leeway: 5s
@@ -50,8 +51,8 @@ tokens:
 		t.Fatal(err)
 	}
 	want := hocket.Tokens{
-		Keys:     []hocket.TokenKey{{ID: "k1", Secret: secret}, {Algorithm: "HS512", Secret: secret + "\n"}, {ID: "k3", Public: public}},
-		JWKS:     "https://issuer.example/keys",
+		Keys: []hocket.TokenKey{{ID: "k1", Secret: secret}, {Algorithm: "HS512", Secret: secret + "\n"}, {ID: "k3", Public: public}},
+		JWKS: "http://issuer.example/keys", JWKSInsecure: true,
 		Audience: []string{"chat", "news"}, Issuers: []string{"me"}, Leeway: 5 * time.Second, Endless: true,
 	}
 	if diff := cmp.Diff(want, have); diff != "" {

@@ -28,6 +28,7 @@ const (
 	maxRetry = 5 * time.Minute
 
 	fetchTimeout = 10 * time.Second
+	maxWaiting   = 256 // callers of Refresh at once: a URL that hangs must not hold all who could do something else
 )
 
 // Config says where keys are published.
@@ -58,6 +59,7 @@ type Source struct {
 	fetched  int           // how many have succeeded
 	at       time.Time     // when the last one did
 	err      error         // of the last one
+	waiting  int           // callers of Refresh
 	stopped  bool          // Run has returned
 }
 
@@ -77,6 +79,10 @@ func CheckURL(text string, insecure bool) error {
 	}
 	return nil
 }
+
+// ErrLater is what Verify answers where the key of a token is not known and could not be looked for: the URL fails, or was
+// asked within AskEvery, or too many wait for it. The token may hold when it is shown again after AskEvery.
+var ErrLater = errors.New("the keys that verify tokens cannot be had now: try again later")
 
 // New returns a Source, which fetches nothing before Run.
 func New(cfg Config) (*Source, error) {
@@ -202,28 +208,38 @@ func (s *Source) Err() error {
 	return s.err
 }
 
-// Refresh fetches the keys now, unless that was done within AskEvery, and waits until they are there; it joins a fetch that is
-// under way. It says whether there has been a fetch meanwhile that succeeded.
+// Refresh fetches the keys now, and waits until they are there; it joins a fetch that is under way. It says whether a fetch has
+// succeeded meanwhile. It does not wait where the URL was asked within AskEvery, nor behind 256 others.
 func (s *Source) Refresh(ctx context.Context) bool {
-	s.mu.Lock()
-	before := s.fetched
-	if s.stopped || !s.fetching && !s.begun.IsZero() && time.Since(s.begun) < s.askEvery {
-		s.mu.Unlock()
+	ended, before, ok := s.wait()
+	if !ok {
 		return false
 	}
-	ended := s.ended
-	if !s.fetching {
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting--
+	return s.fetched > before
+}
+
+// wait asks for a fetch, and returns what is closed when it has ended; ok is false where none is to be waited for.
+func (s *Source) wait() (ended <-chan struct{}, before int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	recent := !s.fetching && !s.begun.IsZero() && time.Since(s.begun) < s.askEvery
+	if s.stopped || recent || s.waiting >= maxWaiting {
+		return nil, 0, false
+	}
+	if s.waiting++; !s.fetching {
 		select {
 		case s.ask <- struct{}{}:
 		default: // somebody has asked
 		}
 	}
-	s.mu.Unlock()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
-	return s.count() > before
+	return s.ended, s.fetched, true
 }
 
 func (s *Source) count() int {
@@ -233,16 +249,21 @@ func (s *Source) count() int {
 }
 
 // Verify is that of the Verifier, but where the token's key is not known it looks for it once, as Refresh does. So a token
-// that is signed with a new key holds from the first time on.
+// that is signed with a new key holds from the first time on, and one whose key is not known does not hold only when that is
+// certain; else the error is ErrLater.
 func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.Claims, error) {
 	before := s.count()
 	claims, err := s.cfg.Verifier.Verify(text, now)
-	var e *token.Error
-	if !errors.As(err, &e) || e.Reason != token.UnknownKey {
+	if !unknown(err) {
 		return claims, err
 	}
-	if s.count() > before || s.Refresh(ctx) {
-		return s.cfg.Verifier.Verify(text, now)
+	if s.count() == before && !s.Refresh(ctx) {
+		return claims, ErrLater
 	}
-	return claims, err
+	return s.cfg.Verifier.Verify(text, now)
+}
+
+func unknown(err error) bool {
+	var e *token.Error
+	return errors.As(err, &e) && e.Reason == token.UnknownKey
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,16 +84,57 @@ func TestFloodOfUnknownKeys(t *testing.T) {
 		defer w.stop()
 		forger := newIssuer(t, "x", "y", "z")
 		text := []string{forger.token("x", time.Now()), forger.token("y", time.Now()), forger.token("z", time.Now())}
+		certain := 0
 		for n := range 1000 { // in 100 seconds
-			w.wantUnknown(t, text[n%3])
+			switch _, err := w.Verify(t.Context(), text[n%3], time.Now()); {
+			case unknown(err):
+				certain++
+			case !errors.Is(err, ErrLater):
+				t.Fatal(err)
+			}
 			time.Sleep(100 * time.Millisecond)
+		}
+		if certain < 9 || certain > 11 {
+			t.Errorf("%d times the key was known not to be there", certain)
 		}
 		if got := i.count(); got < 9 || got > 11 {
 			t.Errorf("fetched %d times in 100 s", got)
 		}
+		w.wantUnknown(t, text[0])
 		i.rotate("b")
-		time.Sleep(AskEvery)
+		time.Sleep(AskEvery - time.Nanosecond)
+		w.wantLater(t, i.token("b", time.Now()))
+		time.Sleep(time.Nanosecond)
 		w.wantUser(t, i.token("b", time.Now()), "b")
+	})
+}
+
+// A URL that hangs holds no more than some of those who wait for it.
+func TestFewWaitForAURLThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t, "a")
+		i.answers(0, func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() })
+		text := newIssuer(t, "a").token("a", time.Now())
+		w := follow(t, address, i, AskEvery)
+		defer w.stop()
+		synctest.Wait()
+		var refused atomic.Int64
+		var wg sync.WaitGroup
+		for range 3 * maxWaiting {
+			wg.Go(func() {
+				begun := time.Now()
+				if _, err := w.Verify(t.Context(), text, time.Now()); !errors.Is(err, ErrLater) {
+					t.Error(err)
+				}
+				if time.Since(begun) == 0 {
+					refused.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := refused.Load(); n != 2*maxWaiting {
+			t.Errorf("%d did not have to wait", n)
+		}
 	})
 }
 
@@ -114,7 +156,7 @@ func TestManyWaitForOneFetch(t *testing.T) {
 		for n := range 100 {
 			wg.Go(func() {
 				time.Sleep(time.Duration(n) * 20 * time.Millisecond)
-				w.wantUnknown(t, text)
+				w.wantLater(t, text)
 			})
 		}
 		wg.Wait()
@@ -140,7 +182,7 @@ func TestKnownKeysOutliveTheURL(t *testing.T) {
 			t.Errorf("fetched %d times in 23 hours", n)
 		}
 		time.Sleep(time.Hour + 2*maxRetry + freshFor)
-		w.wantUnknown(t, i.token("a", time.Now()))
+		w.wantLater(t, i.token("a", time.Now()))
 
 		i.answers(http.StatusOK, nil)
 		time.Sleep(maxRetry)
@@ -162,7 +204,7 @@ func TestIssuerThatIsDownAtFirst(t *testing.T) {
 		if err := w.Err(); !errors.Is(err, ErrNotFetched) {
 			t.Errorf("before the first fetch: %v", err)
 		}
-		w.wantUnknown(t, i.token("a", time.Now()))
+		w.wantLater(t, i.token("a", time.Now()))
 		i.answers(http.StatusOK, nil)
 		time.Sleep(AskEvery)
 		w.wantUser(t, i.token("a", time.Now()), "a")

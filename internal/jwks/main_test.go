@@ -160,3 +160,11 @@ func (w *watch) wantUnknown(t testing.TB, text string) {
 		t.Errorf("the token is refused with %v", err)
 	}
 }
+
+// wantLater wants the token's key not to be known, and not to be looked for either.
+func (w *watch) wantLater(t testing.TB, text string) {
+	t.Helper()
+	if claims, err := w.Verify(context.Background(), text, time.Now()); !errors.Is(err, ErrLater) || claims.User != "" {
+		t.Errorf("the token is answered with %v", err)
+	}
+}

@@ -102,7 +102,7 @@ func TestSignaturesThatAreNone(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s: a signature that is %s holds", name, what)
 			} else {
-				wantReason(t, err, Signature, "does not hold")
+				wantReason(t, err, Signature, unsigned)
 			}
 		}
 	}
@@ -155,7 +155,7 @@ func TestKeyIDsAreComparedAndNothingElse(t *testing.T) {
 		"", "K1", "k1 ", "k1\\u0000", "k1/../k1", "../../../../dev/null", "/etc/passwd", "k1' OR '1'='1", "*", "%6b1", "k1\\u200b",
 	} {
 		_, err := v.Verify(forge(t, `{"alg":"HS256","kid":"`+id+`"}`, payload), now)
-		wantReason(t, err, UnknownKey, "not known here")
+		wantReason(t, err, UnknownKey, unsigned)
 	}
 	for _, id := range []string{`7`, `null`, `["k1"]`, `{"k1":1}`, `"` + strings.Repeat("k", 256) + `"`} {
 		_, err := v.Verify(forge(t, `{"alg":"HS256","kid":`+id+`}`, payload), now)

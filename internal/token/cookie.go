@@ -1,6 +1,9 @@
 package token
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Names of the session cookie. Browsers take one whose name begins with __Host- only over TLS and from the very host, so no
 // other host of the domain can put its own in its place.
@@ -14,14 +17,11 @@ const (
 	maxCookies     = 180      // as many as browsers keep of one domain
 )
 
-// FindCookie looks for the session cookie in the Cookie headers of a request, and tells whether it is there. Where the request
-// came over TLS (secure), only SecureCookie counts, else only PlainCookie. The error is an *Error: too much is there, or the
-// cookie stands twice, and which of the two to believe cannot be known.
+// FindCookie looks for the session cookie in the Cookie headers of a request, and tells whether it is there. It is SecureCookie,
+// or else PlainCookie where the request is not known to have come over TLS (secure): over TLS no neighbour of the domain shall
+// put one in. One without a value is none. The error is an *Error: too much is there, or the cookie stands twice, and which to believe cannot be known.
 func FindCookie(headers []string, secure bool) (text string, found bool, err error) {
-	name := PlainCookie
-	if secure {
-		name = SecureCookie
-	}
+	values := make(map[string]string, 2)
 	bytes, cookies := 0, 0
 	for _, header := range headers {
 		if bytes += len(header); bytes > maxCookieBytes {
@@ -31,17 +31,19 @@ func FindCookie(headers []string, secure bool) (text string, found bool, err err
 			if cookies++; cookies > maxCookies {
 				return "", false, fail(Malformed, "there are more than %d cookies", maxCookies)
 			}
-			key, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if !ok || strings.TrimRight(key, " \t") != name {
+			name, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
+			name = strings.TrimRight(name, " \t")
+			if !ok || name != SecureCookie && (secure || name != PlainCookie) {
 				continue
 			}
-			if found {
+			if _, twice := values[name]; twice {
 				return "", false, fail(Malformed, "the session cookie stands twice")
 			}
-			text, found = unquote(value), true
+			values[name] = unquote(value)
 		}
 	}
-	return text, found, nil
+	text = cmp.Or(values[SecureCookie], values[PlainCookie])
+	return text, text != "", nil
 }
 
 // unquote takes off the quotation marks that a value may have around it (RFC 6265 §4.1.1).

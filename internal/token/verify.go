@@ -219,14 +219,15 @@ func (v *Verifier) checkSignature(h *header, t *parts) *Error {
 	}
 	switch {
 	case h.hasKeyID && len(named) == 0 || len(candidates) == 0:
-		err := fail(UnknownKey, "the token is signed with a key that is not known here")
-		err.KeyID = h.keyID
-		return err
+		return &Error{UnknownKey, h.keyID, unsigned}
 	case len(fitting) == 0:
-		return fail(Algorithm, "the key is not for the token's algorithm")
+		return &Error{Algorithm, "", unsigned}
 	}
-	return fail(Signature, "the token's signature does not hold")
+	return &Error{Signature, "", unsigned}
 }
+
+// unsigned is one sentence for all that is wrong with a signature, so that nobody can ask which keys there are.
+const unsigned = "the token is not signed with a key of this server, or was changed since"
 
 // judge says whether the token holds here and now.
 func (v *Verifier) judge(c *Claims, now time.Time) *Error {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +89,35 @@ func TestTokensOfTheStandard(t *testing.T) {
 			wantReason(t, err, Expired, "expired")
 		})
 	}
+}
+
+// A key set and tokens made with Node's crypto, which shares nothing with ours: a key and a token of each algorithm.
+func TestTokensOfNode(t *testing.T) {
+	lines := strings.Fields(string(read(t, "node.txt")))
+	v := verifier(t, Config{Keys: must(ParsePublished([]byte(lines[0])))(t)})
+	for _, text := range lines[1:] {
+		c := must(v.Verify(text, now))(t)
+		want := Claims{User: c.User, Info: []byte(`{"a":"é"}`), Expires: time.Unix(1900000000, 5e8)}
+		if same(t, c, want); methods[c.User] == nil {
+			t.Errorf("%s is no algorithm", c.User)
+		}
+	}
+	if len(lines) != 11 {
+		t.Errorf("there are %d tokens", len(lines)-1)
+	}
+}
+
+// The page for readers has a token that they can make themselves, and it holds.
+func TestTokenOfTheManual(t *testing.T) {
+	page := string(must(os.ReadFile("../../docs/tokens.md"))(t))
+	secret := regexp.MustCompile(`(?m)^SECRET=(.+)$`).FindStringSubmatch(page)
+	text := regexp.MustCompile(`(?m)^eyJ[\w-]+\.[\w-]+\.[\w-]+$`).FindString(page)
+	if secret == nil || text == "" {
+		t.Fatal("there is none")
+	}
+	v := verifier(t, Config{Keys: []Key{must(ParseSecret(secret[1]))(t)}})
+	want := Claims{User: "ada", Capabilities: map[string][]string{"chat:*": {"subscribe", "publish"}}, Expires: time.Unix(4102444800, 0)}
+	same(t, must(v.Verify(text, now))(t), want)
 }
 
 func TestTimesAndLeeway(t *testing.T) {
@@ -329,7 +360,7 @@ func TestRotation(t *testing.T) {
 	v := verifier(t, Config{Keys: []Key{key(t, "p256")}})
 	text := must(signer(t, "rsa", "2027-01").Sign(Claims{Expires: now.Add(time.Hour)}))(t)
 	_, err := v.Verify(text, now)
-	wantReason(t, err, UnknownKey, "not known here")
+	wantReason(t, err, UnknownKey, unsigned)
 	if e := err.(*Error); e.KeyID != "2027-01" || strings.Contains(e.Error(), "2027") {
 		t.Errorf("key id is %q in %v", e.KeyID, e)
 	}

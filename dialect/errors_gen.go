@@ -32,6 +32,8 @@ const (
 	InvalidRange Code = 1112
 	// InfoTooLarge is the error info_too_large. What a member tells about itself is larger than the limit.
 	InfoTooLarge Code = 1113
+	// TLSRequired is the error tls_required. The request has come in clear text, and this server is reached under TLS only.
+	TLSRequired Code = 1114
 	// Unauthenticated is the error unauthenticated. The session has not proved who it is.
 	Unauthenticated Code = 1401
 	// UserMismatch is the error user_mismatch. A session keeps its user: a later connect cannot name another one.
@@ -109,6 +111,7 @@ var catalogue = map[Code]Info{
 	OriginNotAllowed:     {Name: "origin_not_allowed", Sentence: "Pages of this origin may not connect.", HTTP: 403},
 	InvalidRange:         {Name: "invalid_range", Sentence: "A number is outside the range the field allows.", HTTP: 400},
 	InfoTooLarge:         {Name: "info_too_large", Sentence: "What a member tells about itself is larger than the limit.", HTTP: 413},
+	TLSRequired:          {Name: "tls_required", Sentence: "The request has come in clear text, and this server is reached under TLS only.", HTTP: 403},
 	Unauthenticated:      {Name: "unauthenticated", Sentence: "The session has not proved who it is.", HTTP: 401},
 	UserMismatch:         {Name: "user_mismatch", Sentence: "A session keeps its user: a later connect cannot name another one.", HTTP: 403},
 	PermissionDenied:     {Name: "permission_denied", Sentence: "The session may not do this.", HTTP: 403},

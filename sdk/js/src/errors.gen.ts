@@ -30,6 +30,8 @@ export const ErrorCode = {
   invalid_range: 1112,
   /** What a member tells about itself is larger than the limit. */
   info_too_large: 1113,
+  /** The request has come in clear text, and this server is reached under TLS only. */
+  tls_required: 1114,
   /** The session has not proved who it is. */
   unauthenticated: 1401,
   /** A session keeps its user: a later connect cannot name another one. */
@@ -108,6 +110,7 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1111: { name: "origin_not_allowed", retry: false, sentence: "Pages of this origin may not connect." },
   1112: { name: "invalid_range", retry: false, sentence: "A number is outside the range the field allows." },
   1113: { name: "info_too_large", retry: false, sentence: "What a member tells about itself is larger than the limit." },
+  1114: { name: "tls_required", retry: false, sentence: "The request has come in clear text, and this server is reached under TLS only." },
   1401: { name: "unauthenticated", retry: false, sentence: "The session has not proved who it is." },
   1402: { name: "user_mismatch", retry: false, sentence: "A session keeps its user: a later connect cannot name another one." },
   1403: { name: "permission_denied", retry: false, sentence: "The session may not do this." },

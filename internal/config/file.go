@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"time"
 
 	"hocket.dev"
@@ -15,9 +16,11 @@ import (
 type File struct {
 	Listen         string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
 	TLS            TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
+	Redirect       string   `name:"redirect" doc:"An address, such as \":80\", where people who look for a page are sent on to https, on the port of listen, and programs are told to use TLS. \"none\" for not at all."`
+	Insecure       bool     `name:"insecure" default:"false" doc:"Allows clear text on other addresses than this machine's own. Without it the server does not start where it would speak so, unless trusted_proxies names the proxy that speaks TLS."`
 	Anonymous      bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
 	Origins        []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside that of the server's own address. \"https://*.example.com\" stands for any one label, \"http://localhost:*\" for every port. \"*\" admits all pages, but counts cookies only of those that are named beside it; \"null\" admits pages without an address."`
-	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed."`
+	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed, and which speak TLS to clients where the server has no certificate: then what comes past them, or by http, is refused."`
 	APIKeys        []APIKey `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. An entry that is a text opens everything, one with a name and scopes what these say. Keys have at least 16 bytes; shorter ones are taken on this machine's own address only. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
 	APIKeysFile    string   `name:"api_keys_file" doc:"A file with a list of further keys, in YAML as under api_keys. It is read again when it changes, so keys are exchanged without a restart."`
 	Node           string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
@@ -43,6 +46,27 @@ type File struct {
 type TLS struct {
 	Cert string `name:"cert" doc:"The file of the certificate, with those between it and its authority behind it, in PEM. It and the key are read again when they change, so a renewed certificate needs no restart."`
 	Key  string `name:"key" doc:"The file of the certificate's private key, in PEM."`
+
+	ClientCA   string        `name:"client_ca" doc:"A file with the authorities that vouch for the certificates of clients, in PEM, read again when it changes. Clients are then asked for one."`
+	ClientAuth ClientAuth    `name:"client_auth" default:"request" doc:"With client_ca: \"request\" admits clients without a certificate too, \"require\" does not. A certificate that no authority vouches for is refused by both."`
+	HSTS       time.Duration `name:"hsts" default:"8760h" doc:"How long browsers are to come back under TLS only (Strict-Transport-Security); 0s for not at all. Not sent with --dev."`
+}
+
+// ClientAuth says whether a client needs a certificate.
+type ClientAuth string
+
+// Whether a client needs a certificate.
+const (
+	ClientRequest ClientAuth = "request"
+	ClientRequire ClientAuth = "require"
+)
+
+// UnmarshalText reads one of them.
+func (c *ClientAuth) UnmarshalText(text []byte) error {
+	if *c = ClientAuth(text); *c != ClientRequest && *c != ClientRequire {
+		return fmt.Errorf("%q is none of request, require", text)
+	}
+	return nil
 }
 
 // An APIKey opens the HTTP API, or a part of it.

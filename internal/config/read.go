@@ -171,6 +171,9 @@ func (f *File) check() error {
 	case f.TLS.Cert == "" && f.TLS.Key != "":
 		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
 	}
+	if _, _, err := net.SplitHostPort(f.Redirect); f.Redirect != "" && f.Redirect != "none" && err != nil {
+		return f.fail("redirect", "%q is no address: write it like :80, or \"none\"", f.Redirect)
+	}
 	_, err := origin.Compile(f.Origins)
 	if err := f.failAt("origins", err); err != nil {
 		return err

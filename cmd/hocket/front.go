@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"hocket.dev"
+	"hocket.dev/internal/playground"
+)
+
+// routes puts what this program serves around what the library does.
+func routes(srv *hocket.Server, set *settings) http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/v1/", "/api/", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, srv)
+	}
+	if set.dev || set.hocket.Anonymous { // the page has no way to prove who looks at it
+		mux.Handle("/", playground.Handler())
+	}
+	return set.guard(mux)
+}
+
+// guard puts in front of h what holds for every path.
+func (s *settings) guard(h http.Handler) http.Handler {
+	if s.dev {
+		h = onlyThisMachine(h)
+	}
+	return s.longTerm(s.onlyEncrypted(h))
+}
+
+// admit decides about handshakes that do not come through routes, as that would.
+func (s *settings) admit(r *http.Request) bool {
+	return !s.inClear(r) && (!s.dev || isLoopback(r.Host))
+}
+
+// A front is a listener and what answers there.
+type front struct {
+	listener net.Listener
+	web      *http.Server
+}
+
+// serve answers requests until ctx ends, and then ends everything.
+func serve(ctx context.Context, fronts []front, srv *hocket.Server, set *settings) error {
+	ended := make(chan error, len(fronts))
+	for _, f := range fronts {
+		go func() { ended <- f.web.Serve(f.listener) }()
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+		set.hocket.Log.Info("stopping")
+	case err := <-ended:
+		failed = fmt.Errorf("serve: %w", err)
+	}
+	stop(ctx, fronts, srv, set.hocket.Drain)
+	set.hocket.Log.Info("stopped")
+	return failed
+}
+
+// stop ends the server with all its fronts.
+func stop(ctx context.Context, fronts []front, srv *hocket.Server, drain time.Duration) {
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain+500*time.Millisecond)
+	defer cancel()
+	for _, f := range fronts {
+		f.listener.Close()
+		// The loops wait for what their streams of HTTP/2 are writing, and one whose client takes nothing ends with its
+		// connection. They give what can be written a second.
+		cut := time.AfterFunc(drain+2*time.Second, func() { f.web.Close() })
+		defer cut.Stop()
+	}
+	srv.Close(stopping)
+	for _, f := range fronts {
+		if err := f.web.Shutdown(stopping); err != nil {
+			f.web.Close() // requests that hang
+		}
+	}
+}

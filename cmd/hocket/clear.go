@@ -12,14 +12,17 @@ import (
 
 // checkClear refuses to begin where passwords, tokens and messages would go over a network for everybody on the way to read.
 func (s *settings) checkClear() error {
-	if s.encrypted() || s.insecure || len(s.proxies) > 0 || isLoopback(s.listen) {
+	if s.encrypted() || s.insecure || len(s.proxies) > 0 {
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(s.listen); err != nil {
-		return nil // listening says what is wrong
+	for _, at := range []string{s.listen, s.admin} {
+		// Where it is no address, listening says what is wrong.
+		if _, _, err := net.SplitHostPort(at); err == nil && !isLoopback(at) {
+			return usagef("%s would be served in clear text: give it a certificate (--tls-cert and --tls-key, or --acme), name the proxy in "+
+				"front of it that does (trusted_proxies), listen on this machine alone (127.0.0.1:8000), or say --insecure", at)
+		}
 	}
-	return usagef("%s would be served in clear text: give it a certificate (--tls-cert and --tls-key, or --acme), name the proxy in "+
-		"front of it that does (trusted_proxies), listen on this machine alone (127.0.0.1:8000), or say --insecure", s.listen)
+	return nil
 }
 
 // inClear tells whether a request has come over a network in clear text although that is not allowed: a proxy says so, or it

@@ -8,11 +8,13 @@ import (
 	"os"
 
 	"hocket.dev"
+	"hocket.dev/internal/sys"
 )
 
 // encryption is what the server needs to speak TLS.
 type encryption struct {
-	config *tls.Config
+	config *tls.Config            // for clients
+	plain  *tls.Config            // the same, but clients are not asked for certificates
 	covers func(host string) bool // whether there is a certificate for a host
 }
 
@@ -27,6 +29,7 @@ func (s *settings) encryption(log *slog.Logger) (*encryption, error) {
 	}
 	e := &encryption{config: modernTLS(os.Getenv("GODEBUG")), covers: cert.covers}
 	e.config.GetCertificate = cert.get
+	e.plain = e.config
 	if s.tls.ClientCA != "" {
 		e.config, err = askClients(e.config, &s.tls, log)
 	}
@@ -52,7 +55,14 @@ func (s *settings) open(srv *hocket.Server, secure *encryption) (fronts []front,
 	} else {
 		l = srv.Listener(l, s.admit)
 	}
-	fronts = append(fronts, front{l, webServer(routes(srv, s), s)})
+	fronts = append(fronts, front{l, webServer(clientRoutes(srv, s), s)})
+	if s.admin != "" {
+		l, err := s.openAdmin(secure)
+		if err != nil {
+			return fronts, err
+		}
+		fronts = append(fronts, front{l, webServer(adminRoutes(srv, s), s)})
+	}
 	if s.redirect != "" {
 		l, err := listen(s.redirect, "--redirect")
 		if err != nil {
@@ -62,6 +72,22 @@ func (s *settings) open(srv *hocket.Server, secure *encryption) (fronts []front,
 		fronts = append(fronts, front{l, webServer(s.sendOn(secure), s)})
 	}
 	return fronts, nil
+}
+
+// openAdmin listens for back ends and operators: under TLS where they are on other machines, and never by asking them for
+// certificates, because they have keys.
+func (s *settings) openAdmin(secure *encryption) (net.Listener, error) {
+	l, err := listen(s.admin, "--admin")
+	if err != nil {
+		return nil, err
+	}
+	private := isLoopback(s.admin)
+	s.admin = l.Addr().String()
+	l = sys.NewListener(l, s.hocket.Log)
+	if secure != nil && !private {
+		return tls.NewListener(l, secure.plain), nil
+	}
+	return l, nil
 }
 
 // sendOn is what answers on the address of redirect.

@@ -11,16 +11,39 @@ import (
 	"hocket.dev/internal/playground"
 )
 
-// routes puts what this program serves around what the library does.
-func routes(srv *hocket.Server, set *settings) http.Handler {
-	mux := http.NewServeMux()
-	for _, path := range []string{"/v1/", "/api/", "/healthz", "/readyz", "/metrics"} {
-		mux.Handle(path, srv)
+// The paths of the library that are for clients, for back ends and operators, and for who looks after the process.
+var (
+	clientPaths = []string{"/v1/"}
+	adminPaths  = []string{"/api/", "/metrics"}
+	healthPaths = []string{"/healthz", "/readyz"}
+)
+
+// clientRoutes are what clients find: what the library serves for them and, where there is no other address for them, for back
+// ends, and what this program has beside.
+func clientRoutes(srv *hocket.Server, set *settings) http.Handler {
+	mux := muxFor(srv, clientPaths, healthPaths)
+	if set.admin == "" {
+		mux = muxFor(srv, clientPaths, healthPaths, adminPaths)
 	}
 	if set.dev || set.hocket.Anonymous { // the page has no way to prove who looks at it
 		mux.Handle("/", playground.Handler())
 	}
 	return set.guard(mux)
+}
+
+// adminRoutes are what back ends and operators find at an address of their own.
+func adminRoutes(srv *hocket.Server, set *settings) http.Handler {
+	return set.guard(muxFor(srv, adminPaths, healthPaths))
+}
+
+func muxFor(h http.Handler, groups ...[]string) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, paths := range groups {
+		for _, path := range paths {
+			mux.Handle(path, h)
+		}
+	}
+	return mux
 }
 
 // guard puts in front of h what holds for every path.

@@ -57,11 +57,16 @@ func greet(w io.Writer, set *settings) {
 		fmt.Fprintf(w, "  Page       http%s://%s/\n", secure, at)
 	}
 	fmt.Fprintf(w, "  WebSocket  ws%s://%s/v1/ws\n", secure, at)
-	fmt.Fprintf(w, "  API        http%s://%s/api/v1/  (%s)\n\n", secure, at, key)
-	if set.redirect != "" {
-		fmt.Fprintf(w, "  Redirect   http://%s/\n\n", address(set.redirect))
+	if set.admin != "" {
+		if at = address(set.admin); isLoopback(set.admin) {
+			secure = ""
+		}
 	}
-	fmt.Fprintf(w, "Stop it with Ctrl+C.\n")
+	fmt.Fprintf(w, "  API        http%s://%s/api/v1/  (%s)\n", secure, at, key)
+	if set.redirect != "" {
+		fmt.Fprintf(w, "  Redirect   http://%s/\n", address(set.redirect))
+	}
+	fmt.Fprintf(w, "\nStop it with Ctrl+C.\n")
 }
 
 // address turns an address that means every interface into one that a browser can open.

@@ -23,6 +23,7 @@ type serveCmd struct {
 	TLSCert  string `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM: serves https and wss. A renewed one is taken up without a restart."`
 	TLSKey   string `name:"tls-key" placeholder:"FILE" help:"The private key of the certificate, in PEM."`
 	Redirect string `placeholder:"ADDR" help:"Address, such as :80, where people are sent on to https."`
+	Admin    string `placeholder:"ADDR" help:"Another address, such as 127.0.0.1:8001, for the API and metrics, which are then not to be found at that for clients."`
 	Insecure bool   `help:"Allows clear text on other addresses than this machine's own."`
 	Dev      bool   `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
 	Log      string `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
@@ -84,6 +85,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 type settings struct {
 	listen   string
 	redirect string // "" without
+	admin    string // "" where clients and back ends share an address
 	tls      config.TLS
 	insecure bool
 	proxies  origin.Proxies
@@ -104,18 +106,20 @@ func (c *serveCmd) settings() (*settings, error) {
 		}
 	}
 	set := &settings{
-		listen: cmp.Or(c.Listen, file.Listen), redirect: cmp.Or(c.Redirect, file.Redirect), insecure: c.Insecure || file.Insecure,
-		tls: file.TLS, dev: c.Dev, hocket: file.Hocket(),
+		listen: cmp.Or(c.Listen, file.Listen), redirect: cmp.Or(c.Redirect, file.Redirect), admin: cmp.Or(c.Admin, file.Admin.Listen),
+		insecure: c.Insecure || file.Insecure, tls: file.TLS, dev: c.Dev, hocket: file.Hocket(),
 	}
 	set.tls.Cert, set.tls.Key = cmp.Or(c.TLSCert, set.tls.Cert), cmp.Or(c.TLSKey, set.tls.Key)
 	set.proxies, _ = origin.ParseProxies(file.TrustedProxies) // config.Read has checked them
 	if c.Dev {
-		if !isLoopback(set.listen) {
-			return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", set.listen)
+		for _, at := range []string{set.listen, cmp.Or(set.admin, set.listen)} {
+			if !isLoopback(at) {
+				return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", at)
+			}
 		}
 		addDemo(&set.hocket, &file)
 	}
-	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(set.listen))
+	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(cmp.Or(set.admin, set.listen)))
 	var err error
 	if set.hocket.Keys, err = set.keys.read(); err != nil {
 		return nil, &usageError{err}

@@ -18,6 +18,7 @@ type File struct {
 	TLS            TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
 	Redirect       string   `name:"redirect" doc:"An address, such as \":80\", where people who look for a page are sent on to https, on the port of listen, and programs are told to use TLS. \"none\" for not at all."`
 	Insecure       bool     `name:"insecure" default:"false" doc:"Allows clear text on other addresses than this machine's own. Without it the server does not start where it would speak so, unless trusted_proxies names the proxy that speaks TLS."`
+	Admin          Admin    `name:"admin" doc:"Another address for back ends and operators."`
 	Anonymous      bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
 	Origins        []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside that of the server's own address. \"https://*.example.com\" stands for any one label, \"http://localhost:*\" for every port. \"*\" admits all pages, but counts cookies only of those that are named beside it; \"null\" admits pages without an address."`
 	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed, and which speak TLS to clients where the server has no certificate: then what comes past them, or by http, is refused."`
@@ -67,6 +68,11 @@ func (c *ClientAuth) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is none of request, require", text)
 	}
 	return nil
+}
+
+// Admin is where back ends and operators come in.
+type Admin struct {
+	Listen string `name:"listen" doc:"The address where the API, metrics and the console are served; at the address for clients they are then not to be found. On this machine's own address it speaks plain http, elsewhere https with the certificate of the server. Health checks are answered on both."`
 }
 
 // An APIKey opens the HTTP API, or a part of it.

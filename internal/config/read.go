@@ -171,6 +171,9 @@ func (f *File) check() error {
 	case f.TLS.Cert == "" && f.TLS.Key != "":
 		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
 	}
+	if _, _, err := net.SplitHostPort(f.Admin.Listen); f.Admin.Listen != "" && err != nil {
+		return f.fail("admin.listen", "%q is no address: write it like 127.0.0.1:8001", f.Admin.Listen)
+	}
 	if _, _, err := net.SplitHostPort(f.Redirect); f.Redirect != "" && f.Redirect != "none" && err != nil {
 		return f.fail("redirect", "%q is no address: write it like :80, or \"none\"", f.Redirect)
 	}

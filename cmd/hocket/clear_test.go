@@ -148,7 +148,7 @@ func TestSendingOn(t *testing.T) {
 	}
 }
 
-var sendingOn = regexp.MustCompile(`Redirect +http://(\S+)`)
+var sendingOn = regexp.MustCompile(`Redirect +http://(\S+)/`)
 
 // A server under TLS sends people on, with the headers that keep them there, and takes no handshake by http.
 func TestServeWithRedirect(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hocket.dev"
+	"hocket.dev/internal/acme"
 	"hocket.dev/internal/playground"
 )
 
@@ -51,7 +52,19 @@ func (s *settings) guard(h http.Handler) http.Handler {
 	if s.dev {
 		h = onlyThisMachine(h)
 	}
-	return s.longTerm(s.onlyEncrypted(h))
+	return s.longTerm(s.onlyEncrypted(noChallenges(h)))
+}
+
+// noChallenges refuses requests on connections that are for the authority of acme: they may have been opened without the
+// certificate that clients are asked for.
+func noChallenges(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil && r.TLS.NegotiatedProtocol == acme.Protocol {
+			http.Error(w, "no request can come by this protocol", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // admit decides about handshakes that do not come through routes, as that would.

@@ -18,15 +18,16 @@ import (
 
 // serveCmd runs a server until it is told to stop.
 type serveCmd struct {
-	Listen   string `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
-	Config   string `placeholder:"FILE" help:"Configuration in YAML; docs/configuration.md describes it."`
-	TLSCert  string `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM: serves https and wss. A renewed one is taken up without a restart."`
-	TLSKey   string `name:"tls-key" placeholder:"FILE" help:"The private key of the certificate, in PEM."`
-	Redirect string `placeholder:"ADDR" help:"Address, such as :80, where people are sent on to https."`
-	Admin    string `placeholder:"ADDR" help:"Another address, such as 127.0.0.1:8001, for the API and metrics, which are then not to be found at that for clients."`
-	Insecure bool   `help:"Allows clear text on other addresses than this machine's own."`
-	Dev      bool   `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
-	Log      string `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
+	Listen   string   `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
+	Config   string   `placeholder:"FILE" help:"Configuration in YAML; docs/configuration.md describes it."`
+	TLSCert  string   `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM: serves https and wss. A renewed one is taken up without a restart."`
+	TLSKey   string   `name:"tls-key" placeholder:"FILE" help:"The private key of the certificate, in PEM."`
+	ACME     []string `name:"acme" sep:"none" placeholder:"DOMAIN" help:"Gets certificates for this domain from Let's Encrypt, whose terms are so agreed to, listens on :443, and sends people on from :80. May be given several times."`
+	Redirect string   `placeholder:"ADDR" help:"Address, such as :80, where people are sent on to https."`
+	Admin    string   `placeholder:"ADDR" help:"Another address, such as 127.0.0.1:8001, for the API and metrics, which are then not to be found at that for clients."`
+	Insecure bool     `help:"Allows clear text on other addresses than this machine's own."`
+	Dev      bool     `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
+	Log      string   `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
 }
 
 // Help is the second part of `hocket serve --help`.
@@ -44,6 +45,7 @@ Environment:
 Examples:
   hocket serve --dev
   hocket serve --dev --listen localhost:9000
+  hocket serve --acme rt.example.com --config hocket.yaml
   hocket serve --listen :443 --redirect :80 --tls-cert fullchain.pem --tls-key privkey.pem --config hocket.yaml
   HOCKET_API_KEYS=$(openssl rand -hex 16) hocket serve --config hocket.yaml`
 }
@@ -78,6 +80,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		go set.keys.watch(ctx, srv.SetAPIKeys, log)
 	}
 	greet(std.out, set)
+	defer secure.renew(ctx)()
 	return serve(ctx, fronts, srv, set)
 }
 
@@ -87,6 +90,7 @@ type settings struct {
 	redirect string // "" without
 	admin    string // "" where clients and back ends share an address
 	tls      config.TLS
+	acme     config.ACME
 	insecure bool
 	proxies  origin.Proxies
 	dev      bool
@@ -107,9 +111,18 @@ func (c *serveCmd) settings() (*settings, error) {
 	}
 	set := &settings{
 		listen: cmp.Or(c.Listen, file.Listen), redirect: cmp.Or(c.Redirect, file.Redirect), admin: cmp.Or(c.Admin, file.Admin.Listen),
-		insecure: c.Insecure || file.Insecure, tls: file.TLS, dev: c.Dev, hocket: file.Hocket(),
+		insecure: c.Insecure || file.Insecure, tls: file.TLS, acme: file.ACME, dev: c.Dev, hocket: file.Hocket(),
 	}
 	set.tls.Cert, set.tls.Key = cmp.Or(c.TLSCert, set.tls.Cert), cmp.Or(c.TLSKey, set.tls.Key)
+	if len(c.ACME) > 0 {
+		set.acme.Domains = c.ACME
+	}
+	if len(set.acme.Domains) > 0 { // the authority comes to these
+		if c.Listen == "" && !file.Names("listen") {
+			set.listen = ":443"
+		}
+		set.redirect = cmp.Or(set.redirect, ":80")
+	}
 	set.proxies, _ = origin.ParseProxies(file.TrustedProxies) // config.Read has checked them
 	if c.Dev {
 		for _, at := range []string{set.listen, cmp.Or(set.admin, set.listen)} {
@@ -135,16 +148,23 @@ func (s *settings) check() error {
 	switch {
 	case (s.tls.Cert == "") != (s.tls.Key == ""):
 		return usagef("a certificate and its key belong together: give both --tls-cert and --tls-key")
+	case s.tls.Cert != "" && len(s.acme.Domains) > 0:
+		return usagef("a certificate comes from --tls-cert or from --acme: leave out one of them")
 	case !s.encrypted() && s.redirect != "":
 		return usagef("redirect sends people on to https, but there is no certificate to speak it with: give one, or leave redirect out")
 	case !s.encrypted() && s.tls.ClientCA != "":
 		return usagef("tls.client_ca asks clients for certificates, but the server has none itself: give it one, or leave client_ca out")
 	}
+	for _, domain := range s.acme.Domains {
+		if err := config.CheckDomain(domain); err != nil {
+			return usagef("--acme: %q %w", domain, err)
+		}
+	}
 	return s.checkClear()
 }
 
 // encrypted tells whether the server speaks TLS.
-func (s *settings) encrypted() bool { return s.tls.Cert != "" }
+func (s *settings) encrypted() bool { return s.tls.Cert != "" || len(s.acme.Domains) > 0 }
 
 func handler(format string, w io.Writer) slog.Handler {
 	if format == "json" {

@@ -16,7 +16,8 @@ import (
 type File struct {
 	Listen         string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
 	TLS            TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
-	Redirect       string   `name:"redirect" doc:"An address, such as \":80\", where people who look for a page are sent on to https, on the port of listen, and programs are told to use TLS. \"none\" for not at all."`
+	ACME           ACME     `name:"acme" doc:"Gets certificates for the server's domains, from Let's Encrypt if nothing else is said, and renews them."`
+	Redirect       string   `name:"redirect" doc:"An address, such as \":80\", where people who look for a page are sent on to https, on the port of listen, and programs are told to use TLS; an authority of acme may ask there too. \"none\" for not at all."`
 	Insecure       bool     `name:"insecure" default:"false" doc:"Allows clear text on other addresses than this machine's own. Without it the server does not start where it would speak so, unless trusted_proxies names the proxy that speaks TLS."`
 	Admin          Admin    `name:"admin" doc:"Another address for back ends and operators."`
 	Anonymous      bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
@@ -68,6 +69,15 @@ func (c *ClientAuth) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is none of request, require", text)
 	}
 	return nil
+}
+
+// ACME says which certificates to get, and from whom.
+type ACME struct {
+	Domains   []string `name:"domains" doc:"The domains that lead to this server, such as rt.example.com; wildcards cannot be had this way. Where no listen and no redirect is given they are \":443\" and \":80\". Naming one says that the terms of the authority are agreed to."`
+	Email     string   `name:"email" doc:"Where the authority writes to when something is wrong."`
+	Directory string   `name:"directory" doc:"The address of the authority's directory; Let's Encrypt's when left out."`
+	CAFile    string   `name:"ca_file" doc:"A file with the authorities, in PEM, that vouch for directory, where the system does not know them."`
+	Storage   string   `name:"storage" doc:"The directory where certificates, their keys and the account are kept, only for this user to read; .local/share/hocket/acme in the user's home when left out. Servers for the same domains may share one."`
 }
 
 // Admin is where back ends and operators come in.
@@ -128,6 +138,9 @@ type Limits struct {
 	CallTimeout    time.Duration `name:"call_timeout" default:"10s" min:"1ms" doc:"How long a method may take to answer a call."`
 	ProofTimeout   time.Duration `name:"proof_timeout" default:"10s" min:"1ms" doc:"How long a client has to prove who it is."`
 }
+
+// Names tells whether the file names a setting, such as "tls.cert".
+func (f *File) Names(path string) bool { return f.at != nil && (*f.at)[path] > 0 }
 
 // Default returns what holds where a file says nothing.
 func Default() File {

@@ -59,6 +59,7 @@ const outro = `
 |---|---|
 | ` + "`--listen ADDR`" + ` | wins over ` + "`listen`" + ` |
 | ` + "`--tls-cert FILE`, `--tls-key FILE`" + ` | win over ` + "`tls.cert` and `tls.key`" + ` |
+| ` + "`--acme DOMAIN`" + `, several times for several | wins over ` + "`acme.domains`" + ` |
 | ` + "`--redirect ADDR`, `--admin ADDR`" + ` | win over ` + "`redirect` and `admin.listen`" + ` |
 | ` + "`--insecure`" + ` | as ` + "`insecure: true`" + ` |
 | ` + "`--dev`" + ` | opens access on this machine: ` + "`anonymous`" + ` is true, the API needs no key, pages of this machine may connect, and the fallback keeps 1,000 entries for 10 minutes with presence, unless the file says otherwise |
@@ -73,6 +74,7 @@ func reference() string {
 	b.WriteString(intro + "```yaml\n" + example + "```\n")
 	section(&b, "The file", reflect.TypeFor[File]())
 	section(&b, "tls", reflect.TypeFor[TLS]())
+	section(&b, "acme", reflect.TypeFor[ACME]())
 	section(&b, "admin", reflect.TypeFor[Admin]())
 	section(&b, "api_keys", reflect.TypeFor[APIKey]())
 	section(&b, "channels", reflect.TypeFor[Channel]())
@@ -139,7 +141,7 @@ func TestReferencePage(t *testing.T) {
 // Every setting is documented, and every number and choice says its default.
 func TestEverySettingIsDocumented(t *testing.T) {
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[File](), reflect.TypeFor[TLS](), reflect.TypeFor[Admin](), reflect.TypeFor[APIKey](), reflect.TypeFor[Channel](), reflect.TypeFor[History](), reflect.TypeFor[Limits](),
+		reflect.TypeFor[File](), reflect.TypeFor[TLS](), reflect.TypeFor[ACME](), reflect.TypeFor[Admin](), reflect.TypeFor[APIKey](), reflect.TypeFor[Channel](), reflect.TypeFor[History](), reflect.TypeFor[Limits](),
 	} {
 		for _, field := range reflect.VisibleFields(typ) {
 			if !field.IsExported() || field.Anonymous {

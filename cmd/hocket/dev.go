@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -15,6 +14,7 @@ import (
 
 	"hocket.dev"
 	"hocket.dev/broker"
+	"hocket.dev/dialect"
 	"hocket.dev/internal/config"
 )
 
@@ -94,9 +94,7 @@ func onlyThisMachine(next http.Handler) http.Handler {
 	next = posting.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopback(r.Host) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusForbidden)
-			io.WriteString(w, `{"error":{"code":1403,"name":"permission_denied","message":"with --dev only requests to localhost, 127.0.0.1 and [::1] are answered"}}`+"\n")
+			tell(w, dialect.Errorf(dialect.PermissionDenied, "with --dev only requests to localhost, 127.0.0.1 and [::1] are answered"))
 			return
 		}
 		next.ServeHTTP(w, r)

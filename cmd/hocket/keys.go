@@ -72,7 +72,7 @@ func (k *apiKeys) watch(ctx context.Context, set func([]hocket.APIKey) error, lo
 }
 
 func (k *apiKeys) look(set func([]hocket.APIKey) error, log *slog.Logger) {
-	if now, err := os.Stat(k.file); err == nil && same(now, k.seen) || err != nil && k.seen == nil {
+	if now, _ := os.Stat(k.file); same(now, k.seen) {
 		return
 	}
 	keys, err := k.read()

@@ -120,7 +120,7 @@ func TestWhatCannotBegin(t *testing.T) {
 	port := taken.Addr().String()
 	wrong := write(t, "anonymous: true\nchannels:\n  - pattern: chat:*\n    history: {count: many}\n")
 	missing := filepath.Join(t.TempDir(), "none.yaml")
-	weak := write(t, "listen: ':0'\napi_keys: [long-and-random-enough, {name: shop, key: s3cre, scopes: [read]}]")
+	weak := write(t, "listen: ':0'\ninsecure: true\napi_keys: [long-and-random-enough, {name: shop, key: s3cre, scopes: [read]}]")
 	listens := write(t, `listen: ":0"`)
 	for _, test := range []struct {
 		args []string

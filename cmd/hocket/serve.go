@@ -4,30 +4,30 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"syscall"
-	"time"
 
 	"hocket.dev"
 	"hocket.dev/internal/config"
-	"hocket.dev/internal/playground"
-	"hocket.dev/internal/sys"
+	"hocket.dev/internal/origin"
 )
 
 // serveCmd runs a server until it is told to stop.
 type serveCmd struct {
-	Listen  string `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
-	Config  string `placeholder:"FILE" help:"Configuration in YAML; docs/configuration.md describes it."`
-	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM: serves https and wss. A renewed one is taken up without a restart."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The private key of the certificate, in PEM."`
-	Dev     bool   `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
-	Log     string `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
+	Listen   string   `placeholder:"ADDR" help:"Address to listen on (default 127.0.0.1:8000). Port 0 takes any free port."`
+	Config   string   `placeholder:"FILE" help:"Configuration in YAML; docs/configuration.md describes it."`
+	TLSCert  string   `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM: serves https and wss. A renewed one is taken up without a restart."`
+	TLSKey   string   `name:"tls-key" placeholder:"FILE" help:"The private key of the certificate, in PEM."`
+	ACME     []string `name:"acme" sep:"none" placeholder:"DOMAIN" help:"Gets certificates for this domain from Let's Encrypt, whose terms are so agreed to, listens on :443, and sends people on from :80. May be given several times."`
+	Redirect string   `placeholder:"ADDR" help:"Address, such as :80, where people are sent on to https."`
+	Admin    string   `placeholder:"ADDR" help:"Another address, such as 127.0.0.1:8001, for the API and metrics, which are then not to be found at that for clients."`
+	Insecure bool     `help:"Allows clear text on other addresses than this machine's own."`
+	Dev      bool     `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
+	Log      string   `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
 }
 
 // Help is the second part of `hocket serve --help`.
@@ -45,7 +45,8 @@ Environment:
 Examples:
   hocket serve --dev
   hocket serve --dev --listen localhost:9000
-  hocket serve --listen :443 --tls-cert fullchain.pem --tls-key privkey.pem --config hocket.yaml
+  hocket serve --acme rt.example.com --config hocket.yaml
+  hocket serve --listen :443 --redirect :80 --tls-cert fullchain.pem --tls-key privkey.pem --config hocket.yaml
   HOCKET_API_KEYS=$(openssl rand -hex 16) hocket serve --config hocket.yaml`
 }
 
@@ -56,11 +57,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	log := slog.New(handler(c.Log, std.err))
-	var cert *certificate
-	if set.tls != (config.TLS{}) {
-		if cert, err = loadCertificate(set.tls.Cert, set.tls.Key, log); err != nil {
-			return &usageError{err}
-		}
+	secure, err := set.encryption(log)
+	if err != nil {
+		return &usageError{err}
 	}
 	allowProcessors()
 	set.hocket.Log = log
@@ -71,7 +70,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if c.Dev {
 		startDemo(ctx, srv)
 	}
-	listener, err := listen(set.listen)
+	fronts, err := set.open(srv, secure)
 	if err != nil {
 		srv.Close(ctx)
 		return err
@@ -80,24 +79,23 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if set.keys.file != "" {
 		go set.keys.watch(ctx, srv.SetAPIKeys, log)
 	}
-	var own net.Listener
-	if cert != nil {
-		own = srv.ListenerTLS(listener, cert.config(os.Getenv("GODEBUG")))
-	} else {
-		own = srv.Listener(listener, admit(set))
-	}
-	set.listen = listener.Addr().String()
 	greet(std.out, set)
-	return serve(ctx, own, srv, routes(srv, set), set)
+	defer secure.renew(ctx)()
+	return serve(ctx, fronts, srv, set)
 }
 
 // settings are what a server is started with.
 type settings struct {
-	listen string
-	tls    config.TLS // zero without
-	dev    bool
-	keys   *apiKeys
-	hocket hocket.Config
+	listen   string
+	redirect string // "" without
+	admin    string // "" where clients and back ends share an address
+	tls      config.TLS
+	acme     config.ACME
+	insecure bool
+	proxies  origin.Proxies
+	dev      bool
+	keys     *apiKeys
+	hocket   hocket.Config
 }
 
 // settings gathers defaults, file, flags and environment; the later wins.
@@ -111,18 +109,30 @@ func (c *serveCmd) settings() (*settings, error) {
 			return nil, &usageError{err}
 		}
 	}
-	set := &settings{listen: cmp.Or(c.Listen, file.Listen), dev: c.Dev, hocket: file.Hocket()}
-	set.tls = config.TLS{Cert: cmp.Or(c.TLSCert, file.TLS.Cert), Key: cmp.Or(c.TLSKey, file.TLS.Key)}
-	if (set.tls.Cert == "") != (set.tls.Key == "") {
-		return nil, usagef("a certificate and its key belong together: give both --tls-cert and --tls-key")
+	set := &settings{
+		listen: cmp.Or(c.Listen, file.Listen), redirect: cmp.Or(c.Redirect, file.Redirect), admin: cmp.Or(c.Admin, file.Admin.Listen),
+		insecure: c.Insecure || file.Insecure, tls: file.TLS, acme: file.ACME, dev: c.Dev, hocket: file.Hocket(),
 	}
+	set.tls.Cert, set.tls.Key = cmp.Or(c.TLSCert, set.tls.Cert), cmp.Or(c.TLSKey, set.tls.Key)
+	if len(c.ACME) > 0 {
+		set.acme.Domains = c.ACME
+	}
+	if len(set.acme.Domains) > 0 { // the authority comes to these
+		if c.Listen == "" && !file.Names("listen") {
+			set.listen = ":443"
+		}
+		set.redirect = cmp.Or(set.redirect, ":80")
+	}
+	set.proxies, _ = origin.ParseProxies(file.TrustedProxies) // config.Read has checked them
 	if c.Dev {
-		if !isLoopback(set.listen) {
-			return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", set.listen)
+		for _, at := range []string{set.listen, cmp.Or(set.admin, set.listen)} {
+			if !isLoopback(at) {
+				return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", at)
+			}
 		}
 		addDemo(&set.hocket, &file)
 	}
-	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(set.listen))
+	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(cmp.Or(set.admin, set.listen)))
 	var err error
 	if set.hocket.Keys, err = set.keys.read(); err != nil {
 		return nil, &usageError{err}
@@ -130,8 +140,34 @@ func (c *serveCmd) settings() (*settings, error) {
 	if set.hocket.Tokens, err = file.Tokens.Hocket(); err != nil {
 		return nil, &usageError{err}
 	}
-	return set, nil
+	return set, set.check()
 }
+
+// check tells which settings do not go together.
+func (s *settings) check() error {
+	if s.redirect == "none" {
+		s.redirect = ""
+	}
+	switch {
+	case (s.tls.Cert == "") != (s.tls.Key == ""):
+		return usagef("a certificate and its key belong together: give both --tls-cert and --tls-key")
+	case s.tls.Cert != "" && len(s.acme.Domains) > 0:
+		return usagef("a certificate comes from --tls-cert or from --acme: leave out one of them")
+	case !s.encrypted() && s.redirect != "":
+		return usagef("redirect sends people on to https, but there is no certificate to speak it with: give one, or leave redirect out")
+	case !s.encrypted() && s.tls.ClientCA != "":
+		return usagef("tls.client_ca asks clients for certificates, but the server has none itself: give it one, or leave client_ca out")
+	}
+	for _, domain := range s.acme.Domains {
+		if err := config.CheckDomain(domain); err != nil {
+			return usagef("--acme: %q %w", domain, err)
+		}
+	}
+	return s.checkClear()
+}
+
+// encrypted tells whether the server speaks TLS.
+func (s *settings) encrypted() bool { return s.tls.Cert != "" || len(s.acme.Domains) > 0 }
 
 func handler(format string, w io.Writer) slog.Handler {
 	if format == "json" {
@@ -148,16 +184,16 @@ func allowProcessors() {
 	}
 }
 
-// listen opens the address. The error is one sentence.
-func listen(addr string) (net.Listener, error) {
+// listen opens the address that a flag gives. The error is one sentence.
+func listen(addr, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, usagef("%s is in use by another program: stop that, or choose another address with --listen", addr)
+		return nil, usagef("%s is in use by another program: stop that, or choose another address with %s", addr, flag)
 	case errors.Is(err, syscall.EACCES):
-		return nil, usagef("listening on %s is not permitted: choose a port above 1023 with --listen", addr)
+		return nil, usagef("listening on %s is not permitted: choose a port above 1023 with %s", addr, flag)
 	default:
 		return nil, usagef("cannot listen on %q: %w", addr, reason(err))
 	}
@@ -170,117 +206,4 @@ func reason(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-// announce writes into the log what an operator has to know about this start.
-func announce(log *slog.Logger, set *settings) {
-	files, err := sys.RaiseFileLimit()
-	if err != nil {
-		log.Warn("the open-file limit stays", "error", err)
-	}
-	if files > 0 {
-		log.Info("open files", "limit", files, "sessions", sessionsFor(files))
-	}
-	switch {
-	case set.dev:
-		log.Warn("access is open (--dev): everybody who reaches this machine's own address may connect, publish and use the API")
-	case set.hocket.Anonymous:
-		log.Warn("clients are admitted without proof of who they are (anonymous: true)")
-	case len(set.hocket.Tokens.Keys) == 0 && set.hocket.Tokens.JWKS == "":
-		log.Warn("clients are admitted with tickets of the API alone: the configuration names no keys of tokens, and does not say anonymous: true")
-	}
-	if !set.dev && len(set.hocket.Keys) == 0 {
-		log.Info("the API for back ends is closed: there is no API key")
-	}
-	warnOfShort(set.hocket.Keys, log)
-}
-
-// reservedFiles is how many descriptors are not for sessions: listener, event loops, standard streams, requests of the
-// API under way.
-const reservedFiles = 64
-
-func sessionsFor(files uint64) uint64 { return files - min(files, reservedFiles) }
-
-// greet says where everything is.
-func greet(w io.Writer, set *settings) {
-	at := address(set.listen)
-	key := "with one of the API keys"
-	if set.hocket.OpenAPI {
-		key = "no key needed"
-	} else if len(set.hocket.Keys) == 0 {
-		key = "closed: no API key is set"
-	}
-	secure := ""
-	if set.tls != (config.TLS{}) {
-		secure = "s"
-	}
-	fmt.Fprintf(w, "Hocket %s is running.\n\n", hocket.Version)
-	if set.dev || set.hocket.Anonymous {
-		fmt.Fprintf(w, "  Page       http%s://%s/\n", secure, at)
-	}
-	fmt.Fprintf(w, "  WebSocket  ws%s://%s/v1/ws\n", secure, at)
-	fmt.Fprintf(w, "  API        http%s://%s/api/v1/  (%s)\n\n", secure, at, key)
-	fmt.Fprintf(w, "Stop it with Ctrl+C.\n")
-}
-
-// address turns an address that means every interface into one that a browser can open.
-func address(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// routes puts what this program serves around what the library does.
-func routes(srv *hocket.Server, set *settings) http.Handler {
-	mux := http.NewServeMux()
-	for _, path := range []string{"/v1/", "/api/", "/healthz", "/readyz", "/metrics"} {
-		mux.Handle(path, srv)
-	}
-	if set.dev || set.hocket.Anonymous { // the page has no way to prove who looks at it
-		mux.Handle("/", playground.Handler())
-	}
-	if set.dev {
-		return onlyThisMachine(mux)
-	}
-	return mux
-}
-
-// admit decides about handshakes that do not come through routes, as that would.
-func admit(set *settings) func(*http.Request) bool {
-	if !set.dev {
-		return nil
-	}
-	return func(r *http.Request) bool { return isLoopback(r.Host) }
-}
-
-// serve answers requests until ctx ends, and then ends everything.
-func serve(ctx context.Context, l net.Listener, srv *hocket.Server, h http.Handler, set *settings) error {
-	web := webServer(h, set)
-	ended := make(chan error, 1)
-	go func() { ended <- web.Serve(l) }()
-	var failed error
-	select {
-	case <-ctx.Done():
-		set.hocket.Log.Info("stopping")
-	case err := <-ended:
-		failed = fmt.Errorf("serve: %w", err)
-	}
-	l.Close()
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), set.hocket.Drain+500*time.Millisecond)
-	defer cancel()
-	// The loops wait for what their streams of HTTP/2 are writing, and one whose client takes nothing ends with its connection.
-	// They give what can be written a second.
-	cut := time.AfterFunc(set.hocket.Drain+2*time.Second, func() { web.Close() })
-	defer cut.Stop()
-	srv.Close(stopping)
-	if err := web.Shutdown(stopping); err != nil {
-		web.Close() // requests that hang
-	}
-	set.hocket.Log.Info("stopped")
-	return failed
 }

@@ -38,14 +38,28 @@ func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 	return c, err
 }
 
-// config is for a listener. godebug is the environment variable GODEBUG, which can turn off net/http's HTTP/2: it must not be
-// offered then, because net/http closes such connections without a word.
-func (c *certificate) config(godebug string) *tls.Config {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}}
+// modernTLS is for a listener: TLS 1.3, and of 1.2 what is forward secret and authenticated throughout. godebug is the environment
+// variable GODEBUG, which can turn off net/http's HTTP/2: it must not be offered then, because net/http closes such connections
+// without a word.
+func modernTLS(godebug string) *tls.Config {
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+	}
 	if setting(godebug, "http2server") == "0" {
 		config.NextProtos = []string{"http/1.1"}
 	}
 	return config
+}
+
+// covers tells whether the certificate is for a host.
+func (c *certificate) covers(host string) bool {
+	pair, err := c.get(nil)
+	return err == nil && pair.Leaf.VerifyHostname(host) == nil
 }
 
 // setting returns what GODEBUG says about name: name=value pairs with commas between, of which the last counts.

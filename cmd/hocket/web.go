@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -37,4 +38,18 @@ func http2Config(c *hocket.Config) *http.HTTP2Config {
 		// goroutines, for as long as it likes.
 		WriteByteTimeout: c.PingEvery + c.PongTimeout,
 	}
+}
+
+// longTerm has browsers come back under TLS only, for the time that the configuration says.
+func (s *settings) longTerm(next http.Handler) http.Handler {
+	if s.dev || s.tls.HSTS == 0 { // on a developer's machine it would hold for everything under localhost
+		return next
+	}
+	value := fmt.Sprintf("max-age=%d", int64(s.tls.HSTS.Seconds()))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.proxies.Scheme(r) == "https" {
+			w.Header().Set("Strict-Transport-Security", value)
+		}
+		next.ServeHTTP(w, r)
+	})
 }

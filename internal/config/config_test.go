@@ -26,7 +26,8 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Listen, want.Anonymous = ":8000", true
+	want.Listen, want.Redirect, want.Admin.Listen, want.Anonymous = ":443", ":80", "127.0.0.1:8001", true
+	want.TLS.Cert, want.TLS.Key = "/etc/hocket/fullchain.pem", "/etc/hocket/privkey.pem"
 	want.Origins, want.APIKeys = []string{"https://app.example.com"}, []APIKey{{"", "a-long-random-key", []string{"*"}}, {"shop", "another-long-random-key", []string{"publish:order:*", "read"}}}
 	chat, ticker := want.Fallback, want.Fallback
 	chat.History.Count, chat.History.Age, chat.Presence = 1000, 24*time.Hour, true
@@ -105,12 +106,19 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"listen: 8000", `hocket.yaml:1: listen: "8000" is no address: write it like 127.0.0.1:8000 or :8000`},
 		{"listen:", `hocket.yaml:1: listen: has no value: give it one, or leave the line out`},
 		{"anonymous: yes please", `hocket.yaml:1: anonymous: "yes please" must be true or false`},
-		{"\nlimit: {}", `hocket.yaml:2: limit: there is no such setting; here can be listen, tls, anonymous, …`},
+		{"\nlimit: {}", `hocket.yaml:2: limit: there is no such setting; here can be listen, tls, acme, …`},
 		{"node: a\nnode: b", `hocket.yaml:2: node: stands here a second time, after line 1`},
 		{"node: [a]", `hocket.yaml:1: node: must be a single value`},
 		{"- a", `hocket.yaml:1: must hold names and values, such as listen: …`},
 		{"tls: {cert: a.pem}", `hocket.yaml:1: tls.cert: is a certificate without its key: name that too, as tls.key`},
 		{"tls:\n  key: a.pem", `hocket.yaml:2: tls.key: is a key without its certificate: name that too, as tls.cert`},
+		{"tls: {client_auth: ask}", `hocket.yaml:1: tls.client_auth: "ask" is none of request, require`},
+		{"acme: {domains: ['*.example.com']}", `hocket.yaml:1: acme.domains[0]: "*.example.com" stands for many domains, for which an authority asks the DNS and not the server: list each one`},
+		{"acme: {domains: [rt.example.com, https://a]}", `hocket.yaml:1: acme.domains[1]: "https://a" is no domain: write it in lower case, like rt.example.com`},
+		{"acme: {directory: 'http://a'}", `hocket.yaml:1: acme.directory: "http://a" is no address of a directory: it begins with https://`},
+		{"{tls: {cert: a, key: b}, acme: {domains: [a.example]}}", `hocket.yaml:1: acme.domains: and tls.cert cannot both be: the certificate comes from one of them`},
+		{"admin: {listen: here}", `hocket.yaml:1: admin.listen: "here" is no address: write it like 127.0.0.1:8001`},
+		{"redirect: '80'", `hocket.yaml:1: redirect: "80" is no address: write it like :80, or "none"`},
 		{"origins: a", `hocket.yaml:1: origins: must be a list: one line for each, beginning with "- "`},
 		{"origins:\n- https://a\n- b", `hocket.yaml:3: origins[1]: "b" is no origin: write it like https://app.example.com, without a path`},
 		{"origins: ['https://*.example.com', 'https://a.*']", `hocket.yaml:1: origins[1]: "https://a.*" has a "*" where none can be: it stands for the first label, as in https://*.example.com, for the port, as in http://localhost:*, or alone for everything`},
@@ -143,7 +151,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"fallback:\n  overflow: sample", `hocket.yaml:2: fallback.overflow: "sample" is none of gap, disconnect, refill, latest`},
 		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, …`},
 		{"channels:\n- pattern: a\n- pattern: a", `hocket.yaml:3: channels[1].pattern: is the same as that of rule 0, which comes first`},
-		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, tls, anonymous, …`},
+		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, tls, acme, …`},
 		{"node: &x n\nlisten: *x", `hocket.yaml:2: listen: refers to another value by *: write the value out`},
 		{"listen: a:1\n---\nlisten: b:1", `hocket.yaml:2: a second document begins here: a configuration is one`},
 	} {

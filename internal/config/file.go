@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"time"
 
 	"hocket.dev"
@@ -15,10 +16,14 @@ import (
 type File struct {
 	Listen         string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
 	TLS            TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
+	ACME           ACME     `name:"acme" doc:"Gets certificates for the server's domains, from Let's Encrypt if nothing else is said, and renews them."`
+	Redirect       string   `name:"redirect" doc:"An address, such as \":80\", where people who look for a page are sent on to https, on the port of listen, and programs are told to use TLS; an authority of acme may ask there too. \"none\" for not at all."`
+	Insecure       bool     `name:"insecure" default:"false" doc:"Allows clear text on other addresses than this machine's own. Without it the server does not start where it would speak so, unless trusted_proxies names the proxy that speaks TLS."`
+	Admin          Admin    `name:"admin" doc:"Another address for back ends and operators."`
 	Anonymous      bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, lets them name themselves, and allows everybody everything that no rule forbids. To open some channels only, leave it off and give their rules allow_anonymous."`
 	AllowCalls     []string `name:"allow_calls" doc:"Patterns of methods that every client may call that has proved who it is, such as \"price.get\" or \"*\"."`
 	Origins        []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside that of the server's own address. \"https://*.example.com\" stands for any one label, \"http://localhost:*\" for every port. \"*\" admits all pages, but counts cookies only of those that are named beside it; \"null\" admits pages without an address."`
-	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed."`
+	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed, and which speak TLS to clients where the server has no certificate: then what comes past them, or by http, is refused."`
 	APIKeys        []APIKey `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. An entry that is a text opens everything, one with a name and scopes what these say. Keys have at least 16 bytes; shorter ones are taken on this machine's own address only. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
 	APIKeysFile    string   `name:"api_keys_file" doc:"A file with a list of further keys, in YAML as under api_keys. It is read again when it changes, so keys are exchanged without a restart."`
 	Node           string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
@@ -46,6 +51,41 @@ type File struct {
 type TLS struct {
 	Cert string `name:"cert" doc:"The file of the certificate, with those between it and its authority behind it, in PEM. It and the key are read again when they change, so a renewed certificate needs no restart."`
 	Key  string `name:"key" doc:"The file of the certificate's private key, in PEM."`
+
+	ClientCA   string        `name:"client_ca" doc:"A file with the authorities that vouch for the certificates of clients, in PEM, read again when it changes. Clients are then asked for one."`
+	ClientAuth ClientAuth    `name:"client_auth" default:"request" doc:"With client_ca: \"request\" admits clients without a certificate too, \"require\" does not. A certificate that no authority vouches for is refused by both."`
+	HSTS       time.Duration `name:"hsts" default:"8760h" doc:"How long browsers are to come back under TLS only (Strict-Transport-Security); 0s for not at all. Not sent with --dev."`
+}
+
+// ClientAuth says whether a client needs a certificate.
+type ClientAuth string
+
+// Whether a client needs a certificate.
+const (
+	ClientRequest ClientAuth = "request"
+	ClientRequire ClientAuth = "require"
+)
+
+// UnmarshalText reads one of them.
+func (c *ClientAuth) UnmarshalText(text []byte) error {
+	if *c = ClientAuth(text); *c != ClientRequest && *c != ClientRequire {
+		return fmt.Errorf("%q is none of request, require", text)
+	}
+	return nil
+}
+
+// ACME says which certificates to get, and from whom.
+type ACME struct {
+	Domains   []string `name:"domains" doc:"The domains that lead to this server, such as rt.example.com; wildcards cannot be had this way. Where no listen and no redirect is given they are \":443\" and \":80\". Naming one says that the terms of the authority are agreed to."`
+	Email     string   `name:"email" doc:"Where the authority writes to when something is wrong."`
+	Directory string   `name:"directory" doc:"The address of the authority's directory; Let's Encrypt's when left out."`
+	CAFile    string   `name:"ca_file" doc:"A file with the authorities, in PEM, that vouch for directory, where the system does not know them."`
+	Storage   string   `name:"storage" doc:"The directory where certificates, their keys and the account are kept, only for this user to read; .local/share/hocket/acme in the user's home when left out. Servers for the same domains may share one."`
+}
+
+// Admin is where back ends and operators come in.
+type Admin struct {
+	Listen string `name:"listen" doc:"The address where the API, metrics and the console are served; at the address for clients they are then not to be found. On this machine's own address it speaks plain http, elsewhere https with the certificate of the server. Health checks are answered on both."`
 }
 
 // An APIKey opens the HTTP API, or a part of it.
@@ -107,6 +147,9 @@ type Limits struct {
 	CallTimeout    time.Duration `name:"call_timeout" default:"10s" min:"1ms" doc:"How long a method may take to answer a call."`
 	ProofTimeout   time.Duration `name:"proof_timeout" default:"10s" min:"1ms" doc:"How long a client has to prove who it is."`
 }
+
+// Names tells whether the file names a setting, such as "tls.cert".
+func (f *File) Names(path string) bool { return f.at != nil && (*f.at)[path] > 0 }
 
 // Default returns what holds where a file says nothing.
 func Default() File {

@@ -173,6 +173,15 @@ func (f *File) check() error {
 	case f.TLS.Cert == "" && f.TLS.Key != "":
 		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
 	}
+	if err := f.checkACME(); err != nil {
+		return err
+	}
+	if _, _, err := net.SplitHostPort(f.Admin.Listen); f.Admin.Listen != "" && err != nil {
+		return f.fail("admin.listen", "%q is no address: write it like 127.0.0.1:8001", f.Admin.Listen)
+	}
+	if _, _, err := net.SplitHostPort(f.Redirect); f.Redirect != "" && f.Redirect != "none" && err != nil {
+		return f.fail("redirect", "%q is no address: write it like :80, or \"none\"", f.Redirect)
+	}
 	_, err := origin.Compile(f.Origins)
 	if err := f.failAt("origins", err); err != nil {
 		return err
@@ -194,6 +203,21 @@ func (f *File) check() error {
 		return err
 	}
 	return f.checkRules()
+}
+
+func (f *File) checkACME() error {
+	if len(f.ACME.Domains) > 0 && f.TLS.Cert != "" {
+		return f.fail("acme.domains", "and tls.cert cannot both be: the certificate comes from one of them")
+	}
+	for i, domain := range f.ACME.Domains {
+		if err := CheckDomain(domain); err != nil {
+			return f.fail(fmt.Sprintf("acme.domains[%d]", i), "%q %w", domain, err)
+		}
+	}
+	if d := f.ACME.Directory; d != "" && !strings.HasPrefix(d, "https://") {
+		return f.fail("acme.directory", "%q is no address of a directory: it begins with https://", d)
+	}
+	return nil
 }
 
 // failAt makes an error about one entry of the list at path.
@@ -231,4 +255,19 @@ func (f *File) checkRules() error {
 		return f.fail(f.schemaPlace(path, e), "%w", e.Err)
 	}
 	return err
+}
+
+// CheckDomain tells what is wrong with a domain that a certificate is to be had for.
+func CheckDomain(s string) error {
+	switch {
+	case strings.Contains(s, "*"):
+		return errors.New("stands for many domains, for which an authority asks the DNS and not the server: list each one")
+	case net.ParseIP(s) != nil || s != strings.ToLower(s) || strings.Trim(s, ".-") != s || s == "" || strings.ContainsFunc(s, notInDomain):
+		return errors.New("is no domain: write it in lower case, like rt.example.com")
+	}
+	return nil
+}
+
+func notInDomain(r rune) bool {
+	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '.')
 }

@@ -27,7 +27,10 @@ An example:
 
 `
 
-const example = `listen: ":8000"
+const example = `listen: ":443"
+redirect: ":80"
+tls: {cert: /etc/hocket/fullchain.pem, key: /etc/hocket/privkey.pem}
+admin: {listen: "127.0.0.1:8001"}
 anonymous: true
 origins:
   - https://app.example.com
@@ -61,6 +64,9 @@ const outro = `
 |---|---|
 | ` + "`--listen ADDR`" + ` | wins over ` + "`listen`" + ` |
 | ` + "`--tls-cert FILE`, `--tls-key FILE`" + ` | win over ` + "`tls.cert` and `tls.key`" + ` |
+| ` + "`--acme DOMAIN`" + `, several times for several | wins over ` + "`acme.domains`" + ` |
+| ` + "`--redirect ADDR`, `--admin ADDR`" + ` | win over ` + "`redirect` and `admin.listen`" + ` |
+| ` + "`--insecure`" + ` | as ` + "`insecure: true`" + ` |
 | ` + "`--dev`" + ` | opens access on this machine: ` + "`anonymous`" + ` is true, the API needs no key, pages of this machine may connect, and the fallback keeps 1,000 entries for 10 minutes with presence, unless the file says otherwise |
 | ` + "`HOCKET_API_KEYS`" + ` | further API keys, separated by commas |
 | ` + "`GODEBUG=http2xconnect=0`" + ` | takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1 |
@@ -73,6 +79,8 @@ func reference() string {
 	b.WriteString(intro + "```yaml\n" + example + "```\n")
 	section(&b, "The file", reflect.TypeFor[File]())
 	section(&b, "tls", reflect.TypeFor[TLS]())
+	section(&b, "acme", reflect.TypeFor[ACME]())
+	section(&b, "admin", reflect.TypeFor[Admin]())
 	section(&b, "api_keys", reflect.TypeFor[APIKey]())
 	section(&b, "tokens", reflect.TypeFor[Tokens]())
 	section(&b, "tokens.keys", reflect.TypeFor[TokenKey]())
@@ -142,7 +150,7 @@ func TestReferencePage(t *testing.T) {
 // Every setting is documented, and every number and choice says its default.
 func TestEverySettingIsDocumented(t *testing.T) {
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[File](), reflect.TypeFor[TLS](), reflect.TypeFor[APIKey](), reflect.TypeFor[Channel](), reflect.TypeFor[History](), reflect.TypeFor[Limits](),
+		reflect.TypeFor[File](), reflect.TypeFor[TLS](), reflect.TypeFor[ACME](), reflect.TypeFor[Admin](), reflect.TypeFor[APIKey](), reflect.TypeFor[Channel](), reflect.TypeFor[History](), reflect.TypeFor[Limits](),
 	} {
 		for _, field := range reflect.VisibleFields(typ) {
 			if !field.IsExported() || field.Anonymous {

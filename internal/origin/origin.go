@@ -91,6 +91,17 @@ func parseHost(s string) (string, error) {
 	return strings.ToLower(s), nil
 }
 
+// Host reads a host with or without a port, as it stands in a request, and returns it without. ok is false for what is none.
+func Host(s string) (host string, ok bool) {
+	host, port, err := splitPort(s)
+	if err != nil {
+		return "", false
+	}
+	host, err = parseHost(host)
+	_, failed := parsePort("", port)
+	return host, err == nil && failed == nil
+}
+
 func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

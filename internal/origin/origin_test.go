@@ -198,6 +198,17 @@ func TestListsThatAreWrong(t *testing.T) {
 	}
 }
 
+func TestHost(t *testing.T) {
+	for s, want := range map[string]string{
+		"a.example": "a.example", "A.example:80": "a.example", "[::1]": "[::1]", "[0::1]:8": "[::1]", "1.2.3.4:5": "1.2.3.4",
+		"": "", ":80": "", "a:": "", "a:b": "", "a/b": "", "a@b": "", "a\\b": "", "a b": "", "a\r\nb": "", "[::1": "", "a:0": "", "*": "", "::1": "",
+	} {
+		if got, ok := Host(s); ok != (want != "") || ok && got != want {
+			t.Errorf("%q: %q, %v", s, got, ok)
+		}
+	}
+}
+
 // What a list admits, it admits by name: no text is taken for another origin than it is.
 func FuzzJudge(f *testing.F) {
 	for _, s := range []string{"https://app.example.com", "https://a.example.org:443", "http://localhost:1", "http://[::1]:9", "null", "https://x@app.example.com", "https://app.example.com:443/"} {

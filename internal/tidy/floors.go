@@ -79,6 +79,7 @@ var floors = map[string]floor{
 	"": wiring,
 
 	"internal/config": operations,
+	"internal/acme":   operations,
 	"internal/load":   operations,
 
 	"cmd/...":      programs,

@@ -59,7 +59,7 @@ func TestCatalogueAnswersFromTheList(t *testing.T) {
 
 func TestGoNamesWriteInitialismsInCapitals(t *testing.T) {
 	for name, want := range map[string]string{
-		"invalid_json": "InvalidJSON", "id_in_use": "IDInUse", "invalid_id": "InvalidID", "busy": "Busy", "too_large": "TooLarge",
+		"invalid_json": "InvalidJSON", "id_in_use": "IDInUse", "invalid_id": "InvalidID", "busy": "Busy", "tls_required": "TLSRequired", "too_large": "TooLarge",
 	} {
 		if have := goName(name); have != want {
 			t.Errorf("goName(%q) = %q, want %q", name, have, want)

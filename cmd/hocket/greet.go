@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"hocket.dev"
+	"hocket.dev/internal/sys"
+)
+
+// announce writes into the log what an operator has to know about this start.
+func announce(log *slog.Logger, set *settings) {
+	files, err := sys.RaiseFileLimit()
+	if err != nil {
+		log.Warn("the open-file limit stays", "error", err)
+	}
+	if files > 0 {
+		log.Info("open files", "limit", files, "sessions", sessionsFor(files))
+	}
+	switch {
+	case set.dev:
+		log.Warn("access is open (--dev): everybody who reaches this machine's own address may connect, publish and use the API")
+	case set.hocket.Anonymous:
+		log.Warn("clients are admitted without proof of who they are (anonymous: true)")
+	case len(set.hocket.Tokens.Keys) == 0 && set.hocket.Tokens.JWKS == "":
+		log.Warn("clients are admitted with tickets of the API alone: the configuration names no keys of tokens, and does not say anonymous: true")
+	}
+	if !set.dev && len(set.hocket.Keys) == 0 {
+		log.Info("the API for back ends is closed: there is no API key")
+	}
+	warnOfShort(set.hocket.Keys, log)
+}
+
+// reservedFiles is how many descriptors are not for sessions: listener, event loops, standard streams, requests of the
+// API under way.
+const reservedFiles = 64
+
+func sessionsFor(files uint64) uint64 { return files - min(files, reservedFiles) }
+
+// greet says where everything is.
+func greet(w io.Writer, set *settings) {
+	at := address(set.listen)
+	key := "with one of the API keys"
+	if set.hocket.OpenAPI {
+		key = "no key needed"
+	} else if len(set.hocket.Keys) == 0 {
+		key = "closed: no API key is set"
+	}
+	secure := ""
+	if set.encrypted() {
+		secure = "s"
+	}
+	fmt.Fprintf(w, "Hocket %s is running.\n\n", hocket.Version)
+	if set.dev || set.hocket.Anonymous {
+		fmt.Fprintf(w, "  Page       http%s://%s/\n", secure, at)
+	}
+	fmt.Fprintf(w, "  WebSocket  ws%s://%s/v1/ws\n", secure, at)
+	if set.admin != "" {
+		if at = address(set.admin); isLoopback(set.admin) {
+			secure = ""
+		}
+	}
+	fmt.Fprintf(w, "  API        http%s://%s/api/v1/  (%s)\n", secure, at, key)
+	if set.redirect != "" {
+		fmt.Fprintf(w, "  Redirect   http://%s/\n", address(set.redirect))
+	}
+	fmt.Fprintf(w, "\nStop it with Ctrl+C.\n")
+}
+
+// address turns an address that means every interface into one that a browser can open.
+func address(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -58,3 +58,18 @@ type PublishAnswer struct {
 	Format  broker.Format
 	Tags    map[string]string // nil leaves them as they are
 }
+
+// nobodyToAsk is the Asker of a node that has none.
+type nobodyToAsk struct{}
+
+var errNobodyToAsk = dialect.Errorf(dialect.NotSupported, "this server has nobody to ask about that, though the channel's rule says so")
+
+// Subscribe implements Asker.
+func (nobodyToAsk) Subscribe(context.Context, SubscribeQuestion) (SubscribeAnswer, *dialect.Error) {
+	return SubscribeAnswer{}, errNobodyToAsk
+}
+
+// Publish implements Asker.
+func (nobodyToAsk) Publish(context.Context, PublishQuestion) (PublishAnswer, *dialect.Error) {
+	return PublishAnswer{}, errNobodyToAsk
+}

@@ -10,23 +10,39 @@ import (
 )
 
 func (s *Session) publish(c *dialect.Command) {
-	a := &c.Publish
 	r := s.shard.node.cfg.Rules.For(c.Channel)
-	switch {
-	case !s.access().MayPublish(c.Channel, a.Key, r):
-		s.fail(c.ID, c.Channel, denied(rule.CanPublish, c.Channel))
-		return
-	case a.Seq > 0 && s.who.client == "":
-		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect"))
+	if err := s.mayNotPublish(c, r); err != nil {
+		s.fail(c.ID, c.Channel, err)
 		return
 	}
-	own, err := s.own(c.Channel, a)
+	if r.Ask.Has(rule.CanPublish) {
+		s.askToPublish(c, r)
+		return
+	}
+	s.begin(c.ID)
+	s.append(c, r)
+}
+
+// mayNotPublish is why the session may not publish what c asks for, nil when it may.
+func (s *Session) mayNotPublish(c *dialect.Command, r *rule.Rule) *dialect.Error {
+	switch a := &c.Publish; {
+	case !s.access().MayPublish(c.Channel, a.Key, r):
+		return denied(rule.CanPublish, c.Channel)
+	case a.Seq > 0 && s.who.client == "":
+		return dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect")
+	}
+	return nil
+}
+
+// append publishes what c asks for, and answers.
+func (s *Session) append(c *dialect.Command, r *rule.Rule) {
+	own, err := s.own(c.Channel, &c.Publish)
 	if err != nil {
+		s.end(c.ID)
 		s.fail(c.ID, c.Channel, err)
 		return
 	}
 	e := s.entry(c)
-	s.begin(c.ID)
 	s.settled = true
 	id, channel := c.ID, c.Channel
 	s.shard.append(channel, e, r.History, func(r broker.Receipt, err error) {

@@ -7,6 +7,7 @@ type Access struct {
 	Open   bool          // everybody may do everything that no rule forbids
 	Proven bool          // the client has proved who it is
 	Own    *Capabilities // its own, nil for none
+	Given  *Capabilities // those that it was given when the back end was asked, proof or not; nil for none
 	Barred *Capabilities // what was taken back from it, nil for nothing
 	Calls  *Capabilities // what every client that is proven may call
 }
@@ -20,7 +21,7 @@ func (a Access) May(verb Verbs, channel string, r *Rule) bool {
 	case a.Open, r.AllowAnonymous.Has(verb):
 		return true
 	}
-	return a.Proven && (r.Allow.Has(verb) || a.Own.Allow(verb, channel))
+	return a.Proven && (r.Allow.Has(verb) || a.Own.Allow(verb, channel)) || a.Given.Allow(verb, channel)
 }
 
 // MayPublish tells whether the client may publish to a key of a channel with rule r; "" is an entry without key.
@@ -28,7 +29,10 @@ func (a Access) MayPublish(channel, key string, r *Rule) bool {
 	if a.May(CanPublish, channel, r) {
 		return true
 	}
-	return key != "" && a.Proven && r.Publish == Clients && !a.Barred.Allow(CanPublish, channel) && a.Own.AllowKey(channel, key)
+	if key == "" || r.Publish != Clients || a.Barred.Allow(CanPublish, channel) {
+		return false
+	}
+	return a.Proven && a.Own.AllowKey(channel, key) || a.Given.AllowKey(channel, key)
 }
 
 // MayCall tells whether the client may call a method.
@@ -36,7 +40,7 @@ func (a Access) MayCall(method string) bool {
 	if a.Barred.Allow(CanCall, method) {
 		return false
 	}
-	return a.Open || a.Proven && (a.Calls.Allow(CanCall, method) || a.Own.Allow(CanCall, method))
+	return a.Open || a.Proven && (a.Calls.Allow(CanCall, method) || a.Own.Allow(CanCall, method)) || a.Given.Allow(CanCall, method)
 }
 
 // Explain tells whether the client may do verb, which is one, with name: a channel or, with CanCall, a method. key is that of a publish, "" for
@@ -53,6 +57,7 @@ func (a Access) Explain(verb Verbs, name, key string, set *Set) (ok bool, why st
 	barred, isBarred := a.Barred.Reason(verb, name, "")
 	called, isCalled := a.Calls.Reason(verb, name, "")
 	own, isOwn := a.Own.Reason(verb, name, key)
+	given, isGiven := a.Given.Reason(verb, name, key)
 	switch {
 	case isBarred:
 		why = fmt.Sprintf("%q was revoked", barred)
@@ -62,6 +67,8 @@ func (a Access) Explain(verb Verbs, name, key string, set *Set) (ok bool, why st
 		why = "access is open to everybody (anonymous: true)"
 	case r.AllowAnonymous.Has(verb):
 		why = fmt.Sprintf("%s allows it to everybody", r.title())
+	case isGiven:
+		why = fmt.Sprintf("the back end has given it %q", given)
 	case !a.Proven:
 		why = fmt.Sprintf("without proof of identity only what rules allow to everybody is, and %s does not allow it", r.title())
 	case r.Allow.Has(verb):

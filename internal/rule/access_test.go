@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -130,7 +131,7 @@ func TestExplanationsAgree(t *testing.T) {
 	}
 	pick := rapid.SampledFrom(sets)
 	rapid.Check(t, func(t *rapid.T) {
-		a := Access{rapid.Bool().Draw(t, "open"), rapid.Bool().Draw(t, "proven"), pick.Draw(t, "own"), pick.Draw(t, "barred"), pick.Draw(t, "calls")}
+		a := Access{rapid.Bool().Draw(t, "open"), rapid.Bool().Draw(t, "proven"), pick.Draw(t, "own"), pick.Draw(t, "given"), pick.Draw(t, "barred"), pick.Draw(t, "calls")}
 		verb := Verbs(1) << rapid.IntRange(0, 4).Draw(t, "verb")
 		name := rapid.SampledFrom([]string{"news:a", "talk:a", "talk:a:b", "other", "sum"}).Draw(t, "name")
 		key := rapid.SampledFrom([]string{"", "k:ada", "k:bob"}).Draw(t, "key")
@@ -145,6 +146,48 @@ func TestExplanationsAgree(t *testing.T) {
 			t.Fatalf("%v, because %s; but %v", got, why, want)
 		}
 	})
+}
+
+func TestWhatTheBackEndGivesNeedsNoProof(t *testing.T) {
+	a := Access{Given: capabilities(t, "", "a=subscribe b=publish:k sum=call news=publish"), Barred: capabilities(t, "", "c=*")}
+	r, server := &Rule{}, &Rule{Publish: Server}
+	if !a.May(CanSubscribe, "a", r) || !a.MayPublish("b", "k", r) || !a.MayCall("sum") {
+		t.Error("what was given is not allowed")
+	}
+	if a.May(CanPublish, "a", r) || a.MayPublish("b", "", r) || a.MayPublish("b", "l", r) || a.MayPublish("news", "", server) || a.MayCall("other") {
+		t.Error("more is allowed than was given")
+	}
+	a.Barred = capabilities(t, "", "a=* b=* sum=*")
+	if a.May(CanSubscribe, "a", r) || a.MayPublish("b", "k", r) || a.MayCall("sum") {
+		t.Error("what was revoked is allowed")
+	}
+}
+
+func TestWider(t *testing.T) {
+	c := capabilities(t, "ada", "a=subscribe,publish:k b=publish")
+	wide, err := c.Wider(map[string][]string{"a": {"publish:k", "publish:l", "subscribe"}, "inbox:{user}": {"*"}}, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{
+		"a": {"subscribe", "publish:k", "publish:l"}, "b": {"publish"}, "inbox:{user}": {"subscribe", "publish", "history", "presence", "call"},
+	}
+	if diff := cmp.Diff(want, wide.Lists()); diff != "" {
+		t.Error(diff)
+	}
+	if !wide.Allow(CanSubscribe, "inbox:ada") || wide.Allow(CanSubscribe, "inbox:bob") || c.Allow(CanSubscribe, "inbox:ada") {
+		t.Error("they are not those of the user, or what was widened was changed")
+	}
+	if wide, err = (*Capabilities)(nil).Wider(map[string][]string{"a": {"call"}}, ""); err != nil || !wide.Allow(CanCall, "a") {
+		t.Errorf("nothing was not widened: %v", err)
+	}
+	many := make(map[string][]string)
+	for i := range MaxCapabilities - 1 {
+		many[strings.Repeat("c", i+1)] = []string{"call"}
+	}
+	if _, err := c.Wider(many, "ada"); err == nil {
+		t.Error("there may be more than there may")
+	}
 }
 
 func TestADecisionAllocatesNothing(t *testing.T) {

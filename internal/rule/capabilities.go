@@ -112,6 +112,23 @@ func parseGrant(text string, verbs []string) (g grant, err error) {
 	return g, nil
 }
 
+// Wider returns Capabilities that allow what c does and what lists say, in the same words as those of ParseCapabilities, for the
+// same user. c may be nil, and is not changed.
+func (c *Capabilities) Wider(lists map[string][]string, user string) (*Capabilities, error) {
+	all := c.Lists()
+	if all == nil {
+		return ParseCapabilities(lists, user)
+	}
+	for pattern, verbs := range lists {
+		for _, verb := range verbs {
+			if !slices.Contains(all[pattern], verb) {
+				all[pattern] = append(all[pattern], verb)
+			}
+		}
+	}
+	return ParseCapabilities(all, user)
+}
+
 // Allow tells whether all of verbs are allowed for name, a channel or a method, by one pattern or several together.
 func (c *Capabilities) Allow(verbs Verbs, name string) bool {
 	if c == nil {

@@ -30,7 +30,9 @@ type Rule struct {
 	// those that everybody may do, without proof too. CanCall means nothing here.
 	Allow          Verbs
 	AllowAnonymous Verbs
-	Overflow       Overflow // what happens to a subscriber whom the log's window has left behind
+	// Ask are the verbs that the back end is asked about where they are permitted: CanSubscribe and CanPublish can be.
+	Ask      Verbs
+	Overflow Overflow // what happens to a subscriber whom the log's window has left behind
 	// Sample is the least time between two entries of one key that a subscriber is sent: of those that come sooner only
 	// the latest is, as a Set of the whole value. Entries without a key count as one key. 0 sends all.
 	Sample time.Duration
@@ -161,6 +163,7 @@ type Set struct {
 	any      []int32            // rules whose pattern begins with "*" or ">", in order
 	admits   bool               // a rule allows something to clients without proof
 	rated    int                // rules that limit something
+	asks     Verbs              // those that the back end is asked about by any rule
 }
 
 // Compile checks rules and makes a Set of a copy of them. fallback holds for channels that no rule matches; its Pattern
@@ -170,7 +173,7 @@ func Compile(rules []Rule, fallback Rule) (*Set, error) {
 		return nil, err
 	}
 	s := &Set{rules: append([]Rule(nil), rules...), fallback: fallback, first: make(map[string][]int32)}
-	s.admits = fallback.AllowAnonymous != CanNothing
+	s.admits, s.asks = fallback.AllowAnonymous != CanNothing, fallback.Ask
 	seen := make(map[string]int, len(rules))
 	for i, r := range s.rules {
 		p, err := ParsePattern(r.Pattern)
@@ -187,7 +190,7 @@ func Compile(rules []Rule, fallback Rule) (*Set, error) {
 			return nil, err
 		}
 		seen[r.Pattern] = i
-		s.admits = s.admits || r.AllowAnonymous != CanNothing
+		s.admits, s.asks = s.admits || r.AllowAnonymous != CanNothing, s.asks|r.Ask
 		s.patterns = append(s.patterns, p)
 		if segment, _, _ := strings.Cut(r.Pattern, ":"); segment == "*" || segment == ">" {
 			s.any = append(s.any, int32(i))
@@ -213,6 +216,8 @@ func (r *Rule) check(index int) error {
 		return &Error{index, "history.deletes", negative}
 	case r.Sample < 0:
 		return &Error{index, "sample", negative}
+	case r.Ask&^(CanSubscribe|CanPublish) != CanNothing:
+		return &Error{index, "ask", errors.New("the back end can be asked about subscribe and publish")}
 	case int(r.Publish) >= len(publishers):
 		return &Error{index, "publish", errors.New(r.Publish.String())}
 	case int(r.Overflow) >= len(overflows):
@@ -223,6 +228,9 @@ func (r *Rule) check(index int) error {
 
 // Anonymous tells whether any rule allows something to clients without proof.
 func (s *Set) Anonymous() bool { return s.admits }
+
+// Asks returns the verbs that the back end is asked about by any rule.
+func (s *Set) Asks() Verbs { return s.asks }
 
 // For returns the first rule whose pattern matches the channel, else the fallback. It is to be read only.
 func (s *Set) For(channel string) *Rule {

@@ -97,11 +97,14 @@ func (s *Session) disownIdle() (any bool) {
 // holdBack keeps a publish until the record of its key has been written. Those that come to the channel meanwhile wait as well,
 // since a session's entries stand in the order it sent them.
 func (s *Session) holdBack(es *estate, c *dialect.Command, own *owned) {
+	kept := s.keep(c)
+	if kept == nil {
+		return
+	}
 	if own != nil {
 		own.open++
 	}
-	es.held = append(es.held, heldPublish{keep(c), own})
-	s.begin(c.ID)
+	es.held = append(es.held, heldPublish{kept, own})
 }
 
 // published notes how a publish of an ephemeral key has ended.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
@@ -18,10 +17,6 @@ const (
 	quickBytes = 1 << 10
 	quickSteps = 200
 )
-
-// maxChecks is how many commands may wait for the check of one that came before them for the same channel: as many as an SDK
-// sends before it waits for answers, and more. Beyond it they are answered with "busy".
-const maxChecks = 64
 
 // maxSchemaDepth is how deep a schema may be nested.
 const maxSchemaDepth = 128
@@ -115,22 +110,23 @@ func CheckCall(s *schema.Schema, c *Call) error {
 
 // checked goes on with a publish whose payload is as the channel's rule wants it, and refuses another one. What takes long
 // to check is checked elsewhere, and what comes for the channel meanwhile waits.
-func (s *Session) checked(c *dialect.Command, goOn func(c *dialect.Command)) {
+func (s *Session) checked(c *dialect.Command) {
 	err := s.shard.node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, quickSteps)
 	switch err {
 	case nil:
-		goOn(c)
+		s.append(c)
 	case errLater:
-		s.checkElsewhere(c, goOn)
+		s.checkElsewhere(c)
 	default:
 		s.fail(c.ID, c.Channel, err)
 	}
 }
 
-func (s *Session) checkElsewhere(c *dialect.Command, goOn func(c *dialect.Command)) {
-	node, kept := s.shard.node, *c
-	kept.Payload = slices.Clone(c.Payload)
-	s.begin(c.ID)
+func (s *Session) checkElsewhere(c *dialect.Command) {
+	node, kept := s.shard.node, s.keep(c)
+	if kept == nil {
+		return
+	}
 	if s.open.checks == nil {
 		s.open.checks = make(map[string][]*dialect.Command)
 	}
@@ -138,18 +134,20 @@ func (s *Session) checkElsewhere(c *dialect.Command, goOn func(c *dialect.Comman
 	var err *dialect.Error
 	ok := s.task(func(context.Context) {
 		err = node.checkPayload(kept.Channel, kept.Publish.Op, kept.Format, kept.Payload, schema.Steps(len(kept.Payload)))
-	}, func() { s.checkedElsewhere(&kept, err, goOn) })
+	}, func() { s.checkedElsewhere(kept, err) })
 	if !ok {
 		delete(s.open.checks, c.Channel)
+		s.letGo(kept)
 		s.end(c.ID)
 		s.busy(c.ID, c.Channel)
 	}
 }
 
 // checkedElsewhere goes on with a publish, and with what came for its channel after it.
-func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error, goOn func(c *dialect.Command)) {
+func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error) {
 	waiting := s.open.checks[c.Channel]
 	delete(s.open.checks, c.Channel)
+	s.letGo(c)
 	s.end(c.ID)
 	switch {
 	case s.closing:
@@ -157,7 +155,7 @@ func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error, goOn 
 	case err != nil:
 		s.fail(c.ID, c.Channel, err)
 	default:
-		goOn(c)
+		s.append(c)
 	}
 	s.doLater(waiting)
 }
@@ -168,14 +166,10 @@ func (s *Session) waits(c *dialect.Command) bool {
 		return false
 	}
 	waiting, checking := s.open.checks[c.Channel]
-	switch {
-	case checking && len(waiting) >= maxChecks:
-		s.busy(c.ID, c.Channel)
-	case checking:
-		kept := *c
-		kept.Payload = slices.Clone(c.Payload)
-		s.open.checks[c.Channel] = append(waiting, &kept)
-		s.begin(c.ID)
+	if checking {
+		if kept := s.keep(c); kept != nil {
+			s.open.checks[c.Channel] = append(waiting, kept)
+		}
 	}
 	return checking
 }

@@ -53,7 +53,7 @@ type Authenticator interface {
 // access is what decides about the session.
 func (s *Session) access() rule.Access {
 	cfg, who := &s.shard.node.cfg, s.who
-	a := rule.Access{Open: cfg.Anonymous, Barred: who.barred, Calls: cfg.Calls}
+	a := rule.Access{Open: cfg.Anonymous, Barred: who.barred, Calls: cfg.Calls, Given: who.given}
 	if who.grant != nil {
 		a.Proven, a.Own = true, who.grant.Capabilities
 	}

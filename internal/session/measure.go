@@ -19,13 +19,14 @@ var (
 	LagBounds     = Bounds{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20000} // entries
 )
 
-// Histogram counts values in buckets. One goroutine writes it, any may read it.
+// Histogram counts values in buckets. It may be used from any goroutine.
 type Histogram struct {
 	counts [len(Bounds{}) + 1]atomic.Uint64
 	sum    atomic.Uint64
 }
 
-func (h *Histogram) observe(bounds *Bounds, v uint64) {
+// Observe counts a value. bounds are the same each time.
+func (h *Histogram) Observe(bounds *Bounds, v uint64) {
 	i := 0
 	for i < len(bounds) && v > bounds[i] {
 		i++
@@ -53,6 +54,6 @@ func (sh *Shard) measure(f *follower, slice *hub.Slice, entries int) {
 		return
 	}
 	// The broker's clock may be ahead of this one.
-	sh.Counters.LatencyMS.observe(&LatencyBounds, uint64(max(0, sh.node.cfg.Now().UnixMilli()-slice.Time)))
-	sh.Counters.Lag.observe(&LagBounds, uint64(entries)+f.Behind())
+	sh.Counters.LatencyMS.Observe(&LatencyBounds, uint64(max(0, sh.node.cfg.Now().UnixMilli()-slice.Time)))
+	sh.Counters.Lag.Observe(&LagBounds, uint64(entries)+f.Behind())
 }

@@ -100,6 +100,8 @@ type Config struct {
 	Method  func(name string) Method // nil where there is none by that name; called on loops
 	// Authenticator decides about proofs of identity; nil refuses them.
 	Authenticator Authenticator
+	// Asker is asked where rules say so; nil refuses what it would be asked about.
+	Asker Asker
 	// Calls are the methods that every client may call who has proved who it is; nil for none.
 	Calls *rule.Capabilities
 	// Anonymous admits clients without proof, lets them name themselves, and allows everybody everything.
@@ -138,6 +140,9 @@ func NewNode(cfg Config) *Node {
 	if cfg.Secret == nil {
 		cfg.Secret = make([]byte, sha256.Size)
 		rand.Read(cfg.Secret) // never fails (crypto/rand since Go 1.24)
+	}
+	if cfg.Asker == nil {
+		cfg.Asker = nobodyToAsk{}
 	}
 	n := &Node{cfg: cfg, quotas: newQuotas(&cfg)}
 	n.roster = roster{

@@ -176,9 +176,12 @@ func (s *Session) fail(id dialect.ID, channel string, err *dialect.Error) {
 	s.say(id, &dialect.Failed{Channel: channel, Err: err})
 }
 
+// busyFor is how long a client is asked to wait when it is told that too much is under way.
+const busyFor = 100 * time.Millisecond
+
 func (s *Session) busy(id dialect.ID, channel string) {
 	err := dialect.Errorf(dialect.Busy, "too many requests are open: wait for their answers")
-	err.RetryAfter = 100 * time.Millisecond
+	err.RetryAfter = busyFor
 	s.fail(id, channel, err)
 }
 

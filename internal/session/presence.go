@@ -37,7 +37,7 @@ func (s *Session) enter(sub *subscription) {
 	if m == nil {
 		m = &membership{channel: sub.channel, from: &broker.Member{Session: s.name, User: s.who.user}}
 	}
-	m.shard, m.grace, m.wanted, sub.member = s.shard, graceOf(sub.rule), s.who.info, m
+	m.shard, m.grace, m.wanted, sub.member = s.shard, graceOf(sub.rule), sub.tells(), m
 	before := m.at
 	m.done = func(err error) {
 		if err != nil {
@@ -98,11 +98,19 @@ func (sub *subscription) depart(lost bool) {
 	m.turn()
 }
 
+// tells is what a member tells about itself, nil for nothing.
+func (sub *subscription) tells() []byte {
+	if sub.info != nil {
+		return sub.info
+	}
+	return sub.main.session.who.info
+}
+
 // announce tells the others on every channel where the session is a member that its info has changed.
 func (s *Session) announce() {
 	for _, sub := range s.subs {
 		if m := sub.member; m != nil {
-			if m.wanted = s.who.info; !m.busy {
+			if m.wanted = sub.tells(); !m.busy {
 				m.wish = toTell
 				m.turn()
 			}

@@ -11,21 +11,31 @@ import (
 )
 
 func (s *Session) publish(c *dialect.Command) {
-	a := &c.Publish
 	r := s.shard.node.cfg.Rules.For(c.Channel)
-	switch {
-	case !s.access().MayPublish(c.Channel, a.Key, r):
-		s.fail(c.ID, c.Channel, denied(rule.CanPublish, c.Channel))
-		return
-	case a.Seq > 0 && s.who.client == "":
-		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect"))
+	if err := s.mayNotPublish(c, r); err != nil {
+		s.fail(c.ID, c.Channel, err)
 		return
 	}
 	if s.refused(c, r) {
 		return
 	}
 	s.settled = true
-	s.checked(c, s.append)
+	if r.Ask.Has(rule.CanPublish) {
+		s.askToPublish(c, r)
+		return
+	}
+	s.checked(c)
+}
+
+// mayNotPublish is why the session may not publish what c asks for, nil when it may.
+func (s *Session) mayNotPublish(c *dialect.Command, r *rule.Rule) *dialect.Error {
+	switch a := &c.Publish; {
+	case !s.access().MayPublish(c.Channel, a.Key, r):
+		return denied(rule.CanPublish, c.Channel)
+	case a.Seq > 0 && s.who.client == "":
+		return dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect")
+	}
+	return nil
 }
 
 // append publishes what may be published.

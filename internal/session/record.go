@@ -83,14 +83,19 @@ func (es *estate) prune() {
 // publishHeld goes on with what has waited for a record. Where that could not be written, its keys are not written either.
 func (s *Session) publishHeld(held []heldPublish, err error) {
 	for _, h := range held {
+		s.letGo(h.c)
 		s.end(h.c.ID)
-		switch {
-		case s.closing || s.closed:
+		if s.closing || s.closed {
 			return
+		}
+		denied := s.mayNotPublish(h.c, s.shard.node.cfg.Rules.For(h.c.Channel)) // since it was held
+		switch {
+		case denied != nil:
+			s.fail(h.c.ID, h.c.Channel, denied)
 		case err != nil && h.own != nil:
 			s.fail(h.c.ID, h.c.Channel, asError(err, h.c.Channel))
 		default:
-			s.doChannel(h.c)
+			s.append(h.c)
 		}
 	}
 }

@@ -53,6 +53,7 @@ type identity struct {
 	info   []byte             // a JSON value, nil for none
 	grant  *Grant             // what was proved, nil for nothing
 	barred *rule.Capabilities // what was revoked of it, nil for nothing
+	given  *rule.Capabilities // what it was given when the back end was asked, nil for nothing
 }
 
 var nobody = &identity{}
@@ -67,6 +68,8 @@ type requests struct {
 
 	reads   []func() // that wait for their turn
 	reading bool     // a read of the broker is under way
+
+	waits *waits // nil when none waits for others, or for the back end
 }
 
 // outgoing is what waits to be sent before anything of a channel.
@@ -285,8 +288,9 @@ func (s *Session) do(c *dialect.Command) {
 func (s *Session) doChannel(c *dialect.Command) {
 	sub := s.find(c.Channel)
 	if sub != nil && sub.asked != nil {
-		sub.asked.later(c)
-		s.begin(c.ID)
+		if kept := s.keep(c); kept != nil {
+			sub.asked.waiting = append(sub.asked.waiting, kept)
+		}
 		return
 	}
 	if s.waits(c) {
@@ -380,6 +384,7 @@ func (s *Session) Closed(code int, reason string) {
 		for call := range s.open.calls {
 			call.end()
 		}
+		s.open.waits.end()
 	}
 	s.subs, s.open, s.due = nil, nil, followers{}
 	if s.out != nil {

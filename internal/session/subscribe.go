@@ -17,6 +17,7 @@ type subscription struct {
 	main    follower
 	members *follower    // on the presence log, nil for none
 	asked   *subscribing // nil once the subscribe request has been answered
+	info    []byte       // what the back end has it tell about itself here; nil for what it tells everywhere
 	member  *membership  // nil for none
 }
 
@@ -35,16 +36,6 @@ func (s *Session) find(channel string) *subscription {
 		}
 	}
 	return nil
-}
-
-// later keeps a command until the subscription is there.
-func (a *subscribing) later(c *dialect.Command) { a.waiting = append(a.waiting, keep(c)) }
-
-// keep copies what of a command is valid for a while only.
-func keep(c *dialect.Command) *dialect.Command {
-	kept := *c
-	kept.Payload = slices.Clone(c.Payload)
-	return &kept
 }
 
 func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
@@ -72,7 +63,16 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 	sub.main.session, sub.main.sub = s, sub
 	s.subs = append(s.subs, sub)
 	s.begin(c.ID)
-	if c.Subscribe.Presence == dialect.PresenceOff {
+	if r.Ask.Has(rule.CanSubscribe) {
+		s.askToFollow(sub)
+		return
+	}
+	s.come(sub)
+}
+
+// come lets the session into a channel that it may follow.
+func (s *Session) come(sub *subscription) {
+	if sub.asked.args.Presence == dialect.PresenceOff {
 		s.follow(sub)
 		return
 	}
@@ -145,6 +145,7 @@ func (s *Session) goOn(a *subscribing) { s.doLater(a.waiting) }
 // doLater carries out commands that have waited.
 func (s *Session) doLater(waiting []*dialect.Command) {
 	for _, c := range waiting {
+		s.letGo(c)
 		s.end(c.ID)
 		if s.closing || s.closed {
 			return

@@ -80,6 +80,7 @@ type quotas struct {
 	session   *limit.Limits
 	user      *limit.Limits
 	address   *limit.Limits
+	node      *limit.Limits
 	users     *limit.Table[string]
 	addresses *limit.Table[netip.Addr]
 	all       limit.Account   // of the node
@@ -87,6 +88,7 @@ type quotas struct {
 
 	refused [Scopes][limit.Kinds]atomic.Uint64
 	bans    [Scopes]atomic.Uint64
+	full    atomic.Uint64
 }
 
 func newQuotas(cfg *Config) *quotas {
@@ -95,8 +97,9 @@ func newQuotas(cfg *Config) *quotas {
 	session[limit.Refusals] = r.Refusals
 	user[limit.Strikes] = r.Strikes
 	address[limit.Strikes], address[limit.Handshakes] = r.Strikes, r.AddressHandshakes
+	node := limit.Rates{limit.Handshakes: r.Handshakes}
 	return &quotas{
-		began: cfg.Now(), session: session.Limits(), user: user.Limits(), address: address.Limits(),
+		began: cfg.Now(), session: session.Limits(), user: user.Limits(), address: address.Limits(), node: node.Limits(),
 		users: limit.NewTable[string](rememberedAccounts), addresses: limit.NewTable[netip.Addr](rememberedAccounts),
 		rules: make([]limit.Account, cfg.Rules.Rated()),
 	}

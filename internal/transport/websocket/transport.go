@@ -29,6 +29,8 @@ type Config struct {
 	Dialects []dialect.Dialect // the first one serves clients that ask for no subprotocol
 	// AllowOrigin decides whether a page may connect. It is not asked where the request names no origin.
 	AllowOrigin func(r *http.Request, origin string) bool
+	// Address finds the address of the client of a request, which may have come through proxies. nil takes RemoteAddr.
+	Address     func(r *http.Request) string
 	PingEvery   time.Duration // between pings; whole seconds up to 4 minutes
 	PongTimeout time.Duration // for the answer; whole seconds up to 4 minutes
 	// Compression accepts the offers of clients of permessage-deflate (RFC 7692), CompressFrom is how many bytes a
@@ -139,9 +141,14 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Upgrade answers a handshake on the loop of p, for a listener that has read it without net/http. It returns false where
-// the answer is a refusal, which is ServeHTTP's to give.
+// the answer is a refusal, which is ServeHTTP's to give, unless there are too many of those.
 func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
 	v, no := t.judge(r)
+	if no != nil && no.crowded() {
+		t.count(no.reason)
+		p.Refuse(no.response())
+		return true
+	}
 	if no != nil {
 		return false
 	}
@@ -164,6 +171,9 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 		return verdict{}, &refusal{http.StatusServiceUnavailable, "draining", dialect.Draining, "the server shuts down",
 			http.Header{"Retry-After": {"1"}}}
 	}
+	if no := t.admit(r); no != nil {
+		return verdict{}, no
+	}
 	if up.Origin != "" && !t.cfg.AllowOrigin(r, up.Origin) {
 		return verdict{}, &refusal{http.StatusForbidden, "origin", dialect.OriginNotAllowed,
 			"pages of " + strconv.Quote(up.Origin) + " may not connect: list the origin in the configuration", nil}
@@ -178,6 +188,7 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 		Proof:   token || r.Header.Get("Authorization") != "",
 		Address: r.RemoteAddr,
 	}
+	t.from(&h, r)
 	d, protocol := t.choose(offered)
 	h.Codec, h.Commands, h.Err = d.Open(dialect.Handshake{Subprotocol: protocol, Query: r.URL.Query()})
 	return verdict{key: up.Key, protocol: protocol, deflate: deflate, session: h}, nil
@@ -303,11 +314,17 @@ func (t *Transport) refuse(w http.ResponseWriter, no *refusal) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(no.status)
+	w.Write(no.body())
+}
+
+// body is the reason as JSON.
+func (no *refusal) body() []byte {
 	type told struct {
 		Code    dialect.Code `json:"code"`
 		Name    string       `json:"name"`
 		Reason  string       `json:"reason"`
 		Message string       `json:"message"`
 	}
-	json.NewEncoder(w).Encode(map[string]told{"error": {no.code, no.code.Info().Name, no.reason, no.message}})
+	b, _ := json.Marshal(map[string]told{"error": {no.code, no.code.Info().Name, no.reason, no.message}}) // nothing in it can fail
+	return append(b, '\n')
 }

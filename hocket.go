@@ -27,6 +27,7 @@ import (
 	"hocket.dev/dialect"
 	"hocket.dev/dialect/native"
 	"hocket.dev/internal/api"
+	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/loop"
 	"hocket.dev/internal/rule"
@@ -49,6 +50,7 @@ type Server struct {
 	api       *api.Handler
 	mux       *http.ServeMux
 	tasks     *tasks
+	clients   clientaddr.Finder
 
 	methods   sync.RWMutex
 	byName    map[string]session.Method
@@ -111,10 +113,12 @@ func (s *Server) wire() {
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
 	})
+	s.clients, _ = s.cfg.finder() // setDefaults has checked it
 	s.websocket = websocket.New(websocket.Config{
 		Node: s.node, Loops: s.loops, Dialects: []dialect.Dialect{native.New()},
 		AllowOrigin: s.allowOrigin, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
 		Compression: s.cfg.Compression, CompressFrom: s.cfg.CompressionMinBytes,
+		Address: s.clientAddress,
 	})
 	s.api = api.New(api.Config{Node: s.node, Keys: s.cfg.APIKeys, Open: s.cfg.OpenAPI, Info: s.apiInfo})
 	s.routes()

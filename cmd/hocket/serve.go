@@ -118,6 +118,8 @@ func (c *serveCmd) settings() (*settings, error) {
 			return nil, usagef("--dev opens access to everybody, so it listens on this machine's own address only, such as 127.0.0.1:8000, not on %q", set.listen)
 		}
 		addDemo(&set.hocket, &file)
+	} else {
+		setCapacity(&set.hocket, &file)
 	}
 	for key := range strings.SplitSeq(os.Getenv("HOCKET_API_KEYS"), ",") {
 		if key = strings.TrimSpace(key); key != "" {
@@ -173,7 +175,7 @@ func announce(log *slog.Logger, set *settings) {
 		log.Warn("the open-file limit stays", "error", err)
 	}
 	if files > 0 {
-		log.Info("open files", "limit", files, "sessions", sessionsFor(files))
+		log.Info("open files", "limit", files, "sessions", cmp.Or(uint64(set.hocket.Limits.Sessions), sessionsFor(files)))
 	}
 	switch {
 	case set.dev:

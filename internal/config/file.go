@@ -13,12 +13,15 @@ import (
 // The tags of its fields: `name` as written in the file; `default`; `doc` for the reference page; `min`, the smallest
 // number; `secret` keeps the value out of errors.
 type File struct {
-	Listen    string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
-	TLS       TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
-	Anonymous bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
-	Origins   []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside those of the server's own address. \"http://localhost:*\" admits every port, \"*\" all origins."`
-	APIKeys   []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
-	Node      string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
+	Listen         string   `name:"listen" default:"127.0.0.1:8000" doc:"The address to listen on. Port 0 takes any free port; without a host, as in \":8000\", every interface is listened on."`
+	TLS            TLS      `name:"tls" doc:"Serves https and wss instead of http and ws."`
+	Anonymous      bool     `name:"anonymous" default:"false" doc:"Admits clients without proof of who they are, and lets them name themselves. Tokens are not checked yet, so without it no client is admitted."`
+	Origins        []string `name:"origins" doc:"Origins of pages that may connect, such as \"https://app.example.com\", beside those of the server's own address. \"http://localhost:*\" admits every port, \"*\" all origins."`
+	TrustedProxies []string `name:"trusted_proxies" doc:"Networks of proxies, such as \"10.0.0.0/8\" or \"192.0.2.7\", whose X-Forwarded-Proto is believed."`
+	APIKeys        []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
+	Node           string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
+
+	Proxying
 
 	PingEvery   time.Duration `name:"ping_every" default:"25s" min:"1s" doc:"The time between pings to a client: whole seconds, at most 4m."`
 	PongTimeout time.Duration `name:"pong_timeout" default:"10s" min:"1s" doc:"How long a client has to answer a ping: whole seconds, at most 4m. A client that vanishes is closed after both times at the latest."`
@@ -57,6 +60,8 @@ type Rule struct {
 	Overflow rule.Overflow   `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed and goes on, \"refill\" sends it those from history when it takes messages again, \"latest\" sends it only the latest entry of each key (and the newest of those without one), \"disconnect\" closes its connection with 4001."`
 	Sample   time.Duration   `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. What comes after a silence of this time goes out at once, what comes sooner waits for the end of the channel's interval. For positions, prices and the like; 0s sends all."`
 
+	Rate ChannelRates `name:"rate" doc:"How often sessions may do what they do in the channels."`
+
 	PresenceGrace time.Duration `name:"presence_grace" default:"10s" doc:"How long a member whose connection was lost, and the ephemeral keys it had, stay, so that it can come back unnoticed; 0s for not at all. It holds for clients that give their name in connect, as the SDKs do."`
 }
 
@@ -85,6 +90,9 @@ type Limits struct {
 	LagAge         time.Duration `name:"lag_age" default:"0s" doc:"How old the oldest of them may be before it does; 0s is no bound."`
 	CallTimeout    time.Duration `name:"call_timeout" default:"10s" min:"1ms" doc:"How long a method may take to answer a call."`
 	ProofTimeout   time.Duration `name:"proof_timeout" default:"10s" min:"1ms" doc:"How long a client has to prove who it is."`
+
+	Places
+	Rates Rates `name:"rates" doc:"How much clients may do in a time. A rate is written like \"100/s\" or \"30/10s\"; how much may come at once can follow, as in \"20/s burst 200\"; \"off\" is no limit. What is beyond it is answered with rate_limited and changes nothing."`
 }
 
 // Default returns what holds where a file says nothing.
@@ -100,7 +108,7 @@ func (f *File) Hocket() hocket.Config {
 	for i, c := range f.Channels {
 		rules[i] = c.rule(c.Pattern)
 	}
-	return hocket.Config{
+	c := hocket.Config{
 		Node: f.Node, Anonymous: f.Anonymous, Origins: f.Origins, APIKeys: f.APIKeys,
 		Channels: rules, Fallback: f.Fallback.rule(""),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
@@ -116,6 +124,9 @@ func (f *File) Hocket() hocket.Config {
 		WindowBytes: int64(f.WindowBytes),
 		Broker:      broker.NewMemory(broker.MemoryConfig{MaxBytes: int64(f.MemoryBytes)}),
 	}
+	f.Limits.apply(&c.Limits)
+	c.TrustedProxies, c.ClientHeader, c.ProxyProtocol = f.TrustedProxies, f.ClientHeader, f.ProxyProtocol
+	return c
 }
 
 func (r *Rule) rule(pattern string) hocket.Rule {
@@ -129,5 +140,6 @@ func (r *Rule) rule(pattern string) hocket.Rule {
 			Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age, Deletes: r.History.Deletes,
 		},
 		Presence: r.Presence, Publish: r.Publish, Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
+		Rates: hocket.RuleRates(r.Rate),
 	}
 }

@@ -134,6 +134,9 @@ func (f *File) check() error {
 	if err := f.checkTicks("pong_timeout", f.PongTimeout); err != nil {
 		return err
 	}
+	if err := f.checkProxying(); err != nil {
+		return err
+	}
 	return f.checkRules()
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,25 @@ type Taking struct {
 	Subscribes limit.Rate
 	Publishes  limit.Rate
 	Calls      limit.Rate
+}
+
+// Check says which of the rates is wrong, and why.
+func (r *Rates) Check() error {
+	for _, group := range []struct {
+		of    string
+		rates limit.Rates
+	}{
+		{"Session: ", r.Session.rates()}, {"User: ", r.User.rates()}, {"Address: ", r.Address.rates()},
+		{"", limit.Rates{limit.Handshakes: r.Handshakes, limit.Refusals: r.Refusals, limit.Strikes: r.Strikes}},
+		{"Address: ", limit.Rates{limit.Handshakes: r.AddressHandshakes}},
+	} {
+		for kind, rate := range group.rates {
+			if err := rate.Check(); err != nil {
+				return fmt.Errorf("%s%v: %v %w", group.of, limit.Kind(kind), rate, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (t *Taking) rates() limit.Rates {

@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -9,8 +8,6 @@ import (
 
 	"hocket.dev/internal/clientaddr"
 )
-
-var errStranger = errors.New("listen: the connection is none of a proxy that is trusted")
 
 // greet reads the header of the PROXY protocol that the connection begins with, and returns what follows it. ok is false
 // where more has to come, or where the connection has ended.

@@ -52,6 +52,8 @@ type Server struct {
 	tasks     *tasks
 	clients   clientaddr.Finder
 
+	forwardedTold atomic.Bool // the log was told of a header that is not believed
+
 	methods   sync.RWMutex
 	byName    map[string]session.Method
 	stop      context.CancelFunc

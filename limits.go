@@ -65,7 +65,14 @@ func (c *Config) finder() (f clientaddr.Finder, err error) {
 }
 
 // clientAddress finds the address of the client of a request.
-func (s *Server) clientAddress(r *http.Request) string { return s.clients.Find(r.RemoteAddr, r.Header) }
+func (s *Server) clientAddress(r *http.Request) string {
+	if s.clients.Header == clientaddr.None && !s.cfg.ProxyProtocol && (r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil) &&
+		s.forwardedTold.CompareAndSwap(false, true) {
+		s.cfg.Log.Warn("a request names its client in a header, and is not believed: if a proxy sends it, all its clients count as one address until trusted_proxies and client_header name the two",
+			"from", r.RemoteAddr)
+	}
+	return s.clients.Find(r.RemoteAddr, r.Header)
+}
 
 // proxiesOf tells whether connections begin with a header of the PROXY protocol, and whose; nil where they do not.
 func (s *Server) proxiesOf() func(netip.Addr) bool {

@@ -66,7 +66,9 @@ func TestHandshakesOfAnAddressAreLimited(t *testing.T) {
 }
 
 func TestHandshakesInAllAreLimited(t *testing.T) {
-	s := start(t, true, func(set *settings) { set.session.Limits.Rates.Handshakes = limit.Rate{Count: 1, Per: time.Hour, Burst: 1} })
+	s := start(t, true, func(set *settings) {
+		set.session.Limits.Rates.Handshakes = limit.Rate{Count: 1, Per: time.Hour, Burst: 1}
+	})
 	dial(t, s.listen(t), "").want(wire.Text, "connected")
 	s.wantRefused(t, request, 503, "3600", "busy", "busy")
 	if n := s.node.Refused(session.OfNode, limit.Handshakes); n != 1 {

@@ -79,6 +79,12 @@ type Config struct {
 	Origins []string
 	// TrustedProxies are the networks of proxies, such as "10.0.0.0/8", whose X-Forwarded-Proto is believed.
 	TrustedProxies []string
+	// ClientHeader says in which header TrustedProxies name the client; nobody else is believed, and no other header. The
+	// client's address is in the log, and limits and bans are counted by it.
+	ClientHeader ClientHeader
+	// ProxyProtocol says that each connection of Listener and ListenerTLS begins with a header of the PROXY protocol, version 1
+	// or 2, which names the client. Connections that are not of TrustedProxies are closed.
+	ProxyProtocol bool
 	// APIKeys open the whole HTTP API for back ends, and Keys what their scopes name. Without any it is closed, unless OpenAPI
 	// is set. SetAPIKeys exchanges them.
 	APIKeys []string
@@ -166,6 +172,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if _, err := c.finder(); err != nil {
+		return err
 	}
 	for name, d := range map[string]time.Duration{"PingEvery": c.PingEvery, "PongTimeout": c.PongTimeout} {
 		if d < time.Second || d > maxTicks || d%time.Second != 0 {

@@ -33,6 +33,7 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 		Upgrade: func(p *listen.Pending, r *http.Request) bool {
 			return r.URL.Path == webSocketPath && (admit == nil || admit(r)) && s.websocket.Upgrade(p, r)
 		},
+		Proxies: s.proxiesOf(),
 		Refused: s.connectionRefused,
 		Guard:   s.guard,
 	})
@@ -65,6 +66,7 @@ func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
 	return listen.New(l, listen.Config{
 		Loops:   s.loops,
 		TLS:     config,
+		Proxies: s.proxiesOf(),
 		Refused: s.connectionRefused,
 		Guard:   s.guard,
 		HandshakeFailed: func(from net.Addr, err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,7 +18,7 @@ func announce(log *slog.Logger, set *settings) {
 		log.Warn("the open-file limit stays", "error", err)
 	}
 	if files > 0 {
-		log.Info("open files", "limit", files, "sessions", sessionsFor(files))
+		log.Info("open files", "limit", files, "sessions", cmp.Or(uint64(set.hocket.Limits.Sessions), sessionsFor(files)))
 	}
 	switch {
 	case set.dev:

@@ -131,6 +131,8 @@ func (c *serveCmd) settings() (*settings, error) {
 			}
 		}
 		addDemo(&set.hocket, &file)
+	} else {
+		setCapacity(&set.hocket, &file)
 	}
 	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(cmp.Or(set.admin, set.listen)))
 	var err error

@@ -28,6 +28,8 @@ type File struct {
 	APIKeysFile    string   `name:"api_keys_file" doc:"A file with a list of further keys, in YAML as under api_keys. It is read again when it changes, so keys are exchanged without a restart."`
 	Node           string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
 
+	Proxying
+
 	PingEvery   time.Duration `name:"ping_every" default:"25s" min:"1s" doc:"The time between pings to a client: whole seconds, at most 4m."`
 	PongTimeout time.Duration `name:"pong_timeout" default:"10s" min:"1s" doc:"How long a client has to answer a ping: whole seconds, at most 4m. A client that vanishes is closed after both times at the latest."`
 	Drain       time.Duration `name:"drain" default:"1s" min:"1ms" doc:"How long the server waits for clients to go when it stops."`
@@ -116,6 +118,8 @@ type Rule struct {
 	Overflow rule.Overflow `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed and goes on, \"refill\" sends it those from history when it takes messages again, \"latest\" sends it only the latest entry of each key (and the newest of those without one), \"disconnect\" closes its connection with 4001."`
 	Sample   time.Duration `name:"sample" default:"0s" doc:"Sends a subscriber at most one entry of each key in this time, the latest; entries without a key count as one key. What comes after a silence of this time goes out at once, what comes sooner waits for the end of the channel's interval. For positions, prices and the like; 0s sends all."`
 
+	Rate ChannelRates `name:"rate" doc:"How often sessions may do what they do in the channels."`
+
 	PresenceGrace time.Duration `name:"presence_grace" default:"10s" doc:"How long a member whose connection was lost, and the ephemeral keys it had, stay, so that it can come back unnoticed; 0s for not at all. It holds for clients that give their name in connect, as the SDKs do."`
 
 	Schema Schema `name:"schema" doc:"The JSON Schema that every payload has to fit (see schema.md): written here, or the name of a file in JSON, from where this file is. A publish that does not fit is answered with schema_mismatch."`
@@ -146,6 +150,9 @@ type Limits struct {
 	LagAge         time.Duration `name:"lag_age" default:"0s" doc:"How old the oldest of them may be before it does; 0s is no bound."`
 	CallTimeout    time.Duration `name:"call_timeout" default:"10s" min:"1ms" doc:"How long a method may take to answer a call."`
 	ProofTimeout   time.Duration `name:"proof_timeout" default:"10s" min:"1ms" doc:"How long a client has to prove who it is."`
+
+	Places
+	Rates Rates `name:"rates" doc:"How much clients may do in a time. A rate is written like \"100/s\" or \"30/10s\"; how much may come at once can follow, as in \"20/s burst 200\"; \"off\" is no limit. What is beyond it is answered with rate_limited and changes nothing."`
 }
 
 // Names tells whether the file names a setting, such as "tls.cert".
@@ -164,8 +171,8 @@ func (f *File) Hocket() hocket.Config {
 	for i, c := range f.Channels {
 		rules[i] = c.rule(c.Pattern)
 	}
-	return hocket.Config{
-		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, TrustedProxies: f.TrustedProxies, Keys: HocketKeys(f.APIKeys),
+	c := hocket.Config{
+		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, Keys: HocketKeys(f.APIKeys),
 		Channels: rules, Fallback: f.Fallback.rule(""),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
 		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),
@@ -180,6 +187,9 @@ func (f *File) Hocket() hocket.Config {
 		WindowBytes: int64(f.WindowBytes),
 		Broker:      broker.NewMemory(broker.MemoryConfig{MaxBytes: int64(f.MemoryBytes)}),
 	}
+	f.Limits.apply(&c.Limits)
+	c.TrustedProxies, c.ClientHeader, c.ProxyProtocol = f.TrustedProxies, f.ClientHeader, f.ProxyProtocol
+	return c
 }
 
 // HocketKeys are keys as the server takes them.
@@ -202,6 +212,7 @@ func (r *Rule) rule(pattern string) hocket.Rule {
 		},
 		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
 		Schema: string(r.Schema),
+		Rates:  hocket.RuleRates(r.Rate),
 	}
 }
 

@@ -202,6 +202,9 @@ func (f *File) check() error {
 	if err := f.checkTokens(); err != nil {
 		return err
 	}
+	if err := f.checkProxying(); err != nil {
+		return err
+	}
 	return f.checkRules()
 }
 

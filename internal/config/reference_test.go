@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hocket.dev/internal/limit"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md")
@@ -87,7 +89,12 @@ func reference() string {
 	section(&b, "channels", reflect.TypeFor[Channel]())
 	b.WriteString("\n`fallback` holds the same without `pattern`.\n")
 	section(&b, "history", reflect.TypeFor[History]())
+	section(&b, "rate", reflect.TypeFor[ChannelRates]())
 	section(&b, "limits", reflect.TypeFor[Limits]())
+	section(&b, "limits.rates", reflect.TypeFor[Rates]())
+	section(&b, "limits.rates.session", reflect.TypeFor[SessionRates]())
+	section(&b, "limits.rates.user", reflect.TypeFor[UserRates]())
+	section(&b, "limits.rates.address", reflect.TypeFor[AddressRates]())
 	return b.String() + outro
 }
 
@@ -119,6 +126,8 @@ func kind(t reflect.Type) string {
 		return "size"
 	case t == reflect.TypeFor[Schema]():
 		return "schema"
+	case t == reflect.TypeFor[limit.Rate]():
+		return "rate"
 	case t.Kind() == reflect.Slice:
 		return "list"
 	case t.Kind() == reflect.Struct:
@@ -151,6 +160,7 @@ func TestReferencePage(t *testing.T) {
 func TestEverySettingIsDocumented(t *testing.T) {
 	for _, typ := range []reflect.Type{
 		reflect.TypeFor[File](), reflect.TypeFor[TLS](), reflect.TypeFor[ACME](), reflect.TypeFor[Admin](), reflect.TypeFor[APIKey](), reflect.TypeFor[Channel](), reflect.TypeFor[History](), reflect.TypeFor[Limits](),
+		reflect.TypeFor[ChannelRates](), reflect.TypeFor[Rates](), reflect.TypeFor[SessionRates](), reflect.TypeFor[UserRates](), reflect.TypeFor[AddressRates](),
 	} {
 		for _, field := range reflect.VisibleFields(typ) {
 			if !field.IsExported() || field.Anonymous {

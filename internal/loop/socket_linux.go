@@ -17,7 +17,7 @@ import (
 const notSentLowat = 16 << 10
 
 // takeOver duplicates the descriptor of nc, closes nc and sets what the copy lacks: TCP_NODELAY is package net's. -1 without
-// an error means that nc has no descriptor and is untouched. Only the plain types count: one that embeds them may have changed
+// an error means that nc has no descriptor and is untouched. Only the plain types count, and Proxied: another that embeds them may have changed
 // what Read and Write do.
 func takeOver(nc net.Conn) (int, error) {
 	var sc syscall.Conn
@@ -25,6 +25,8 @@ func takeOver(nc net.Conn) (int, error) {
 	switch nc := nc.(type) {
 	case *net.TCPConn:
 		sc, tcp = nc, true
+	case *Proxied:
+		sc, tcp = nc.TCPConn, true
 	case *net.UnixConn:
 		sc = nc
 	default:

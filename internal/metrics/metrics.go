@@ -72,4 +72,5 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	c.hub(e)
 	c.loops(e)
 	c.server(e)
+	c.limits(e)
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,25 @@ type Taking struct {
 	Subscribes limit.Rate
 	Publishes  limit.Rate
 	Calls      limit.Rate
+}
+
+// Check says which of the rates is wrong, and why.
+func (r *Rates) Check() error {
+	for _, group := range []struct {
+		of    string
+		rates limit.Rates
+	}{
+		{"Session: ", r.Session.rates()}, {"User: ", r.User.rates()}, {"Address: ", r.Address.rates()},
+		{"", limit.Rates{limit.Handshakes: r.Handshakes, limit.Refusals: r.Refusals, limit.Strikes: r.Strikes}},
+		{"Address: ", limit.Rates{limit.Handshakes: r.AddressHandshakes}},
+	} {
+		for kind, rate := range group.rates {
+			if err := rate.Check(); err != nil {
+				return fmt.Errorf("%s%v: %v %w", group.of, limit.Kind(kind), rate, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (t *Taking) rates() limit.Rates {
@@ -80,6 +100,7 @@ type quotas struct {
 	session   *limit.Limits
 	user      *limit.Limits
 	address   *limit.Limits
+	node      *limit.Limits
 	users     *limit.Table[string]
 	addresses *limit.Table[netip.Addr]
 	all       limit.Account   // of the node
@@ -87,6 +108,7 @@ type quotas struct {
 
 	refused [Scopes][limit.Kinds]atomic.Uint64
 	bans    [Scopes]atomic.Uint64
+	full    atomic.Uint64
 }
 
 func newQuotas(cfg *Config) *quotas {
@@ -95,8 +117,9 @@ func newQuotas(cfg *Config) *quotas {
 	session[limit.Refusals] = r.Refusals
 	user[limit.Strikes] = r.Strikes
 	address[limit.Strikes], address[limit.Handshakes] = r.Strikes, r.AddressHandshakes
+	node := limit.Rates{limit.Handshakes: r.Handshakes}
 	return &quotas{
-		began: cfg.Now(), session: session.Limits(), user: user.Limits(), address: address.Limits(),
+		began: cfg.Now(), session: session.Limits(), user: user.Limits(), address: address.Limits(), node: node.Limits(),
 		users: limit.NewTable[string](rememberedAccounts), addresses: limit.NewTable[netip.Addr](rememberedAccounts),
 		rules: make([]limit.Account, cfg.Rules.Rated()),
 	}

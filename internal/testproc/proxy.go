@@ -133,19 +133,43 @@ func HAProxyForHTTP2(t testing.TB, page, upstream, certificate string) *Proxy {
 		"bind :80", "bind $SOCKET ssl crt "+certificate+" alpn h2", "127.0.0.1:8000 check", upstream, "maxconn 50000", "maxconn 100"))
 }
 
+// HAProxyNaming starts HAProxy as that page says for the PROXY protocol. It names this address as that of every client, since
+// those of a Unix socket have none.
+func HAProxyNaming(t testing.TB, page, upstream, client string) *Proxy {
+	t.Helper()
+	_, rest, found := strings.Cut(readFile(t, page), "The PROXY protocol")
+	if !found {
+		t.Fatalf("%s says nothing of the PROXY protocol", page)
+	}
+	return HAProxy(t, replace(t, block(t, page, rest, "haproxy"),
+		"bind :443", "bind $SOCKET\n    tcp-request connection set-src ipv4("+client+")\n    tcp-request connection set-dst ipv4(198.51.100.1)",
+		"127.0.0.1:8443", upstream, " check", "", "maxconn 50000", "maxconn 100"))
+}
+
 // fenced returns the first block of code of a language in a Markdown file.
 func fenced(t testing.TB, path, language string) string {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(b), "\n```"+language+"\n")
+	return block(t, path, readFile(t, path), language)
+}
+
+// block returns the first block of code of a language in text, which is of a file.
+func block(t testing.TB, path, text, language string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(text, "\n```"+language+"\n")
 	block, _, ended := strings.Cut(rest, "\n```\n")
 	if !found || !ended {
 		t.Fatalf("%s has no block of %s", path, language)
 	}
 	return block
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // replace replaces each first by its second, all of which have to be there.

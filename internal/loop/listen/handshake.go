@@ -39,7 +39,7 @@ type handshakes struct {
 	taken  int                             // guarded by mu: places
 	away   int                             // guarded by mu: how many of them are in a function of the program's
 	active map[net.Conn]context.CancelFunc // guarded by mu: who has one
-	queue  []int                           // guarded by mu: descriptors without a place, oldest first
+	queue  []handoff                       // guarded by mu: descriptors without a place, oldest first
 	over   bool                            // guarded by mu
 	quiet  *sync.Cond                      // of mu: taken or away have changed
 }
@@ -66,28 +66,28 @@ func server(nc net.Conn, config *tls.Config) *tls.Conn {
 }
 
 // start begins the handshake of a descriptor, at once or when others have ended theirs.
-func (h *handshakes) start(fd int) {
+func (h *handshakes) start(o handoff) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.over:
-		closeDescriptor(fd)
+		closeDescriptor(o.fd)
 	case h.taken < h.places:
 		h.taken++
-		go h.work(fd) // close waits for the place
+		go h.work(o) // close waits for the place
 	default:
 		if len(h.queue) == maxQueued {
-			closeDescriptor(h.queue[0])
+			closeDescriptor(h.queue[0].fd)
 			h.queue = slices.Delete(h.queue, 0, 1)
 		}
-		h.queue = append(h.queue, fd)
+		h.queue = append(h.queue, o)
 	}
 }
 
 // work does one handshake after the other until none waits, and gives up the place.
-func (h *handshakes) work(fd int) {
-	for ok := true; ok; fd, ok = h.next() {
-		nc, err := netConn(fd)
+func (h *handshakes) work(o handoff) {
+	for ok := true; ok; o, ok = h.next() {
+		nc, err := o.netConn()
 		if err != nil {
 			continue // it is closed, so the client knows
 		}
@@ -98,17 +98,17 @@ func (h *handshakes) work(fd int) {
 }
 
 // next takes the descriptor that has waited longest; ok is false when there is none, and the place given up.
-func (h *handshakes) next() (fd int, ok bool) {
+func (h *handshakes) next() (o handoff, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.queue) == 0 {
 		h.taken--
 		h.quiet.Broadcast()
-		return -1, false
+		return handoff{}, false
 	}
-	fd = h.queue[0]
+	o = h.queue[0]
 	h.queue = slices.Delete(h.queue, 0, 1)
-	return fd, true
+	return o, true
 }
 
 // begin has close know of the connection, which ends the context. It returns false when that was called, and the connection is
@@ -177,8 +177,8 @@ func (h *handshakes) close() {
 	for _, cancel := range h.active {
 		cancel() // crypto/tls closes the connection
 	}
-	for _, fd := range h.queue {
-		closeDescriptor(fd)
+	for _, o := range h.queue {
+		closeDescriptor(o.fd)
 	}
 	h.queue = nil
 	for h.taken > h.away {

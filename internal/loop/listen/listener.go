@@ -41,6 +41,12 @@ type Config struct {
 	HeadTimeout time.Duration
 	// MaxPending is how many connections per loop may be without a whole head; one more closes the oldest. 0 means 4,096.
 	MaxPending int
+	// MaxPendingPerAddress is how many of them may be of one address, of IPv6 of one network of 64 bits; one more closes the
+	// oldest of these. So who opens connections and says nothing does not close those of others. 0 means a quarter.
+	MaxPendingPerAddress int
+	// Proxies says that each connection begins with a header of the PROXY protocol, version 1 or 2, which names the client, and
+	// tells which addresses are those of proxies; connections of others are closed. nil: there are no such headers.
+	Proxies func(netip.Addr) bool
 	// MaxWaiting is how many connections may wait for Accept, as behind a limit that the program sets; one more closes the
 	// oldest. 0 means 4,096, what Linux lets a listener keep (net.core.somaxconn).
 	MaxWaiting int
@@ -86,6 +92,9 @@ func New(l net.Listener, cfg Config) *Listener {
 	if cfg.MaxPending <= 0 {
 		cfg.MaxPending = defaultMaxPending
 	}
+	if cfg.MaxPendingPerAddress <= 0 {
+		cfg.MaxPendingPerAddress = max(cfg.MaxPending/4, 1)
+	}
 	if cfg.MaxWaiting <= 0 {
 		cfg.MaxWaiting = defaultMaxWaiting
 	}
@@ -126,22 +135,30 @@ func (li *Listener) OnLoops() bool { return li.accepting != nil }
 
 // look takes a connection that was accepted on l.
 func (li *Listener) look(l *loop.Loop, fd int, from netip.AddrPort) {
+	if li.cfg.Proxies != nil && !li.cfg.Proxies(from.Addr()) {
+		closeDescriptor(fd)
+		return
+	}
 	q := &li.perLoop[l.Index()]
-	p := &Pending{listener: li, from: from}
+	p := &Pending{listener: li, from: from, greeted: li.cfg.Proxies == nil}
 	q.add(p)
 	if q.n > li.cfg.MaxPending {
 		q.first.end(errTooMany)
 	}
+	if p.greeted {
+		q.count(p)
+	}
 	l.AttachPeeking(&p.conn, fd, p)
-	if p.queued { // else its request was there
+	if p.queued && !p.refused { // else its request was there
 		p.conn.SetAlarm(li.ticks)
 	}
 }
 
 // A handoff is a connection on its way to Accept: tc, or when that is nil, a descriptor.
 type handoff struct {
-	fd int
-	tc *tls.Conn
+	fd   int
+	from netip.AddrPort // of a client behind a proxy; not valid where it is who has connected
+	tc   *tls.Conn
 }
 
 // open makes it what Accept returns.
@@ -149,7 +166,7 @@ func (o handoff) open(h *handshakes) (net.Conn, error) {
 	if o.tc != nil {
 		return o.tc, nil
 	}
-	nc, err := netConn(o.fd)
+	nc, err := o.netConn()
 	if err == nil && h != nil {
 		nc = server(nc, h.config) // net/http answers what is no TLS
 	}
@@ -191,10 +208,14 @@ func (li *Listener) enqueue(o handoff) (excess handoff, ok bool) {
 }
 
 // netConn makes a descriptor a connection of package net. Upon an error it is closed, so the client knows.
-func netConn(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "connection")
+func (o handoff) netConn() (net.Conn, error) {
+	f := os.NewFile(uintptr(o.fd), "connection")
 	defer f.Close() // the connection has a copy
-	return net.FileConn(f)
+	nc, err := net.FileConn(f)
+	if tcp, ok := nc.(*net.TCPConn); ok && o.from.IsValid() {
+		return &loop.Proxied{TCPConn: tcp, From: net.TCPAddrFromAddrPort(o.from)}, nil
+	}
+	return nc, err
 }
 
 func closeDescriptor(fd int) { os.NewFile(uintptr(fd), "connection").Close() }
@@ -230,7 +251,11 @@ func (li *Listener) Accept() (net.Conn, error) {
 // acceptOne accepts where loops do not. A handshake of TLS is then net/http's to do, on the goroutine it has for each connection
 // in any case.
 func (li *Listener) acceptOne() (net.Conn, error) {
-	nc, err := li.Listener.Accept()
+	accept := li.Listener.Accept
+	if li.cfg.Proxies != nil {
+		accept = li.acceptProxied
+	}
+	nc, err := accept()
 	if err == nil && li.handshakes != nil {
 		nc = server(nc, li.handshakes.config)
 	}

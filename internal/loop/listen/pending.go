@@ -14,11 +14,14 @@ type Pending struct {
 	conn     loop.Conn
 	listener *Listener
 	from     netip.AddrPort
-	size     int // of the head, once it is whole
+	size     int  // of the head, once it is whole
+	greeted  bool // the header of the PROXY protocol, where there is one, has been taken
+	refused  bool
 
 	// The queue's.
-	older, newer *Pending
-	queued       bool
+	links   [listKinds]link
+	address netip.Addr // what it is counted as; not valid before it is
+	queued  bool
 }
 
 // Loop returns the loop the connection is on and stays on.
@@ -42,8 +45,36 @@ func (p *Pending) Accept(response []byte, c *loop.Conn, h loop.Handler) bool {
 	return true
 }
 
+// Refuse sends the response, which says that the connection is closed, and closes it when the client has done so too, or
+// in a second.
+func (p *Pending) Refuse(response []byte) {
+	if n, err := p.conn.Write(response); err != nil || n < len(response) {
+		p.end(errLate)
+		return
+	}
+	p.refused = true
+	p.conn.CloseWrite()
+	p.conn.SetAlarm(1)
+	p.conn.Take(p.size) // unread bytes would have TCP reset the connection, and the response lost
+}
+
 // Read implements loop.Handler: b is everything that has arrived.
 func (p *Pending) Read(b []byte) {
+	if p.refused {
+		p.conn.Take(len(b))
+		return
+	}
+	if !p.greeted {
+		var ok bool
+		if b, ok = p.greet(b); !ok || len(b) == 0 {
+			return
+		}
+	}
+	p.look(b)
+}
+
+// look finds out what the client wants: b is everything that it has sent.
+func (p *Pending) look(b []byte) {
 	if p.listener.handshakes != nil {
 		p.hello(b)
 		return
@@ -74,7 +105,7 @@ func (p *Pending) hello(b []byte) {
 	default:
 		p.leave()
 		if fd := p.conn.Detach(); fd >= 0 {
-			p.listener.handshakes.start(fd)
+			p.listener.handshakes.start(p.handoff(fd))
 		}
 	}
 }
@@ -105,14 +136,25 @@ func (p *Pending) upgrade(head *wire.RequestHead) bool {
 func (p *Pending) pass() {
 	p.leave()
 	if fd := p.conn.Detach(); fd >= 0 {
-		p.listener.give(handoff{fd: fd})
+		p.listener.give(p.handoff(fd))
 	}
 }
+
+// handoff is the descriptor with what is known of it.
+func (p *Pending) handoff(fd int) handoff {
+	o := handoff{fd: fd}
+	if p.listener.cfg.Proxies != nil {
+		o.from = p.from
+	}
+	return o
+}
+
+func (p *Pending) queue() *queue { return &p.listener.perLoop[p.conn.Loop().Index()] }
 
 // leave takes the connection out of its queue.
 func (p *Pending) leave() {
 	if p.queued {
-		p.listener.perLoop[p.conn.Loop().Index()].remove(p)
+		p.queue().remove(p)
 	}
 }
 
@@ -130,41 +172,3 @@ func (p *Pending) Alarm() { p.end(errLate) }
 
 // Closed implements loop.Handler.
 func (p *Pending) Closed(error) { p.leave() }
-
-// A queue holds the connections of one loop that have not found their owner, oldest first.
-type queue struct {
-	first, last *Pending
-	n           int
-}
-
-func (q *queue) add(p *Pending) {
-	p.queued, p.older = true, q.last
-	if q.last == nil {
-		q.first = p
-	} else {
-		q.last.newer = p
-	}
-	q.last = p
-	q.n++
-}
-
-func (q *queue) remove(p *Pending) {
-	if p.older == nil {
-		q.first = p.newer
-	} else {
-		p.older.newer = p.newer
-	}
-	if p.newer == nil {
-		q.last = p.older
-	} else {
-		p.newer.older = p.older
-	}
-	p.queued, p.older, p.newer = false, nil, nil
-	q.n--
-}
-
-func (q *queue) endAll() {
-	for q.first != nil {
-		q.first.end(nil)
-	}
-}

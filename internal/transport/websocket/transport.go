@@ -31,7 +31,9 @@ type Config struct {
 	// take out of the request what the page has no right to, such as cookies.
 	AllowOrigin func(r *http.Request, origin string) bool
 	// Proof finds what a handshake proves of its client, nil for nothing; token is that among its subprotocols, "" for none.
-	Proof       func(r *http.Request, token string) *session.Proof
+	Proof func(r *http.Request, token string) *session.Proof
+	// Address finds the address of the client of a request, which may have come through proxies. nil takes RemoteAddr.
+	Address     func(r *http.Request) string
 	PingEvery   time.Duration // between pings; whole seconds up to 4 minutes
 	PongTimeout time.Duration // for the answer; whole seconds up to 4 minutes
 	// Compression accepts the offers of clients of permessage-deflate (RFC 7692), CompressFrom is how many bytes a
@@ -142,9 +144,14 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Upgrade answers a handshake on the loop of p, for a listener that has read it without net/http. It returns false where
-// the answer is a refusal, which is ServeHTTP's to give.
+// the answer is a refusal, which is ServeHTTP's to give, unless there are too many of those.
 func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
 	v, no := t.judge(r)
+	if no != nil && no.crowded() {
+		t.count(no.reason)
+		p.Refuse(no.response())
+		return true
+	}
 	if no != nil {
 		return false
 	}
@@ -171,6 +178,9 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 		return verdict{}, &refusal{http.StatusServiceUnavailable, "draining", dialect.Draining, "the server shuts down",
 			http.Header{"Retry-After": {"1"}}}
 	}
+	if no := t.admit(r); no != nil {
+		return verdict{}, no
+	}
 	offered, token, err := readProtocols(up.Protocols)
 	if err != nil {
 		return verdict{}, &refusal{http.StatusBadRequest, "bad_token", dialect.BadHandshake, err.Error(), nil}
@@ -181,6 +191,7 @@ func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 		Proof:   t.cfg.Proof(r, token),
 		Address: r.RemoteAddr,
 	}
+	t.from(&h, r)
 	d, protocol := t.choose(offered)
 	h.Codec, h.Commands, h.Err = d.Open(dialect.Handshake{Subprotocol: protocol, Query: r.URL.Query()})
 	return verdict{key: up.Key, protocol: protocol, deflate: deflate, session: h}, nil
@@ -315,11 +326,17 @@ func (t *Transport) refuse(w http.ResponseWriter, no *refusal) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Vary", "Origin")
 	w.WriteHeader(no.status)
+	w.Write(no.body())
+}
+
+// body is the reason as JSON.
+func (no *refusal) body() []byte {
 	type told struct {
 		Code    dialect.Code `json:"code"`
 		Name    string       `json:"name"`
 		Reason  string       `json:"reason"`
 		Message string       `json:"message"`
 	}
-	json.NewEncoder(w).Encode(map[string]told{"error": {no.code, no.code.Info().Name, no.reason, no.message}})
+	b, _ := json.Marshal(map[string]told{"error": {no.code, no.code.Info().Name, no.reason, no.message}}) // nothing in it can fail
+	return append(b, '\n')
 }

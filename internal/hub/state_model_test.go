@@ -198,10 +198,13 @@ func (m *stateModel) take(f *folded) (again bool) {
 				m.Fatalf("%q after %d", line, f.at)
 			}
 			f.told = append(f.told, span{from - 1, to})
-			if reason != gapState {
+			switch reason {
+			case gapWithoutKey:
+			case gapState:
+				f.values, f.at = map[string]string{}, 0
+			default:
 				return true
 			}
-			f.values, f.at = map[string]string{}, 0
 			continue
 		}
 		number, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")

@@ -76,6 +76,7 @@ func TestMapGoesOnByPosition(t *testing.T) {
 				s.entry(4, "a", "set", `1`)
 				s.entry(9, "b", "set", `"x"`)
 				s.entry(11, "b", "append", `"y"`)
+				s.say(`{"type":"gap","channel":"a","payload":{"from":12,"to":12,"reason":"without_key"}}`) // no key is missing
 				<-step
 				s.say(`{"type":"gap","channel":"a","payload":{"from":12,"to":20,"reason":"slow_consumer"}}`)
 				if in := s.hear(); in.Type != "unsubscribe" {

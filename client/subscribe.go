@@ -348,7 +348,9 @@ func (s *Subscription) handle(in *incoming) {
 		m.GapFrom, m.GapTo, m.Reason, m.Position = gap.From, gap.To, gap.Reason, Position{s.at.Epoch, gap.To}
 		s.put(m)
 		if s.state {
-			s.askAgain() // a missed entry may have set or deleted any key: go on from before the gap
+			if gap.Reason != withoutKey { // a missed entry may have set or deleted any key: go on from before the gap
+				s.askAgain()
+			}
 			return
 		}
 		s.at.Offset, s.placed = max(s.at.Offset, gap.To), true

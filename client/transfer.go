@@ -10,6 +10,9 @@ type transfer struct {
 	quiet *time.Timer     // tells Sync when nothing more comes
 }
 
+// withoutKey is the reason of a gap in which a state lacks nothing.
+const withoutKey = "without_key"
+
 // quietAfter is when a state of which nothing more has come counts as whole: what came last to the log was a delete.
 const quietAfter = 2 * time.Second
 

@@ -246,7 +246,14 @@ func (c *Cursor) resumeLog(page *broker.Page) {
 	if gap == nil {
 		return
 	}
-	if c.group.log.blame(gap); gap.Key != gapRemoved && b.bounded {
+	l := c.group.log
+	l.mu.Lock()
+	removed := l.removed
+	l.mu.Unlock()
+	switch {
+	case gap.Offset <= removed:
+		gap.Key = gapRemoved
+	case b.bounded:
 		gap.Key = gapSlowConsumer
 		c.view.terms.counts[rule.OverflowGap].Add(1)
 	}

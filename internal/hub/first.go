@@ -76,7 +76,7 @@ func (p *placing) changes(ctx context.Context, l *log) (firstPage, error) {
 		return firstPage{page, changesOfState, true}, nil
 	}
 	f, err := p.after(ctx)
-	if err != nil || f.recovered && !f.page.More && !pieces(f.page.Entries) {
+	if err != nil || f.recovered && !f.page.More && !l.pieces(f.page.Entries) {
 		return f, err
 	}
 	return p.whole(ctx, l, false)
@@ -84,7 +84,7 @@ func (p *placing) changes(ctx context.Context, l *log) (firstPage, error) {
 
 // pieces says that some of the entries of these runs append to values that are not among them. A position in a state may be
 // one up to which a client has got only a part of the state: to what it has not got, nothing can be appended.
-func pieces(runs ...[]*broker.Entry) bool {
+func (l *log) pieces(runs ...[]*broker.Entry) bool {
 	appends := func(e *broker.Entry) bool { return e.Op == broker.Append }
 	if !slices.ContainsFunc(runs, func(run []*broker.Entry) bool { return slices.ContainsFunc(run, appends) }) {
 		return false
@@ -92,13 +92,12 @@ func pieces(runs ...[]*broker.Entry) bool {
 	set := make(map[string]bool)
 	for _, run := range runs {
 		for _, e := range run {
-			switch e.Op {
-			case broker.Set, broker.Delete:
+			switch {
+			case l.over(e): // and so told to nobody
+			case e.Op == broker.Set, e.Op == broker.Delete:
 				set[e.Key] = true
-			case broker.Append:
-				if !set[e.Key] {
-					return true
-				}
+			case e.Op == broker.Append && !set[e.Key]:
+				return true
 			}
 		}
 	}

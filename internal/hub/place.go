@@ -90,7 +90,7 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 		case here && at.Offset > l.head: // perhaps this node has not got it yet
 		case here && at.Offset >= l.tail:
 			i := l.index(at.Offset)
-			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && pieces(l.window[i-l.base:], l.pace.waiting))
+			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && l.pieces(l.window[i-l.base:], l.pace.waiting))
 		case s.WantsState: // the whole state, if not what has changed in it
 		case all && (!here || at.Offset < l.lost): // else nothing may be missing: the broker knows
 			return l.base + uint64(oldest), false, true

@@ -109,15 +109,6 @@ func (l *log) grow(bytes int64) {
 	l.hub.bytes.Add(bytes)
 }
 
-// blame says of a gap that it is where entries were removed, if so.
-func (l *log) blame(gap *broker.Entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if gap.Offset <= l.removed {
-		gap.Key = gapRemoved
-	}
-}
-
 // removedSince says that something was removed after l.removals was asked.
 func (l *log) removedSince(asked uint64) bool {
 	l.mu.Lock()

@@ -79,10 +79,11 @@ func (c *Cursor) addUnkeyed(page *broker.Page) {
 	e := c.newestUnkeyed(recent)
 	switch {
 	case e == nil && tail > c.offset && last <= page.Head: // the newest has ended, and those before it are not known any more
-		e = &broker.Entry{Op: opGap, Prev: c.offset, Offset: last, Key: gapSlowConsumer}
-		l.blame(e)
+		e = &broker.Entry{Op: opGap, Prev: c.offset, Offset: last, Key: gapWithoutKey}
 	case e == nil:
 		return
+	case e.Op == opGap: // what had keys is on the page
+		e = &broker.Entry{Op: opGap, Prev: max(e.Prev, c.offset), Offset: e.Offset, Key: gapWithoutKey}
 	}
 	if n := len(b.entries); !b.more || n > 0 && e.Offset < b.entries[n-1].Offset {
 		b.entries = merge(b.entries, []*broker.Entry{e})

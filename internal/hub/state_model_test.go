@@ -33,8 +33,9 @@ type folded struct {
 	epoch  string
 	seen   bool // what Subscribe has answered
 
-	loose map[uint64]bool // entries without a key that it has got
-	told  []span          // what it was told that it misses, or has not been promised
+	loose  map[uint64]bool // entries without a key that it has got
+	told   []span          // what it was told that it misses, or has not been promised
+	caught []span          // what it has caught up with, as far as it was not removed
 }
 
 // span is a run of offsets, from the one after from on.
@@ -51,6 +52,7 @@ type stateModel struct {
 	roomy   bool // the log keeps everything
 	clients []*folded
 	loose   []uint64 // entries without a key
+	removed uint64   // everything up to here was
 }
 
 func TestAStateIsTheLogCompacted(t *testing.T) {
@@ -63,6 +65,7 @@ func TestAStateIsTheLogCompacted(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"write":     m.write,
 			"lose":      m.lose,
+			"remove":    m.remove,
 			"find":      func(*rapid.T) { m.w.hub.Gap("x") },
 			"subscribe": m.subscribe,
 			"cut off":   func(t *rapid.T) { m.resume(m.pick(t)) },
@@ -82,7 +85,9 @@ func newStateModel(t *rapid.T) *stateModel {
 	if m.roomy {
 		kept = 10_000
 	}
-	m.w = openWorld(t, window(small("window")), keeping(rule.History{Count: kept}))
+	m.w = openWorld(t, window(small("window")), keeping(rule.History{Count: kept}), func(_ *world, _ *Config, c *broker.MemoryConfig) {
+		c.Scatter = rapid.Bool().Draw(t, "scattered")
+	})
 	m.w.hub.pageEntries = small("page")
 	m.w.hub.cacheBytes = rapid.SampledFrom([]int{1, 100_000}).Draw(t, "cache")
 	m.rule = rapid.SampledFrom([]rule.Overflow{rule.OverflowLatest, rule.OverflowRefill, rule.OverflowGap}).Draw(t, "rule")
@@ -101,8 +106,24 @@ func (m *stateModel) write(t *rapid.T) {
 	}
 	m.w.keyed("x", key+entry)
 	if key == "" {
-		heads, _ := m.w.broker.Lossy.Heads(context.Background(), []string{"x"})
-		m.loose = append(m.loose, heads[0].Offset)
+		m.loose = append(m.loose, m.w.head("x"))
+	}
+}
+
+// remove takes out an entry without a key, or all up to it: then they are missing.
+func (m *stateModel) remove(t *rapid.T) {
+	if len(m.loose) == 0 {
+		t.Skip("nothing is there")
+	}
+	i := rapid.IntRange(0, len(m.loose)-1).Draw(t, "entry")
+	r := broker.Removal{UpTo: m.loose[i]}
+	if rapid.Bool().Draw(t, "alone") {
+		r = broker.Removal{Offset: m.loose[i]}
+		m.loose = slices.Delete(m.loose, i, i+1)
+	}
+	m.removed = max(m.removed, r.UpTo)
+	if _, err := m.w.broker.Remove(context.Background(), "x", r); err != nil {
+		m.Fatal(err)
 	}
 }
 
@@ -158,6 +179,8 @@ func (m *stateModel) notice(f *folded) {
 		f.told = append(f.told, span{0, f.placed.Offset})
 	case !m.roomy: // the log may not have them any more
 		f.told = append(f.told, span{f.at, f.placed.Offset})
+	default:
+		f.caught = append(f.caught, span{f.at, f.placed.Offset})
 	}
 	f.epoch = f.placed.Epoch
 }
@@ -198,10 +221,13 @@ func (m *stateModel) take(f *folded) (again bool) {
 				m.Fatalf("%q after %d", line, f.at)
 			}
 			f.told = append(f.told, span{from - 1, to})
-			if reason != gapState {
+			switch reason {
+			case gapWithoutKey:
+			case gapState:
+				f.values, f.at = map[string]string{}, 0
+			default:
 				return true
 			}
-			f.values, f.at = map[string]string{}, 0
 			continue
 		}
 		number, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -255,7 +281,8 @@ func (m *stateModel) finish() {
 			m.Fatalf("a client has %v, want %v (keys %v)", f.values, want, slices.Sorted(maps.Keys(want)))
 		}
 		for _, offset := range m.loose {
-			told := slices.ContainsFunc(f.told, func(s span) bool { return s.from < offset && offset <= s.to })
+			in := func(s span) bool { return s.from < offset && offset <= s.to }
+			told := slices.ContainsFunc(f.told, in) || offset <= m.removed && slices.ContainsFunc(f.caught, in)
 			if !f.loose[offset] && !told && m.rule != rule.OverflowLatest && m.sample == 0 {
 				m.Fatalf("entry %d without a key never came", offset)
 			}

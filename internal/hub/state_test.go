@@ -99,6 +99,19 @@ func TestPartsThatAPageHeldAreNotJoinedToThoseBehindIt(t *testing.T) {
 	c.want("3 3\n")
 }
 
+func TestNothingIsAppendedToAValueThatHasEnded(t *testing.T) {
+	w := newWorld(t)
+	w.place("a")
+	w.keyed("a", "x=1")
+	w.lives("a", "k", broker.Set, "1", time.Second)
+	w.keyed("a", "k+2", "x=2")
+	w.pass(2 * time.Second)
+	c := w.place("a", resuming(w.epoch("a"), 1))
+	if c.want("4 2\n"); !c.placed.Recovered {
+		t.Error("not recovered")
+	}
+}
+
 // Whoever comes back with a part of a state waits for the log to be as far as the broker is, and all do so for one read.
 func TestThoseWhoComeBackToAStateShareARead(t *testing.T) {
 	w := newWorld(t, tasksByHand)

@@ -5,6 +5,7 @@ const (
 	gapSlowConsumer = "slow_consumer" // the window's tail has passed the cursor
 	gapUnavailable  = "unavailable"   // the broker has lost entries, or retention has dropped them before they were read
 	gapRemoved      = "removed"       // somebody had them removed
+	gapWithoutKey   = "without_key"   // the log has lost entries without a key; what has changed in the state is told all the same
 	gapState        = "state"         // what has changed cannot be told any more: the whole state follows, in place of what the client has
 )
 

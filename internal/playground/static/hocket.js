@@ -1080,7 +1080,7 @@ var Subscription = class {
 				reason: gap.reason
 			}
 		});
-		return this.#isState ? "begin again" : "nothing";
+		return this.#isState && gap.reason !== "without_key" ? "begin again" : "nothing";
 	}
 	#presence(kind, m) {
 		const at = position(m);

@@ -256,7 +256,8 @@ export class Subscription {
 
   #gap(gap: GapEvent): Next {
     this.#emit({ type: 'gap', gap: { from: gap.from, to: gap.to, reason: gap.reason } });
-    return this.#isState ? 'begin again' : 'nothing'; // a missed entry may have set or deleted any key
+    // A missed entry may have set or deleted any key, unless it had none.
+    return this.#isState && gap.reason !== 'without_key' ? 'begin again' : 'nothing';
   }
 
   #presence(kind: 'join' | 'leave' | 'update', m: ServerMessage): void {

@@ -219,6 +219,17 @@ describe('a state', () => {
     expect(d.offsets).toEqual([40]);
   });
 
+  test('with a gap in what has no key goes on', () => {
+    const d = subscribed({ from: 'state' });
+    d.message(40, 'x', { key: 'k' });
+    const { length } = d.sent;
+    d.server({ type: 'gap', channel: 'a', payload: { from: 41, to: 44, reason: 'without_key' } });
+    d.message(45, 'y', { key: 'k' });
+    expect(d.happened('gap')).toHaveLength(1);
+    expect(d.sent).toHaveLength(length);
+    expect(d.offsets).toEqual([40, 45]);
+  });
+
   test('of which there is none is whole at once', () => {
     const d = Drive.connected();
     d.subscribe('a', { from: 'state' });

@@ -25,8 +25,8 @@ type pace struct {
 	waiting []*broker.Entry // until the interval ends
 	bytes   int64           // of them
 	sifted  int             // so many of them were left when superseded ones were last taken out
-	// bounds are offsets at which cursors have come in among what waits, sorted: what lies before one and what lies behind it
-	// are not joined.
+	// bounds are offsets at which cursors have come in among what waits, or will: what lies before one and what lies behind it
+	// are not joined. They are sorted, and no more than the entries that wait or are on their way.
 	bounds []uint64
 	// joined tells, by the offset of an append in the window, the offset of the first of the entries it was joined from.
 	joined map[uint64]uint64
@@ -123,7 +123,10 @@ func (l *log) flush() {
 	} else {
 		l.appendTogether(entries)
 	}
-	p.bounds = nil
+	i, _ := slices.BinarySearch(p.bounds, l.head+1)
+	if p.bounds = p.bounds[i:]; len(p.bounds) == 0 {
+		p.bounds = nil
+	}
 }
 
 // run counts the entries at the beginning that become one. Who filters gets each part that has the tags asked for, and every
@@ -175,19 +178,24 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 // enter says that a cursor comes in behind the given offset. l.mu is held.
 func (l *log) enter(offset uint64) {
 	p := &l.pace
-	if len(p.waiting) == 0 || !p.sample || offset < p.waiting[0].Offset {
+	switch {
+	case !p.sample:
 		return
+	case offset > l.head: // it has been sent what has not come here yet
+	case len(p.waiting) == 0 || offset < p.waiting[0].Offset:
+		return
+	default:
+		// The offset of the entry it follows on says the same, and there are only so many of those.
+		i, found := slices.BinarySearchFunc(p.waiting, offset, func(e *broker.Entry, offset uint64) int {
+			return int(int64(e.Offset) - int64(offset))
+		})
+		if !found {
+			i--
+		}
+		offset = p.waiting[i].Offset
 	}
-	// The offset of the entry it follows on says the same, and there are only so many of those.
-	i, found := slices.BinarySearchFunc(p.waiting, offset, func(e *broker.Entry, offset uint64) int {
-		return int(int64(e.Offset) - int64(offset))
-	})
-	if !found {
-		i--
-	}
-	at := p.waiting[i].Offset
-	if i, found := slices.BinarySearch(p.bounds, at); !found {
-		p.bounds = slices.Insert(p.bounds, i, at)
+	if i, found := slices.BinarySearch(p.bounds, offset); !found {
+		p.bounds = slices.Insert(p.bounds, i, offset)
 	}
 }
 

@@ -25,8 +25,8 @@ type pace struct {
 	waiting []*broker.Entry // until the interval ends
 	bytes   int64           // of them
 	sifted  int             // so many of them were left when superseded ones were last taken out
-	// bounds are offsets at which cursors have come in among what waits, sorted: what lies before one and what lies behind it
-	// are not joined.
+	// bounds are offsets at which cursors have come in among what waits, or will: what lies before one and what lies behind it
+	// are not joined. They are sorted, and no more than the entries that wait or are on their way.
 	bounds []uint64
 	// joined tells, by the offset of an append in the window, the offset of the first of the entries it was joined from.
 	joined map[uint64]uint64
@@ -126,8 +126,9 @@ func (l *log) flush() {
 	} else {
 		l.appendTogether(entries)
 	}
-	for len(p.bounds) > 0 && p.bounds[0] <= l.head {
-		p.bounds = p.bounds[1:]
+	i, _ := slices.BinarySearch(p.bounds, l.head+1)
+	if p.bounds = p.bounds[i:]; len(p.bounds) == 0 {
+		p.bounds = nil
 	}
 }
 

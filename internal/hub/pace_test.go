@@ -164,6 +164,22 @@ func TestWhoComesInAmongWhatWaitsGetsTheRestAlone(t *testing.T) {
 	}
 }
 
+// Who has read further than the log has come is not sent again what he has.
+func TestWhoIsAheadOfWhatWaitsGetsTheRestAlone(t *testing.T) {
+	w := newWorld(t)
+	c := w.place("a", sampled(time.Second))
+	w.keyed("a", "k=0")
+	w.settle()
+	w.broker.Lose("a", 1)
+	w.keyed("a", "k+1")
+	d := w.place("a", from(Start{Kind: State}))
+	d.want("2 01\n")
+	w.keyed("a", "k+2")
+	w.wait(time.Second)
+	c.want("1 0\n2 1\n3 2\n")
+	d.want("3 2\n")
+}
+
 func TestAPositionAmongJoinedPartsIsReadFromTheBroker(t *testing.T) {
 	w := newWorld(t)
 	w.place("a", sampled(time.Second))

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,9 +33,11 @@ func (a *actor) act() {
 			a.history(pick(d, a.w.profile.channels))
 		case kind < 89:
 			a.roll(a.places[crowd])
-		case kind < 92:
+		case kind < 91 && slices.Contains(a.w.profile.channels, board):
+			a.state(board)
+		case kind < 93:
 			a.rest(d.time(100*time.Millisecond, 5*time.Second))
-		case kind < 94 && !a.asking(crowd): // a change of what is not there yet may become a ghost, where the join fails
+		case kind < 95 && !a.asking(crowd): // a change of what is not there yet may become a ghost, where the join fails
 			a.request(map[string]any{"type": "connect", "payload": map[string]any{"info": d.n(1000)}}, func(*incoming) {})
 		}
 		if d.chance(70) {
@@ -101,7 +104,15 @@ func (a *actor) publish(channel string) {
 		p.op = pick(d, []string{"set", "set", "append", "append", "delete"})
 		what["key"], what["op"] = p.key, p.op
 	}
-	if d.chance(k.fleeting) {
+	if k.scored {
+		p.key = fmt.Sprintf("k%d", d.n(8))
+		what["key"] = p.key
+		if p.op != "delete" {
+			p.score = float64(d.n(9)-3) / 2
+			what["score"] = p.score
+		}
+	}
+	if p.op != "delete" && d.chance(k.fleeting) {
 		what["ttl_ms"] = pick(d, lifetimes) + d.n(50)
 	}
 	payload := p.text

@@ -18,6 +18,9 @@ func (w *world) check(actors []*actor) {
 	for _, r := range w.readings {
 		w.checkReading(r)
 	}
+	for _, r := range w.states {
+		w.checkStateReading(r)
+	}
 	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)

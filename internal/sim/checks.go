@@ -67,6 +67,13 @@ func (w *world) checkAck(p *publication) {
 		if p.conditional && f.before() != p.expect {
 			w.fault(p.channel, p.who, p.ackedAt, "%s was to follow on %d, and stands at %d behind %d", p.text, p.expect, p.Offset, f.before())
 		}
+		want := p.score
+		if want == 0 && f.Op == broker.Append && f.last.holds() && kinds[p.channel].scored {
+			want = f.last.Score
+		}
+		if f.Score != want {
+			w.fault(p.channel, p.who, p.ackedAt, "%s stands at %d with the score %v, not %v", p.text, p.Offset, f.Score, want)
+		}
 		if f.at > p.ackedAt {
 			w.fault(p.channel, p.who, p.ackedAt, "%s was acknowledged at %d before the log had it", p.text, p.Offset)
 		}

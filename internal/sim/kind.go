@@ -9,16 +9,15 @@ import (
 
 // A kind is what is particular about a channel. The zero value is a stream that is kept.
 type kind struct {
-	keys      int  // percent of entries that have a key
-	state     bool // it is followed from its state, and each entry has a key
-	fleeting  int  // percent of entries with a time to live
-	removed   bool // the back end removes entries
-	nothing   bool // nothing is kept
-	presence  bool
-	scored    bool
-	ephemeral int // percent of writes that end with their session
-	overflow  rule.Overflow
-	sample    time.Duration
+	keys     int  // percent of entries that have a key
+	state    bool // it is followed from its state, and each entry has a key
+	fleeting int  // percent of entries with a time to live
+	removed  bool // the back end removes entries
+	nothing  bool // nothing is kept
+	presence bool
+	scored   bool
+	overflow rule.Overflow
+	sample   time.Duration
 }
 
 // The channels. A stream, a keyed one and one with presence are in every world, of the others some.
@@ -32,12 +31,13 @@ const (
 	refilled = "f:refilled"
 	latest   = "l:latest"
 	sampled  = "q:sampled"
+	board    = "b:board"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
-	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board}
 )
 
 var kinds = map[string]kind{
@@ -50,6 +50,7 @@ var kinds = map[string]kind{
 	refilled: {overflow: rule.OverflowRefill},
 	latest:   {keys: 70, overflow: rule.OverflowLatest},
 	sampled:  {keys: 80, sample: 250 * time.Millisecond},
+	board:    {keys: 100, state: true, fleeting: 15, removed: true, scored: true},
 }
 
 // rules are those of all channels, of which each keeps so many entries.

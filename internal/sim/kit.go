@@ -112,7 +112,11 @@ func (k *kit) publish(c *client.Client, channel string) {
 		p.key, p.op = fmt.Sprintf("k%d", k.dice.n(5)), pick(&k.dice, []string{"set", "append", "delete"})
 		opts.Key, opts.Op = p.key, p.op
 	}
-	if k.dice.chance(of.fleeting) {
+	if of.scored && p.op != "delete" {
+		p.score = float64(k.dice.n(9)-3) / 2
+		opts.Score = p.score
+	}
+	if p.op != "delete" && k.dice.chance(of.fleeting) {
 		opts.TTL = time.Duration(pick(&k.dice, lifetimes)) * time.Millisecond
 	}
 	k.w.mu.Lock()

@@ -150,6 +150,7 @@ type publication struct {
 	who, text    string // text is unique, and what the payload begins with
 	channel, key string
 	op           string
+	score        float64
 	echo         bool
 	name         string // idempotency key, "" for none
 	seq          uint64 // 0 for none

@@ -33,6 +33,7 @@ type world struct {
 	runs     []*run
 	sent     []*publication
 	readings []*reading
+	states   []*stateReading
 	counts   Counts
 }
 

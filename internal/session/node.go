@@ -104,6 +104,7 @@ type Node struct {
 	cfg     Config
 	shards  []*Shard
 	roster  roster
+	counts  counts
 	lease   *lease
 	marks   atomic.Uint64 // given to memberships
 	started atomic.Bool   // the others know of it
@@ -123,6 +124,7 @@ func NewNode(cfg Config) *Node {
 		rand.Read(cfg.Secret) // never fails (crypto/rand since Go 1.24)
 	}
 	n := &Node{cfg: cfg}
+	n.counts.node = n
 	n.roster = roster{
 		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
 		left: make(map[string]map[string]*estate),

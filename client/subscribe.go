@@ -8,42 +8,6 @@ import (
 	"time"
 )
 
-// Start is where a subscription begins. Its zero value is Live.
-type Start struct{ from any }
-
-// Live starts with the next entry.
-func Live() Start { return Start{} }
-
-// Last starts with the newest n entries.
-func Last(n int) Start { return Start{map[string]int{"last": n}} }
-
-// Since starts with the entries of the time d until now, in whole milliseconds, 366 days at most.
-func Since(d time.Duration) Start { return Start{map[string]int64{"since_ms": d.Milliseconds()}} }
-
-// After starts after a position: the way to go on where another Client stood.
-func After(p Position) Start { return Start{p} }
-
-// State starts with the latest entry of every key, by offset; live entries follow. A Message of the kind Sync says that
-// all of them have come. Over a new connection the subscription goes on by position, even where the log does not reach
-// back that far: then what has changed in the state comes, with Deletes for what is gone.
-func State() Start { return Start{"state"} }
-
-// SubscribeOptions change what Subscribe does. nil and the zero value are the same.
-type SubscribeOptions struct {
-	From Start
-	// Filter leaves out entries that do not have, for each of these tags, one of the values: at most 16 tags with 16
-	// values each. Nothing counts as missing.
-	Filter map[string][]string
-	// Presence makes this client a member (Join), or only tells it of members (Watch); see Subscription.Presence.
-	Presence PresenceMode
-	// MaxMembers is how many members Presence lists; it counts all of them. 0 means 1,000.
-	MaxMembers int
-	// Buffer is how many messages wait for Next; 0 means 1,000. When it is full the client leaves the channel, so that a
-	// slow reader holds up nothing else, and comes back to the same position once half of it has been read. So nothing is
-	// missing as long as the channel's history reaches back that far, and what is missing is told.
-	Buffer int
-}
-
 // A Subscription brings the messages of one channel. One goroutine at a time calls Next.
 type Subscription struct {
 	c       *Client
@@ -130,17 +94,6 @@ func (s *Subscription) Channel() string { return s.channel }
 // Presence tells who is on the channel; nil when SubscribeOptions did not ask for it.
 func (s *Subscription) Presence() *Presence { return s.members }
 
-// Position returns how far the program has come: everything up to there has been returned by Next, or was not for this
-// client. Given to After, a later subscription goes on from there.
-func (s *Subscription) Position() Position {
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	if len(s.buffer) == 0 {
-		return s.at
-	}
-	return s.read
-}
-
 // Close leaves the channel. Messages that have come already can still be read; then Next returns ErrClosed. It does not
 // block and always returns nil.
 func (s *Subscription) Close() error {
@@ -152,44 +105,6 @@ func (s *Subscription) Close() error {
 		s.end(ErrClosed)
 	}
 	return nil
-}
-
-// Next returns the next message, in the order of the log. It blocks until there is one, or ctx ends. Its other error is
-// an *Error: why the subscription has ended, for good.
-func (s *Subscription) Next(ctx context.Context) (Message, error) {
-	for {
-		if m, ok, err := s.take(); ok || err != nil {
-			return m, err
-		}
-		select {
-		case <-s.news:
-		case <-ctx.Done():
-			return Message{}, ctx.Err()
-		}
-	}
-}
-
-// take removes the oldest message.
-func (s *Subscription) take() (m Message, ok bool, err error) {
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	if len(s.buffer) == 0 {
-		return m, false, s.err
-	}
-	m = s.buffer[0]
-	s.buffer[0] = Message{}
-	s.buffer = s.buffer[1:]
-	switch {
-	case m.Kind == Reset: // what is kept is yet to come
-		s.read = Position{Epoch: m.Position.Epoch}
-	case m.Kind != Gap || !s.state: // over a gap a state goes on from before it
-		s.read = m.Position
-	}
-	if s.paused && s.err == nil && len(s.buffer) <= s.opts.Buffer/2 {
-		s.paused = false
-		s.ask()
-	}
-	return m, true, nil
 }
 
 // The rest is called with the client's lock held.
@@ -392,20 +307,6 @@ func (s *Subscription) message(in *incoming) {
 	s.came()
 }
 
-// put adds a message for Next. When the buffer is full the channel is left until there is room.
-func (s *Subscription) put(m Message) {
-	if s.keys != nil {
-		s.keys.take(m)
-		return
-	}
-	s.buffer = append(s.buffer, m)
-	s.notify()
-	if len(s.buffer) >= s.opts.Buffer && !s.paused {
-		s.paused = true
-		s.leave()
-	}
-}
-
 // begin lets Subscribe return.
 func (s *Subscription) begin() {
 	select {
@@ -427,11 +328,4 @@ func (s *Subscription) end(err error) {
 	}
 	s.begin()
 	s.notify()
-}
-
-func (s *Subscription) notify() {
-	select {
-	case s.news <- struct{}{}:
-	default:
-	}
 }

@@ -78,7 +78,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflec
 		name, child := n.Content[i], n.Content[i+1]
 		full := join(path, name.Value)
 		field, v, ok := find(v, name.Value)
-		if !ok && holdsSecret(v.Type()) {
+		if !ok && path != "" && holdsSecret(v.Type()) {
 			return wrong(name, path, "there is no such setting, or a text that needs quotes; here can be %s", strings.Join(namesOf(v.Type()), ", "))
 		}
 		if !ok {

@@ -196,19 +196,20 @@ func (l *lease) lost() {
 	l.begin()
 	l.renew()
 	for _, sh := range l.node.shards {
-		sh.loop.Post(sh.renewMembers)
+		sh.loop.Post(func() { sh.renewMembers(0) })
 	}
 }
 
-// renewMembers writes the members of this loop again, for a new life of the node.
-func (sh *Shard) renewMembers() {
+// renewMembers writes those members of this loop again that have come back without a word since, all when since is 0: for a
+// new life of the node.
+func (sh *Shard) renewMembers(since int64) {
 	var all []*subscription
 	for _, s := range sh.sessions {
 		for _, es := range s.estates {
 			es.turn()
 		}
 		for _, sub := range s.subs {
-			if sub.member != nil {
+			if sub.member != nil && sub.member.resumed >= since {
 				all = append(all, sub)
 			}
 		}
@@ -220,13 +221,25 @@ func (sh *Shard) renewSome(subs []*subscription) {
 	n := min(len(subs), renewStep)
 	for _, sub := range subs[:n] {
 		if m := sub.member; m != nil {
-			m.mark = sh.node.mark(beganOf(m.mark))
+			m.mark = sh.node.mark(sub.main.session.began)
 			m.wish = toRenew
 			m.turn()
 		}
 	}
 	if rest := subs[n:]; len(rest) > 0 {
 		sh.loop.Post(func() { sh.renewSome(rest) })
+	}
+}
+
+// setAlone notes whether there are other nodes. Members who came back while it was believed that there were none have written
+// nothing, and may have been on another node in between: they write themselves again.
+func (l *lease) setAlone(alone bool) {
+	if was := l.node.alone.Swap(alone); !was || alone {
+		return
+	}
+	since := l.node.cfg.Now().Add(-2 * leaseRenewal).UnixMilli()
+	for _, sh := range l.node.shards {
+		sh.loop.Post(func() { sh.renewMembers(since) })
 	}
 }
 
@@ -264,12 +277,12 @@ func readLives(ctx context.Context, state broker.State) (map[string]bool, error)
 func (l *lease) looked(lives map[string]bool, err error) {
 	if err != nil { // the others may be unable to renew their leases as well
 		clear(l.dead)
-		l.node.alone.Store(false)
+		l.setAlone(false)
 		return
 	}
 	own := l.node.life()
 	delete(lives, own)
-	l.node.alone.Store(len(lives) == 0)
+	l.setAlone(len(lives) == 0)
 	for life := range l.dead {
 		if alive, known := lives[life]; alive || !known {
 			delete(l.dead, life)

@@ -301,3 +301,33 @@ func TestNobodyIsRenewedForALifeThatIsNotKnown(t *testing.T) {
 		t.Errorf("%d members of a dead node are left", m)
 	}
 }
+
+// TestWhoCameBackWithoutAWordIsFound has a client come back to a node that does not know yet of another one, where the client
+// has been in between.
+func TestWhoCameBackWithoutAWordIsFound(t *testing.T) {
+	c := newCluster(t, 2, func(*Config) {})
+	first, second := c.nodes[0], c.nodes[1]
+	first.node.Start()
+	c.pass(6 * time.Second)
+	w := first.watch("room")
+	a := first.as(0, "a", "")
+	a.subscribe("room", member)
+	c.pass(time.Second)
+	w.read()
+	second.node.Start()
+	c.settle()
+	a.Closed(1006, "")
+	a = second.as(0, "a", "")
+	a.subscribe("room", member)
+	a.Closed(1006, "")
+	if !first.node.alone.Load() {
+		t.Fatal("the node knows already")
+	}
+	a = first.as(1, "a", "")
+	a.subscribe("room", member)
+	c.pass(time.Minute)
+	w.wantTold()
+	if n := first.members("room"); n != 1 || first.node.alone.Load() {
+		t.Errorf("%d members", n)
+	}
+}

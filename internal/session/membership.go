@@ -30,6 +30,7 @@ type membership struct {
 	info    []byte          // as its newest entry tells it, nil for none
 	wanted  []byte          // the info that is to be told
 	at      broker.Position // of its newest entry; Offset 0 when there is none
+	resumed int64           // when its session came back to it without a word, Unix milliseconds; 0 for never
 	unsure  bool            // the outcome of a write is not known: there may be a newer entry
 	busy    bool            // a write is under way
 	wish    wish            // what comes next

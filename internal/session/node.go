@@ -121,6 +121,7 @@ type Node struct {
 	cfg     Config
 	shards  []*Shard
 	roster  roster
+	counts  counts
 	lease   *lease
 	quotas  *quotas
 	revoked revoked
@@ -145,6 +146,7 @@ func NewNode(cfg Config) *Node {
 		cfg.Asker = nobodyToAsk{}
 	}
 	n := &Node{cfg: cfg, quotas: newQuotas(&cfg)}
+	n.counts.node = n
 	n.roster = roster{
 		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
 		left: make(map[string]map[string]*estate),

@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +50,7 @@ func (s *Session) enter(sub *subscription) {
 	}
 	same := bytes.Equal(m.info, m.wanted)
 	if same && m.at.Offset != 0 && node.alone.Load() && lifeOf(m.mark) == node.life() {
+		m.resumed = node.cfg.Now().UnixMilli()
 		m.settle(nil)
 		return
 	}
@@ -118,51 +118,30 @@ func (s *Session) announce() {
 	}
 }
 
-// count asks for the number of members, and for the log's position where no join has told it.
+// count asks for the number of members, and for its place in the log.
 func (s *Session) count(sub *subscription) {
-	state := s.shard.node.cfg.Broker.(broker.State)
-	var page broker.Page
-	var n int
-	var err error
-	log, reply := dialect.PresencePrefix+sub.channel, &sub.asked.reply
-	joined, q := reply.PresenceEpoch != "", broker.StateQuery{Limit: 1}
+	reply := &sub.asked.reply
+	joined := reply.PresenceEpoch != ""
+	after := broker.Position{Epoch: reply.PresenceEpoch, Offset: reply.PresenceOffset}
 	var held broker.Position // of a member that has been missed and has written nothing
 	if !joined && sub.member != nil {
 		held = sub.member.at
-		q.After = held.Offset - 1
+		after = held
 	}
-	ok := s.task(func(ctx context.Context) {
-		if !joined {
-			page, err = state.State(ctx, log, q)
-		}
-		if err == nil {
-			n, err = state.Keys(ctx, log)
-		}
-	}, func() {
+	s.shard.node.counts.tell(s.shard, sub.channel, after, joined, func(t tally, err error) {
 		switch {
-		case s.find(sub.channel) != sub:
+		case s.closed || s.find(sub.channel) != sub:
 		case err != nil:
 			s.unfollowed(sub, asError(err, sub.channel))
-		case held.Offset != 0 && !holds(&page, held): // the client has been elsewhere in between, or the log began anew
+		case held.Offset != 0 && (t.at.Epoch != held.Epoch || t.at.Offset < held.Offset): // the log began anew
 			sub.depart(false)
 			s.enter(sub)
 		default:
-			if !joined {
-				reply.PresenceEpoch, reply.PresenceOffset = page.Epoch, page.Head
-			}
-			reply.Count, reply.HasCount = n, true
-			s.shard.node.roster.noticed(sub.channel, n)
+			reply.PresenceEpoch, reply.PresenceOffset = t.at.Epoch, t.at.Offset // what comes after it is told
+			reply.Count, reply.HasCount = t.members, true
 			s.follow(sub)
 		}
 	})
-	if !ok {
-		s.unfollowed(sub, asError(hub.ErrBusy, sub.channel))
-	}
-}
-
-// holds tells whether a page begins with the entry at a position.
-func holds(p *broker.Page, at broker.Position) bool {
-	return p.Epoch == at.Epoch && len(p.Entries) > 0 && p.Entries[0].Offset == at.Offset
 }
 
 // watch places the cursor on the presence log: after the position told in the reply, or the one the client resumes at.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/broker/brokertest"
 	"hocket.dev/internal/hub"
 )
 
@@ -108,6 +109,110 @@ var wrong = []struct {
 		"payload.user": {`"a:b"`, `1`}, "payload.binary": {`true`}, "payload.heartbeat": {`1`},
 	}},
 	{map[string]string{"type": `"call"`, "method": `"none"`}, map[string][]string{"method": {`"none"`, `""`, `7`}}},
+}
+
+// asked is a broker that counts what it is asked, by the log.
+type asked struct {
+	*brokertest.Lossy
+	calls map[string]int
+}
+
+func (a *asked) Publish(channel string, e broker.Entry, r broker.Retention, done func(broker.Receipt, error)) {
+	a.calls["publish "+channel]++
+	a.Lossy.Publish(channel, e, r, done)
+}
+
+func (a *asked) Read(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	a.calls["read "+channel]++
+	return a.Lossy.Read(ctx, channel, q)
+}
+
+func (a *asked) State(ctx context.Context, channel string, q broker.StateQuery) (broker.Page, error) {
+	a.calls["state "+channel]++
+	return a.Lossy.State(ctx, channel, q)
+}
+
+func (a *asked) Keys(ctx context.Context, channel string) (int, error) {
+	a.calls["keys "+channel]++
+	return a.Lossy.Keys(ctx, channel)
+}
+
+// TestAWaveOfReconnectsAsksTheBrokerOnce cuts off all members of a channel, and has them come back one after another.
+func TestAWaveOfReconnectsAsksTheBrokerOnce(t *testing.T) {
+	a := &asked{calls: make(map[string]int)}
+	w := newWorld(t, func(c *Config) {
+		a.Lossy = c.Broker.(*brokertest.Lossy)
+		c.Broker = a
+		addLoop(c)
+	})
+	w.node.Start()
+	w.settle()
+	const many = 200
+	all := make([]*client, many)
+	join := func(i int) string {
+		all[i] = w.as(i%2, fmt.Sprint("c", i), "")
+		all[i].send(`{"type":"subscribe","id":"s","channel":"room","payload":{"presence":true}}`)
+		return all[i].take()[0]
+	}
+	for i := range all {
+		if got, want := join(i), fmt.Sprintf(`"presence":{"count":%d,`, i+1); !strings.Contains(got, want) {
+			t.Fatalf("%s\nwant %s", got, want)
+		}
+	}
+	w.pass(time.Second)
+	for _, c := range all {
+		c.take()
+		c.Closed(1006, "")
+	}
+	w.pass(time.Second)
+	clear(a.calls)
+	for i := range all {
+		if got, want := join(i), fmt.Sprintf(`"presence":{"count":%d,`, many); !strings.Contains(got, want) {
+			t.Fatalf("%s\nwant %s", got, want)
+		}
+		if i%50 == 0 {
+			w.pass(100 * time.Millisecond)
+		}
+	}
+	total := 0
+	for _, n := range a.calls {
+		total += n
+	}
+	if total > 12 {
+		t.Errorf("%d came back, and the broker was asked %d times: %v", many, total, a.calls)
+	}
+	w.pass(time.Minute)
+	if n := w.members("room"); n != many || len(w.node.counts.channels) != 0 {
+		t.Errorf("%d members, and the numbers of %d channels are kept", n, len(w.node.counts.channels))
+	}
+}
+
+// TestWhoHasJustJoinedIsCounted has sessions ask while a read is under way, which some of them need not be in.
+func TestWhoHasJustJoinedIsCounted(t *testing.T) {
+	w := newWorld(t, func(*Config) {})
+	all := []*client{w.connect(), w.connect(), w.connect()}
+	const subscribe = `{"type":"subscribe","id":"s","channel":"room","payload":{"presence":%s}}`
+	for i, c := range all[:2] {
+		c.Receive(fmt.Appendf(nil, subscribe, []string{"true", `"watch"`}[i]))
+	}
+	task := w.tasks.fns[0]
+	w.tasks.fns = nil
+	w.tasks.Post(func() {
+		task()
+		all[2].Receive(fmt.Appendf(nil, subscribe, "true")) // the first read has been answered, and nobody knows yet
+	})
+	w.tasks.run()
+	w.settle()
+	w.pass(2 * presenceGather)
+	for i, want := range []int{1, 1, 2} {
+		got := all[i].take()
+		if reply := fmt.Sprintf(`"presence":{"count":%d,"epoch":`, want); !strings.Contains(got[0], reply) {
+			t.Errorf("%d was told %v, want %s", i, got, reply)
+		}
+		if told := len(got) > 1; told != (want == 1) { // of who came after the place in the reply
+			t.Errorf("%d was told %v", i, got)
+		}
+	}
 }
 
 // TestBadInputLeavesNothingBehind storms a node with requests of which each is wrong in one field.

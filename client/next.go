@@ -1,0 +1,73 @@
+package client
+
+import "context"
+
+// Next returns the next message, in the order of the log. It blocks until there is one, or ctx ends. Its other error is
+// an *Error: why the subscription has ended, for good.
+func (s *Subscription) Next(ctx context.Context) (Message, error) {
+	for {
+		if m, ok, err := s.take(); ok || err != nil {
+			return m, err
+		}
+		select {
+		case <-s.news:
+		case <-ctx.Done():
+			return Message{}, ctx.Err()
+		}
+	}
+}
+
+// take removes the oldest message.
+func (s *Subscription) take() (m Message, ok bool, err error) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if len(s.buffer) == 0 {
+		return m, false, s.err
+	}
+	m = s.buffer[0]
+	s.buffer[0] = Message{}
+	s.buffer = s.buffer[1:]
+	switch {
+	case m.Kind == Reset: // what is kept is yet to come
+		s.read = Position{Epoch: m.Position.Epoch}
+	case m.Kind != Gap || !s.state: // over a gap a state goes on from before it
+		s.read = m.Position
+	}
+	if s.paused && s.err == nil && len(s.buffer) <= s.opts.Buffer/2 {
+		s.paused = false
+		s.ask()
+	}
+	return m, true, nil
+}
+
+// Position returns how far the program has come: everything up to there has been returned by Next, or was not for this
+// client. Given to After, a later subscription goes on from there.
+func (s *Subscription) Position() Position {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if len(s.buffer) == 0 {
+		return s.at
+	}
+	return s.read
+}
+
+// put adds a message for Next. When the buffer is full the channel is left until there is room.
+func (s *Subscription) put(m Message) {
+	if s.keys != nil {
+		s.keys.take(m)
+		return
+	}
+	s.buffer = append(s.buffer, m)
+	s.notify()
+	if len(s.buffer) >= s.opts.Buffer && !s.paused {
+		s.paused = true
+		s.leave()
+	}
+}
+
+func (s *Subscription) notify() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}

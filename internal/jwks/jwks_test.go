@@ -114,7 +114,7 @@ func TestFewWaitForAURLThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t, "a")
 		i.answers(0, func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() })
-		text := newIssuer(t, "a").token("a", time.Now())
+		text := newIssuer(t, "x").token("x", time.Now())
 		w := follow(t, address, i, AskEvery)
 		defer w.stop()
 		synctest.Wait()
@@ -132,10 +132,59 @@ func TestFewWaitForAURLThatHangs(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := refused.Load(); n != 2*maxWaiting {
-			t.Errorf("%d did not have to wait", n)
+		if n := refused.Load(); n != 2*maxWaiting || w.waiting != 0 {
+			t.Errorf("%d did not have to wait, %d still do", n, w.waiting)
 		}
 	})
+}
+
+// A regular fetch and one that is asked for in the same moment are one.
+func TestFetchesThatCoincide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t, "a")
+		w := follow(t, address, i, AskEvery)
+		defer w.stop()
+		synctest.Wait()
+		for n := 2; n < 50; n++ {
+			time.Sleep(freshFor)
+			w.Refresh(t.Context())
+			synctest.Wait()
+			if i.count() != n {
+				t.Fatalf("fetched %d times, want %d", i.count(), n)
+			}
+		}
+	})
+}
+
+// No more is read of an answer than a key set may have.
+func TestEndlessAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endless := &spaces{}
+		i := newIssuer(t)
+		i.answers(0, func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(endless), Request: r}, nil
+		})
+		w := follow(t, address, i, AskEvery)
+		defer w.stop()
+		synctest.Wait()
+		if n := endless.read; n > token.MaxKeyBytes+1 || w.Err() == nil {
+			t.Errorf("%d bytes were read: %v", n, w.Err())
+		}
+	})
+}
+
+// spaces is an answer without end, or nearly.
+type spaces struct{ read int }
+
+func (s *spaces) Read(b []byte) (int, error) {
+	if s.read > 4*token.MaxKeyBytes {
+		return 0, io.EOF
+	}
+	for i := range b {
+		b[i] = ' '
+	}
+	s.read += len(b)
+	return len(b), nil
 }
 
 func TestManyWaitForOneFetch(t *testing.T) {
@@ -273,10 +322,13 @@ func TestRedirects(t *testing.T) {
 	mux.Handle("/moved", http.RedirectHandler("/keys", http.StatusFound))
 	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
 	mux.Handle("/away", http.RedirectHandler(other.URL+"/?key=MARKED", http.StatusFound))
+	mux.HandleFunc("/tls", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://"+r.Host+"/keys", http.StatusFound)
+	})
 	mux.Handle("/up", http.RedirectHandler("https://"+other.Listener.Addr().String(), http.StatusFound))
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	for path, ok := range map[string]bool{"/keys": true, "/moved": true, "/loop": false, "/away": false, "/up": false} {
+	for path, ok := range map[string]bool{"/keys": true, "/moved": true, "/loop": false, "/away": false, "/up": false, "/tls": false} {
 		w := follow(t, server.URL+path, nil, 0)
 		if got := w.Refresh(t.Context()); got != ok {
 			t.Errorf("%s: fetched %v, %v", path, got, w.Err())

@@ -250,7 +250,7 @@ func (s *Source) count() int {
 
 // Verify is that of the Verifier, but where the token's key is not known it looks for it once, as Refresh does. So a token
 // that is signed with a new key holds from the first time on, and one whose key is not known does not hold only when that is
-// certain; else the error is ErrLater.
+// certain; else the error is ErrLater too, besides the *token.Error.
 func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.Claims, error) {
 	before := s.count()
 	claims, err := s.cfg.Verifier.Verify(text, now)
@@ -258,7 +258,7 @@ func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.
 		return claims, err
 	}
 	if s.count() == before && !s.Refresh(ctx) {
-		return claims, ErrLater
+		return claims, fmt.Errorf("%w: %w", ErrLater, err)
 	}
 	return s.cfg.Verifier.Verify(text, now)
 }

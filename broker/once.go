@@ -1,10 +1,8 @@
 package broker
 
 import (
-	"container/heap"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 )
@@ -44,7 +42,7 @@ func (b *Memory) Put(ctx context.Context, key string, value []byte, ttl time.Dur
 		return errBrief
 	}
 	now := b.cfg.Now().UnixMilli()
-	return b.once.put(now, &onceValue{key: key, value: value, end: now + ttl.Milliseconds()}, &b.cfg)
+	return b.once.put(now, &onceValue{key: key, value: value}, max(1, now+ttl.Milliseconds()), &b.cfg)
 }
 
 // Take returns a value and forgets it; see [Once].
@@ -60,37 +58,38 @@ func (b *Memory) Take(ctx context.Context, key string) ([]byte, error) {
 type onceValues struct {
 	mu    sync.Mutex
 	byKey map[string]*onceValue
-	ends  onceEnds
+	ends  queue[*onceValue]
 	bytes int64
 }
 
 type onceValue struct {
 	key   string
 	value []byte
-	end   int64 // Unix milliseconds
-	place int   // in onceEnds
+	end   appointment
 }
+
+func (v *onceValue) meeting() *appointment { return &v.end }
 
 func (v *onceValue) size() int64 { return int64(onceShare + len(v.key) + len(v.value)) }
 
-func (o *onceValues) put(now int64, v *onceValue, cfg *MemoryConfig) error {
+func (o *onceValues) put(now int64, v *onceValue, end int64, cfg *MemoryConfig) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	full := func() bool { return len(o.byKey) >= cfg.MaxOnce || o.bytes+v.size() > cfg.MaxOnceBytes }
-	old := o.byKey[v.key]
+	old, oldEnd := o.byKey[v.key], int64(0)
 	if old != nil {
+		oldEnd = old.end.due
 		o.remove(old)
 	}
-	for full() && len(o.ends) > 0 && o.ends[0].end <= now {
-		o.remove(o.ends[0])
+	for full() && o.removeOver(now) {
 	}
 	if full() {
-		if old != nil && old.end > now {
-			o.add(old)
+		if oldEnd > now {
+			o.add(old, oldEnd)
 		}
 		return ErrBusy
 	}
-	o.add(v)
+	o.add(v, end)
 	return nil
 }
 
@@ -98,13 +97,10 @@ func (o *onceValues) take(now int64, key string) ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	v := o.byKey[key]
-	if v == nil {
+	if v == nil || v.end.due <= now {
 		return nil, ErrNotFound
 	}
 	o.remove(v)
-	if v.end <= now {
-		return nil, ErrNotFound
-	}
 	return v.value, nil
 }
 
@@ -113,52 +109,37 @@ func (o *onceValues) expire(now int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for range expireAtOnce {
-		if len(o.ends) == 0 || o.ends[0].end > now {
+		if !o.removeOver(now) {
 			return false
 		}
-		o.remove(o.ends[0])
 	}
 	return true
 }
 
-func (o *onceValues) add(v *onceValue) {
+// removeOver removes one value that has reached its end, and tells whether there was any.
+func (o *onceValues) removeOver(now int64) bool {
+	next := o.ends.next()
+	if next == 0 || next > now {
+		return false
+	}
+	o.remove(o.ends.list[0])
+	return true
+}
+
+func (o *onceValues) add(v *onceValue, end int64) {
 	if o.byKey == nil {
 		o.byKey = make(map[string]*onceValue)
 	}
 	o.byKey[v.key] = v
-	heap.Push(&o.ends, v)
+	o.ends.set(v, end)
 	o.bytes += v.size()
 }
 
 func (o *onceValues) remove(v *onceValue) {
 	delete(o.byKey, v.key)
-	heap.Remove(&o.ends, v.place)
+	o.ends.set(v, 0)
 	o.bytes -= v.size()
 	if len(o.byKey) == 0 {
-		o.byKey, o.ends = nil, nil // maps do not shrink
+		o.byKey = nil // maps do not shrink
 	}
-}
-
-// onceEnds is a heap with the value on top that ends first.
-type onceEnds []*onceValue
-
-func (h onceEnds) Len() int           { return len(h) }
-func (h onceEnds) Less(i, j int) bool { return h[i].end < h[j].end }
-func (h onceEnds) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-// Push is for package heap.
-func (h *onceEnds) Push(v any) {
-	value := v.(*onceValue)
-	value.place = len(*h)
-	*h = append(*h, value)
-}
-
-// Pop is for package heap.
-func (h *onceEnds) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = slices.Delete(*h, len(*h)-1, len(*h))
-	return last
 }

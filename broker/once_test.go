@@ -39,7 +39,7 @@ func TestValuesAreForgottenInTime(t *testing.T) {
 		for b.once.expire(c.ms.Load()) {
 		}
 	}
-	if b.once.byKey != nil || b.once.ends != nil || b.once.bytes != 0 {
+	if b.once.byKey != nil || len(b.once.ends.list) != 0 || b.once.bytes != 0 {
 		t.Errorf("%d bytes are held for nothing", b.once.bytes)
 	}
 }
@@ -109,7 +109,7 @@ func TestOnceLikeTheModel(t *testing.T) {
 			switch rapid.IntRange(0, 3).Draw(r, "act") {
 			case 0, 1:
 				ttl := rapid.Int64Range(1, 9).Draw(r, "ttl")
-				err := o.put(now, &onceValue{key: key, value: []byte(fmt.Sprint(i)), end: now + ttl}, cfg)
+				err := o.put(now, &onceValue{key: key, value: []byte(fmt.Sprint(i))}, now+ttl, cfg)
 				if busy := live(key) >= cfg.MaxOnce; busy != (err == ErrBusy) {
 					r.Fatalf("put %s: %v", key, err)
 				} else if !busy {
@@ -127,13 +127,13 @@ func TestOnceLikeTheModel(t *testing.T) {
 				o.expire(now)
 			}
 			var bytes int64
-			for i, v := range o.ends {
-				if bytes += v.size(); v.place != i || o.byKey[v.key] != v {
+			for i, v := range o.ends.list {
+				if bytes += v.size(); int(v.end.place) != i || o.byKey[v.key] != v {
 					r.Fatalf("%s is not where it says", v.key)
 				}
 			}
-			if bytes != o.bytes || len(o.byKey) != len(o.ends) {
-				r.Fatalf("%d bytes in %d values of %d; they say %d", bytes, len(o.ends), len(o.byKey), o.bytes)
+			if bytes != o.bytes || len(o.byKey) != len(o.ends.list) {
+				r.Fatalf("%d bytes in %d values of %d; they say %d", bytes, len(o.ends.list), len(o.byKey), o.bytes)
 			}
 		}
 	})

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// AskEvery is the least time between two fetches: however many tokens name keys that are not known, the URL is asked no
-	// more often.
+	// AskEvery is the least time between two fetches for tokens that name keys which are not known, however many those are. The
+	// regular fetches do not count, so the first such token after a while finds its key at once.
 	AskEvery = 10 * time.Second
 	// KeepFor is how long keys are used that cannot be fetched anew. It is looked at when a fetch has failed, every 5 minutes.
 	KeepFor = 24 * time.Hour
@@ -53,7 +53,8 @@ type Source struct {
 	ask      chan struct{} // wakes Run; holds one
 
 	mu       sync.Mutex
-	begun    time.Time     // of the last fetch
+	asked    time.Time     // when a fetch was last asked for
+	wanted   bool          // one is, and none has begun since
 	fetching bool          // one is under way
 	ended    chan struct{} // closed when the fetch under way, or else the next one, ends
 	fetched  int           // how many have succeeded
@@ -81,7 +82,7 @@ func CheckURL(text string, insecure bool) error {
 }
 
 // ErrLater is what Verify answers where the key of a token is not known and could not be looked for: the URL fails, or was
-// asked within AskEvery, or too many wait for it. The token may hold when it is shown again after AskEvery.
+// asked for such a key within AskEvery, or too many wait for it. The token may hold when it is shown again after AskEvery.
 var ErrLater = errors.New("the keys that verify tokens cannot be had now: try again later")
 
 // New returns a Source, which fetches nothing before Run.
@@ -97,6 +98,8 @@ func New(cfg Config) (*Source, error) {
 		}
 	}
 	s := &Source{cfg: cfg, askEvery: AskEvery, ask: make(chan struct{}, 1), ended: make(chan struct{}), err: ErrNotFetched}
+	s.wanted = true
+	s.ask <- struct{}{}
 	s.client = &http.Client{Transport: cfg.Transport, Timeout: fetchTimeout, CheckRedirect: redirect}
 	return s, nil
 }
@@ -120,7 +123,7 @@ func redirect(to *http.Request, via []*http.Request) error {
 // Run fetches the keys, and again before they are too old, until ctx ends; then it returns nil. It may be called once. Where
 // the URL fails, the keys that are known are used for KeepFor, and then none.
 func (s *Source) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(freshFor)
 	defer timer.Stop()
 	defer s.stop()
 	defer s.client.CloseIdleConnections()
@@ -130,7 +133,7 @@ func (s *Source) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		case <-s.ask:
-			if s.asked() { // by the time it is heard, somebody else's fetch may have begun and ended
+			if !s.isWanted() { // a regular fetch has come first
 				continue
 			}
 		}
@@ -153,17 +156,16 @@ func (s *Source) stop() {
 	close(s.ended)
 }
 
-// asked says that the URL has been asked too recently to be asked again.
-func (s *Source) asked() bool {
+func (s *Source) isWanted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.begun.IsZero() && time.Since(s.begun) < s.askEvery
+	return s.wanted
 }
 
 // refetch fetches once, and says for how long that will do.
 func (s *Source) refetch(ctx context.Context) (time.Duration, error) {
 	s.mu.Lock()
-	s.begun, s.fetching = time.Now(), true
+	s.wanted, s.fetching = false, true
 	s.mu.Unlock()
 
 	keys, fresh, err := s.fetch(ctx)
@@ -209,11 +211,14 @@ func (s *Source) Err() error {
 }
 
 // Refresh fetches the keys now, and waits until they are there; it joins a fetch that is under way. It says whether a fetch has
-// succeeded meanwhile. It does not wait where the URL was asked within AskEvery, nor behind 256 others.
-func (s *Source) Refresh(ctx context.Context) bool {
-	ended, before, ok := s.wait()
-	if !ok {
-		return false
+// succeeded meanwhile. It does nothing where it has asked the URL within AskEvery, or 256 others wait.
+func (s *Source) Refresh(ctx context.Context) bool { return s.refreshSince(ctx, s.count()) }
+
+// refreshSince is Refresh for who has last looked at the keys when so many fetches had succeeded.
+func (s *Source) refreshSince(ctx context.Context, fetched int) bool {
+	ended := s.wait(fetched)
+	if ended == nil {
+		return s.count() > fetched
 	}
 	select {
 	case <-ended:
@@ -222,24 +227,29 @@ func (s *Source) Refresh(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting--
-	return s.fetched > before
+	return s.fetched > fetched
 }
 
-// wait asks for a fetch, and returns what is closed when it has ended; ok is false where none is to be waited for.
-func (s *Source) wait() (ended <-chan struct{}, before int, ok bool) {
+// wait asks for a fetch, and returns what is closed when it has ended; nil where there is none to wait for.
+func (s *Source) wait(fetched int) (ended <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	recent := !s.fetching && !s.begun.IsZero() && time.Since(s.begun) < s.askEvery
-	if s.stopped || recent || s.waiting >= maxWaiting {
-		return nil, 0, false
-	}
-	if s.waiting++; !s.fetching {
+	now := time.Now()
+	switch {
+	case s.stopped || s.fetched > fetched || s.waiting >= maxWaiting:
+		return nil
+	case s.fetching || s.wanted: // it is joined
+	case !s.asked.IsZero() && now.Sub(s.asked) < s.askEvery:
+		return nil
+	default:
+		s.asked, s.wanted = now, true
 		select {
 		case s.ask <- struct{}{}:
-		default: // somebody has asked
+		default: // what was asked before has not been heard yet
 		}
 	}
-	return s.ended, s.fetched, true
+	s.waiting++
+	return s.ended
 }
 
 func (s *Source) count() int {
@@ -250,15 +260,15 @@ func (s *Source) count() int {
 
 // Verify is that of the Verifier, but where the token's key is not known it looks for it once, as Refresh does. So a token
 // that is signed with a new key holds from the first time on, and one whose key is not known does not hold only when that is
-// certain; else the error is ErrLater.
+// certain; else the error is ErrLater too, besides the *token.Error.
 func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.Claims, error) {
 	before := s.count()
 	claims, err := s.cfg.Verifier.Verify(text, now)
 	if !unknown(err) {
 		return claims, err
 	}
-	if s.count() == before && !s.Refresh(ctx) {
-		return claims, ErrLater
+	if !s.refreshSince(ctx, before) {
+		return claims, fmt.Errorf("%w: %w", ErrLater, err)
 	}
 	return s.cfg.Verifier.Verify(text, now)
 }

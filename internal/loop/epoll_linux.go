@@ -245,7 +245,7 @@ func (e *epoll) open(c *Conn) error {
 }
 
 func (e *epoll) update(c *Conn) {
-	if !c.state.has(registered) {
+	if !c.state.has(registered) || c.state.has(unlisted) {
 		return // open will see the state
 	}
 	ev := e.interest(c)

@@ -27,6 +27,7 @@ func (l *Loop) AttachPeeking(c *Conn, fd int, h Handler) {
 	generation := l.table.generations[c.slot]
 	slot := c.slot
 	// A request is often there by now. Then its connection need not be registered before it has found its owner.
+	c.state |= unlisted
 	if n, errno := recv(c.fd, l.buf, unix.MSG_PEEK); n > 0 {
 		c.read(l.buf[:n])
 	} else if errno == 0 {
@@ -36,7 +37,7 @@ func (l *Loop) AttachPeeking(c *Conn, fd int, h Handler) {
 	if owner == nil {
 		return
 	}
-	if owner == c {
+	if owner.state &^= unlisted; owner == c {
 		c.state |= seen
 	}
 	if err := e.open(owner); err != nil {
@@ -66,7 +67,7 @@ func (c *Conn) Move(d *Conn, h Handler) {
 		return
 	}
 	d.loop, d.handler, d.link, d.fd, d.slot = c.loop, h, c.link, c.fd, c.slot
-	d.state = registered | own
+	d.state = registered | own | c.state&unlisted
 	d.loop.table.all[d.slot] = d
 	d.loop.table.setTicks(d.slot, 0)
 	if c.state.has(seen) {

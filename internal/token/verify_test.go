@@ -356,6 +356,29 @@ func TestKeyIDPicksTheKey(t *testing.T) {
 	}
 }
 
+// Without a key id a token costs eight tries at most, however many keys there are.
+func TestTokensWithoutKeyIDAreTriedWithFewKeys(t *testing.T) {
+	text := say(t, payload)
+	keys := []Key{key(t, "secret")}
+	for tries := 1; tries <= maxTries+1; tries++ {
+		v := verifier(t, Config{Keys: append([]Key{key(t, "rsa")}, keys...)}) // those that do not fit cost nothing
+		if _, err := v.Verify(text, now); tries > maxTries {
+			wantReason(t, err, Signature, unsigned)
+		} else if err != nil {
+			t.Errorf("the key is the %dth: %v", tries, err)
+		}
+		other := must(ParseSecret(fmt.Sprintf("another secret, long enough, the %dth", tries)))(t)
+		keys = append([]Key{other}, keys...)
+	}
+}
+
+func TestConfigIsCopied(t *testing.T) {
+	cfg := Config{Keys: []Key{key(t, "secret")}, Audience: []string{"a"}, Issuer: []string{full.Issuer}}
+	v := verifier(t, cfg)
+	cfg.Keys[0], cfg.Audience[0], cfg.Issuer[0] = Key{}, "x", "x"
+	must(v.Verify(must(signer(t, "secret", "").Sign(full))(t), now))(t)
+}
+
 func TestRotation(t *testing.T) {
 	v := verifier(t, Config{Keys: []Key{key(t, "p256")}})
 	text := must(signer(t, "rsa", "2027-01").Sign(Claims{Expires: now.Add(time.Hour)}))(t)

@@ -71,7 +71,7 @@ drain: 100ms
 compression: true
 compression_min_bytes: 1KiB
 window_bytes: 2MiB
-channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, schema: {type: object}}]
+channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, schema: {type: object}}, {pattern: b, e2e: true}]
 fallback: {history: {count: 9}, presence_grace: 0s}
 limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 4KiB, history_entries: 5, history_bytes: 6KiB,
   info_bytes: 7, lost_members: 13, named_members: 14, ephemeral_keys: 10, lag_bytes: 11KiB, lag_age: 12s, call_timeout: 8s, proof_timeout: 9s}
@@ -85,7 +85,8 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 		Compression: true, CompressionMinBytes: 1 << 10,
 		Channels: []hocket.Rule{{Pattern: "a", Presence: true, Publish: hocket.PublishServer,
 			History:  hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second, Deletes: 4 * time.Second},
-			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second, Schema: `{"type":"object"}`}},
+			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second, Schema: `{"type":"object"}`},
+			{Pattern: "b", E2E: true, PresenceGrace: 10 * time.Second, History: hocket.History{Count: 100, Age: 10 * time.Minute, Deletes: 10 * time.Minute}}},
 		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute, Deletes: 10 * time.Minute}, PresenceGrace: -1},
 		Limits: hocket.Limits{MessageBytes: 1 << 10, Subscriptions: 2, OpenRequests: 3, OutboxBytes: 4 << 10, HistoryEntries: 5,
 			HistoryBytes: 6 << 10, InfoBytes: 7, LostMembers: 13, NamedMembers: 14, EphemeralKeys: 10, LagBytes: 11 << 10, LagAge: 12 * time.Second, CallTimeout: 8 * time.Second, ProofTimeout: 9 * time.Second},
@@ -131,7 +132,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"fallback:\n  history: {deletes: 0s}", `hocket.yaml:2: fallback.history.deletes: "0s" is less than 1s`},
 		{"limits:\n  ephemeral_keys: 0", `hocket.yaml:2: limits.ephemeral_keys: "0" is less than 1`},
 		{"fallback:\n  overflow: sample", `hocket.yaml:2: fallback.overflow: "sample" is none of gap, disconnect, refill, latest`},
-		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, overflow, sample, presence_grace, schema`},
+		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, overflow, sample, presence_grace, schema, e2e`},
 		{"channels:\n- pattern: a\n- pattern: a", `hocket.yaml:3: channels[1].pattern: is the same as that of rule 0, which comes first`},
 		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, tls, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
 		{"node: &x n\nlisten: *x", `hocket.yaml:2: listen: refers to another value by *: write the value out`},

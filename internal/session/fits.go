@@ -74,10 +74,15 @@ var errLater = dialect.Internal.Err()
 // checkPayload is CheckPayload in so many steps; errLater when they are not enough.
 func (n *Node) checkPayload(channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
 	r := n.cfg.Rules.For(channel)
-	if r.Schema == "" || op == broker.Delete && len(payload) == 0 {
+	if r.Schema == "" && !r.E2E {
 		return nil
 	}
+	if op == broker.Delete && format == broker.JSON && (len(payload) == 0 || jsonval.IsNull(payload)) {
+		return nil // it has none, or says so
+	}
 	switch {
+	case r.E2E:
+		return checkSealed(channel, op, format, payload)
 	case format != broker.JSON:
 		return dialect.Errorf(dialect.SchemaMismatch, "%s has a schema, so its payloads are JSON", channel)
 	case steps == quickSteps && len(payload) > quickBytes:

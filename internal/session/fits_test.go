@@ -42,7 +42,7 @@ func TestAPublishThatDoesNotFitIsRefused(t *testing.T) {
 		c.send(`{"type":"publish","id":1,"channel":"form:a",` + test.fields + `}`)
 		c.want(fmt.Sprintf(`{"type":"error","id":1,"channel":"form:a","error":{"code":1114,"name":"schema_mismatch","message":%q,"retry_after_ms":0}}`, test.want))
 	}
-	for i, fields := range []string{`"payload":{"lines":[],"n":1}`, `"key":"k","op":"delete"`} {
+	for i, fields := range []string{`"payload":{"lines":[],"n":1}`, `"key":"k","op":"delete"`, `"key":"k","op":"delete","payload":null`} {
 		c.send(fmt.Sprintf(`{"type":"publish","id":%d,"channel":"form:a",%s}`, i, fields))
 		c.want(fmt.Sprintf(`"type":"reply","id":%d`, i))
 	}

@@ -32,6 +32,8 @@ export const ErrorCode = {
   info_too_large: 1113,
   /** The payload does not fit the schema of its channel or method. */
   schema_mismatch: 1114,
+  /** The channel is encrypted end to end, and the payload is no envelope made with its key. */
+  not_encrypted: 1115,
   /** The session has not proved who it is. */
   unauthenticated: 1401,
   /** A session keeps its user: a later connect cannot name another one. */
@@ -109,6 +111,7 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1112: { name: "invalid_range", retry: false, sentence: "A number is outside the range the field allows." },
   1113: { name: "info_too_large", retry: false, sentence: "What a member tells about itself is larger than the limit." },
   1114: { name: "schema_mismatch", retry: false, sentence: "The payload does not fit the schema of its channel or method." },
+  1115: { name: "not_encrypted", retry: false, sentence: "The channel is encrypted end to end, and the payload is no envelope made with its key." },
   1401: { name: "unauthenticated", retry: false, sentence: "The session has not proved who it is." },
   1402: { name: "user_mismatch", retry: false, sentence: "A session keeps its user: a later connect cannot name another one." },
   1403: { name: "permission_denied", retry: false, sentence: "The session may not do this." },

@@ -158,7 +158,12 @@ func (s *Subscription) Close() error {
 // an *Error: why the subscription has ended, for good.
 func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	for {
+		before := s.Position()
 		if m, ok, err := s.take(); ok || err != nil {
+			if err := s.c.unseal(ctx, &m); err != nil {
+				s.putBack(m, before)
+				return Message{}, err
+			}
 			return m, err
 		}
 		select {
@@ -167,6 +172,14 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 			return Message{}, ctx.Err()
 		}
 	}
+}
+
+// putBack makes m the oldest message again.
+func (s *Subscription) putBack(m Message, read Position) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.buffer = append([]Message{m}, s.buffer...)
+	s.read = read
 }
 
 // take removes the oldest message.
@@ -246,9 +259,15 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 	var where struct {
 		Position
 		Recovered bool          `json:"recovered"`
+		E2E       bool          `json:"e2e"`
 		Presence  presenceReply `json:"presence"`
 	}
 	if json.Unmarshal(reply, &where) != nil {
+		return
+	}
+	if where.E2E && !s.c.vault.covers(s.channel) {
+		s.leave()
+		s.refused(ErrNoKey)
 		return
 	}
 	s.live, s.again = true, 0

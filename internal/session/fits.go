@@ -8,6 +8,7 @@ import (
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
 	"hocket.dev/internal/jsonval"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/schema"
@@ -19,9 +20,9 @@ const (
 	quickSteps = 200
 )
 
-// maxChecks is how many commands may wait for the check of one that came before them for the same channel: as many as an SDK
-// sends before it waits for answers, and more. Beyond it they are answered with "busy".
-const maxChecks = 64
+// maxChecked is how many requests of a session may be open for one more to wait for a check: as many as an SDK sends before it
+// waits for answers, and more. Beyond it that is answered with "busy", so that a session keeps no more than so many messages.
+const maxChecked = 64
 
 // maxSchemaDepth is how deep a schema may be nested.
 const maxSchemaDepth = 128
@@ -132,29 +133,49 @@ func (s *Session) checked(c *dialect.Command, goOn func(c *dialect.Command)) {
 	}
 }
 
+// checkElsewhere queues the check of a publish. A session has one under way at a time, so that what one client sends keeps one
+// core busy at most.
 func (s *Session) checkElsewhere(c *dialect.Command, goOn func(c *dialect.Command)) {
-	node, kept := s.shard.node, *c
+	if s.open != nil && s.open.count >= maxChecked {
+		s.busy(c.ID, c.Channel)
+		return
+	}
+	kept := *c
 	kept.Payload = slices.Clone(c.Payload)
 	s.begin(c.ID)
-	if s.open.checks == nil {
-		s.open.checks = make(map[string][]*dialect.Command)
+	o := s.open
+	if o.waiting == nil {
+		o.waiting = make(map[string][]*dialect.Command)
 	}
-	s.open.checks[c.Channel] = nil
-	var err *dialect.Error
-	ok := s.task(func(context.Context) {
-		err = node.checkPayload(kept.Channel, kept.Publish.Op, kept.Format, kept.Payload, schema.Steps(len(kept.Payload)))
-	}, func() { s.checkedElsewhere(&kept, err, goOn) })
-	if !ok {
-		delete(s.open.checks, c.Channel)
-		s.end(c.ID)
-		s.busy(c.ID, c.Channel)
+	o.waiting[c.Channel] = nil
+	o.checks = append(o.checks, func() { s.check(&kept, goOn) })
+	if len(o.checks) == 1 {
+		o.checks[0]()
 	}
 }
 
-// checkedElsewhere goes on with a publish, and with what came for its channel after it.
+// check checks a publish whose turn it is.
+func (s *Session) check(c *dialect.Command, goOn func(c *dialect.Command)) {
+	node := s.shard.node
+	var err *dialect.Error
+	ok := s.task(func(context.Context) {
+		err = node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, schema.Steps(len(c.Payload)))
+	}, func() { s.checkedElsewhere(c, err, goOn) })
+	if !ok {
+		s.checkedElsewhere(c, asError(hub.ErrBusy, c.Channel), goOn)
+	}
+}
+
+// checkedElsewhere goes on with a publish, with what came for its channel after it, and with the next check.
 func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error, goOn func(c *dialect.Command)) {
-	waiting := s.open.checks[c.Channel]
-	delete(s.open.checks, c.Channel)
+	o := s.open
+	waiting := o.waiting[c.Channel]
+	delete(o.waiting, c.Channel)
+	o.checks = o.checks[1:]
+	var next func()
+	if len(o.checks) > 0 {
+		next = o.checks[0]
+	}
 	s.end(c.ID)
 	switch {
 	case s.closing:
@@ -165,21 +186,24 @@ func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error, goOn 
 		goOn(c)
 	}
 	s.doLater(waiting)
+	if next != nil && !s.closing && !s.closed {
+		next()
+	}
 }
 
 // waits tells whether a command has to wait for one that is checked, and has it wait.
 func (s *Session) waits(c *dialect.Command) bool {
-	if s.open == nil || s.open.checks == nil {
+	if s.open == nil || s.open.waiting == nil {
 		return false
 	}
-	waiting, checking := s.open.checks[c.Channel]
+	waiting, checking := s.open.waiting[c.Channel]
 	switch {
-	case checking && len(waiting) >= maxChecks:
+	case checking && s.open.count >= maxChecked:
 		s.busy(c.ID, c.Channel)
 	case checking:
 		kept := *c
 		kept.Payload = slices.Clone(c.Payload)
-		s.open.checks[c.Channel] = append(waiting, &kept)
+		s.open.waiting[c.Channel] = append(waiting, &kept)
 		s.begin(c.ID)
 	}
 	return checking

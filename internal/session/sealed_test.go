@@ -1,6 +1,8 @@
 package session
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -55,4 +57,26 @@ func TestAnEncryptedChannelTakesEnvelopesAlone(t *testing.T) {
 	c.want(`"name":"not_encrypted","message":"the payloads of dm:1 are encrypted end to end, and this one is not: it is no JSON"`)
 	c.send(`{"type":"publish","id":8,"channel":"dm:1","key":"k","op":"delete","payload":"a secret"}`)
 	c.want(`"id":8,"channel":"dm:1","error":{"code":1115`)
+}
+
+// FuzzReadSealed holds that what is taken for an envelope is one to another reader, too, and says nothing else.
+func FuzzReadSealed(f *testing.F) {
+	f.Add([]byte(sealed))
+	f.Add([]byte(`{"e2e":1,"k\u0069d":"\u00e4","iv":"AAAAAAAAAAAAAAAA","data":"____________________________"}`))
+	f.Add([]byte(`{"e2e":1,"kid":"k","iv":"AAAAAAAAAAAAAAAA","data":"AAAAAAAAAAAAAAAAAAAAAAA","text":"a secret"}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if readSealed(payload) != nil {
+			return
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(payload, &fields); err != nil || len(fields) != 4 {
+			t.Fatalf("%s: %v, %v", payload, fields, err)
+		}
+		kid, _ := fields["kid"].(string)
+		iv, err := base64.RawURLEncoding.Strict().DecodeString(fields["iv"].(string))
+		data, failed := base64.RawURLEncoding.Strict().DecodeString(fields["data"].(string))
+		if fields["e2e"] != 1.0 || len(kid) < 1 || len(kid) > 64 || len(iv) != 12 || len(data) < 17 || err != nil || failed != nil {
+			t.Fatalf("%s is no envelope", payload)
+		}
+	})
 }

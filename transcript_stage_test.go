@@ -44,6 +44,7 @@ func transcriptConfig(seed uint64) Config {
 			{Pattern: "refill:>", History: History{Count: 5000}, Overflow: OverflowRefill},
 			{Pattern: "latest:>", History: keep, Overflow: OverflowLatest},
 			{Pattern: "sampled:>", History: keep, Sample: 250 * time.Millisecond},
+			{Pattern: "sealed:>", History: keep, E2E: true},
 			{Pattern: "form:>", History: keep,
 				Schema: `{"type":"object","required":["text"],"properties":{"text":{"type":"string","maxLength":8}}}`},
 		},

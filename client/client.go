@@ -28,6 +28,7 @@ const (
 	invalidPayload    = int(dialect.InvalidPayload)
 	tooLarge          = int(dialect.TooLarge)
 	alreadySubscribed = int(dialect.AlreadySubscribed)
+	notSupported      = int(dialect.NotSupported)
 )
 
 // Options change what a Client does. nil and the zero value are the same.
@@ -51,6 +52,9 @@ type Options struct {
 	// so a connection needs no memory for it.
 	NoCompression bool
 
+	// E2E encrypts payloads end to end; nil leaves them in clear text.
+	E2E *E2E
+
 	// OnConnection is told when the connection is there (nil), and when it is lost and why. It is called on the Client's
 	// own goroutine and must not block.
 	OnConnection func(lost error)
@@ -65,7 +69,8 @@ type Options struct {
 type Client struct {
 	opts  Options
 	hello json.RawMessage // payload of connect
-	dice  *randv2.Rand    // draws delays; guarded by mu
+	vault vault
+	dice  *randv2.Rand // draws delays; guarded by mu
 	stop  context.CancelFunc
 	ended chan struct{} // closed when the client's goroutines are gone
 
@@ -92,6 +97,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if opts != nil {
 		c.opts = *opts
 	}
+	c.vault.e2e = c.opts.E2E
 	setDefault(&c.opts.MinDelay, 500*time.Millisecond)
 	setDefault(&c.opts.MaxDelay, 20*time.Second)
 	setDefault(&c.opts.MaxWaiting, 1000)

@@ -65,12 +65,13 @@ func (m *Map) Presence() *Presence { return m.s.members }
 // Close leaves the channel. What the Map knows can still be read. It does not block and always returns nil.
 func (m *Map) Close() error { return m.s.Close() }
 
-// Get returns the value of a key. Without one Message.Decode stores nothing.
+// Get returns the value of a key. Without one Message.Decode stores nothing. Where values are encrypted it may wait for a key,
+// 10 s at most, as all methods do that give values.
 func (m *Map) Get(key string) (value Message, ok bool) {
 	m.s.c.mu.Lock()
-	defer m.s.c.mu.Unlock()
 	value, ok = m.values[key]
-	return value, ok
+	m.s.c.mu.Unlock()
+	return m.s.c.readable(value), ok
 }
 
 // Len counts the keys.
@@ -85,7 +86,7 @@ func (m *Map) All() iter.Seq2[string, Message] {
 	all := m.sorted(func(a, b Message) int { return cmp.Compare(a.Position.Offset, b.Position.Offset) })
 	return func(yield func(string, Message) bool) {
 		for _, v := range all {
-			if !yield(v.Key, v) {
+			if !yield(v.Key, m.s.c.readable(v)) {
 				return
 			}
 		}
@@ -100,6 +101,9 @@ func (m *Map) Top(n int) []Message {
 	})
 	if n >= 0 && n < len(all) {
 		all = all[:n]
+	}
+	for i := range all {
+		all[i] = m.s.c.readable(all[i])
 	}
 	return all
 }
@@ -197,7 +201,7 @@ type Change struct {
 // so a slow reader holds up nothing and gets the latest. It blocks until there is one, or ctx ends. Its other error is an
 // *Error: why the Map has ended, for good.
 func (m *Map) Next(ctx context.Context) (Change, error) {
-	return await(ctx, m.changes.news, func() (Change, bool, error) {
+	change, err := await(ctx, m.changes.news, func() (Change, bool, error) {
 		m.s.c.mu.Lock()
 		defer m.s.c.mu.Unlock()
 		for {
@@ -213,6 +217,8 @@ func (m *Map) Next(ctx context.Context) (Change, error) {
 			}
 		}
 	})
+	change.Value = m.s.c.readable(change.Value)
+	return change, err
 }
 
 // The rest is called with the client's lock held.

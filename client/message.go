@@ -50,6 +50,7 @@ type Message struct {
 	Op      string  // "set", "append" or "delete"
 	Tags    map[string]string
 	Score   float64 // by which a state can be sorted
+	Err     error   // why the payload, which is nil then, could not be decrypted; see E2E. nil elsewhere
 
 	// Of a Gap.
 	GapFrom, GapTo uint64
@@ -57,8 +58,11 @@ type Message struct {
 }
 
 // Decode stores the payload in what v points to, as json.Unmarshal does. Where there is none, as of a key that does not
-// exist, it leaves v alone.
+// exist, it leaves v alone. Of one that could not be decrypted it answers Err.
 func (m Message) Decode(v any) error {
+	if m.Err != nil {
+		return m.Err
+	}
 	if len(m.Payload) == 0 {
 		return nil
 	}

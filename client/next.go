@@ -6,7 +6,12 @@ import "context"
 // an *Error: why the subscription has ended, for good.
 func (s *Subscription) Next(ctx context.Context) (Message, error) {
 	for {
+		before := s.Position()
 		if m, ok, err := s.take(); ok || err != nil {
+			if err := s.c.unseal(ctx, &m); err != nil {
+				s.putBack(m, before)
+				return Message{}, err
+			}
 			return m, err
 		}
 		select {
@@ -15,6 +20,14 @@ func (s *Subscription) Next(ctx context.Context) (Message, error) {
 			return Message{}, ctx.Err()
 		}
 	}
+}
+
+// putBack makes m the oldest message again.
+func (s *Subscription) putBack(m Message, read Position) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.buffer = append([]Message{m}, s.buffer...)
+	s.read = read
 }
 
 // take removes the oldest message.

@@ -43,6 +43,9 @@ func (c *Client) Publish(ctx context.Context, channel string, payload any, opts 
 	if err != nil {
 		return Position{}, err
 	}
+	if err := c.seal(ctx, &o); err != nil {
+		return Position{}, err
+	}
 	reply, err := c.do(ctx, o, true)
 	if err != nil {
 		return Position{}, err

@@ -101,6 +101,9 @@ func (c *Client) readPage(ctx context.Context, verb, channel string, asked map[s
 		if err != nil {
 			return p, fmt.Errorf("client: %s of %q: the entry at %d makes no sense: %w", verb, channel, in.Offset, err)
 		}
+		if err := c.unseal(ctx, &m); err != nil {
+			return p, err
+		}
 		p.messages = append(p.messages, m)
 	}
 	return p, nil

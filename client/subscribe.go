@@ -161,9 +161,15 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 	var where struct {
 		Position
 		Recovered bool          `json:"recovered"`
+		E2E       bool          `json:"e2e"`
 		Presence  presenceReply `json:"presence"`
 	}
 	if json.Unmarshal(reply, &where) != nil {
+		return
+	}
+	if where.E2E && !s.c.vault.covers(s.channel) {
+		s.leave()
+		s.refused(ErrNoKey)
 		return
 	}
 	s.live, s.again = true, 0

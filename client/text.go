@@ -20,6 +20,10 @@ const endTag = "end"
 // ended; it comes last.
 func (m *Map) Text(ctx context.Context, key string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if m.s.c.vault.covers(m.s.channel) {
+			yield("", errNoAppend(m.s.channel))
+			return
+		}
 		var text string
 		began := false
 		for {
@@ -63,6 +67,9 @@ func ended(m Message) bool {
 // Write takes no more while 64 KB wait. It returns when all of it is in the log, or with the first error, also of the
 // pieces themselves. opts may be nil; its Key, Op, Expect and IdempotencyKey are not used.
 func (m *Map) Write(ctx context.Context, key string, pieces iter.Seq2[string, error], opts *PublishOptions) error {
+	if m.s.c.vault.covers(m.s.channel) {
+		return errNoAppend(m.s.channel)
+	}
 	w := &writer{m: m, opts: *opts.of(key, "append")}
 	w.opts.Expect, w.opts.IdempotencyKey = nil, ""
 	if _, err := m.Set(ctx, key, "", &w.opts); err != nil {

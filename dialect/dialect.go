@@ -219,6 +219,7 @@ type (
 		HasCount       bool
 		PresenceEpoch  string
 		PresenceOffset uint64
+		E2E            bool // payloads are encrypted end to end
 	}
 	// Published answers a Publish.
 	Published struct {

@@ -34,8 +34,10 @@ const (
 	InfoTooLarge Code = 1113
 	// SchemaMismatch is the error schema_mismatch. The payload does not fit the schema of its channel or method.
 	SchemaMismatch Code = 1114
+	// NotEncrypted is the error not_encrypted. The channel is encrypted end to end, and the payload is no envelope made with its key.
+	NotEncrypted Code = 1115
 	// TLSRequired is the error tls_required. The request has come in clear text, and this server is reached under TLS only.
-	TLSRequired Code = 1115
+	TLSRequired Code = 1116
 	// Unauthenticated is the error unauthenticated. The session has not proved who it is.
 	Unauthenticated Code = 1401
 	// UserMismatch is the error user_mismatch. A session keeps its user: a later connect cannot name another one.
@@ -124,6 +126,7 @@ var catalogue = map[Code]Info{
 	InvalidRange:         {Name: "invalid_range", Sentence: "A number is outside the range the field allows.", HTTP: 400},
 	InfoTooLarge:         {Name: "info_too_large", Sentence: "What a member tells about itself is larger than the limit.", HTTP: 413},
 	SchemaMismatch:       {Name: "schema_mismatch", Sentence: "The payload does not fit the schema of its channel or method.", HTTP: 422},
+	NotEncrypted:         {Name: "not_encrypted", Sentence: "The channel is encrypted end to end, and the payload is no envelope made with its key.", HTTP: 422},
 	TLSRequired:          {Name: "tls_required", Sentence: "The request has come in clear text, and this server is reached under TLS only.", HTTP: 403},
 	Unauthenticated:      {Name: "unauthenticated", Sentence: "The session has not proved who it is.", HTTP: 401},
 	UserMismatch:         {Name: "user_mismatch", Sentence: "A session keeps its user: a later connect cannot name another one.", HTTP: 403},

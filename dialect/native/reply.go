@@ -121,6 +121,9 @@ func appendSubscribed(dst []byte, id dialect.ID, r *dialect.Subscribed) []byte {
 		dst = appendPositionFields(dst, r.PresenceEpoch, r.PresenceOffset)
 		dst = append(dst, '}')
 	}
+	if r.E2E {
+		dst = append(dst, `,"e2e":true`...)
+	}
 	return append(dst, "}}"...)
 }
 

@@ -38,6 +38,7 @@ func TestReplies(t *testing.T) {
 		{dialect.NoID, connected, `{"type":"connected","payload":{"session":"0R7","user":"u1","node":"n1","ping_ms":25000,"expires_at":1795000000000,"features":["recover","presence"],"limits":{"message_bytes":65536}}}`},
 		{number(0), &dialect.Connected{Session: "s", Node: "n"}, `{"type":"reply","id":0,"payload":{"session":"s","user":"","node":"n","ping_ms":0,"features":[],"limits":{"message_bytes":0}}}`},
 		{number(1), &dialect.Subscribed{Channel: "chat:lobby", Epoch: "k3", Offset: 41, Recovered: true}, `{"type":"reply","id":1,"channel":"chat:lobby","payload":{"epoch":"k3","offset":41,"recovered":true}}`},
+		{number(1), &dialect.Subscribed{Channel: "c", Epoch: "k3", E2E: true}, `{"type":"reply","id":1,"channel":"c","payload":{"epoch":"k3","offset":0,"recovered":false,"e2e":true}}`},
 		{number(1), &dialect.Subscribed{Channel: "c", Epoch: "k3", Count: 3, HasCount: true, PresenceEpoch: "p1", PresenceOffset: 9}, `{"type":"reply","id":1,"channel":"c","payload":{"epoch":"k3","offset":0,"recovered":false,"presence":{"count":3,"epoch":"p1","offset":9}}}`},
 		{number(2), &dialect.Published{Epoch: "k3", Offset: 42}, `{"type":"reply","id":2,"payload":{"epoch":"k3","offset":42}}`},
 		{str, &dialect.Published{Epoch: "k3", Offset: maxOffset, Duplicate: true}, `{"type":"reply","id":"a\"b","payload":{"epoch":"k3","offset":9007199254740991,"duplicate":true}}`},

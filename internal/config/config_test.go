@@ -74,7 +74,7 @@ drain: 100ms
 compression: true
 compression_min_bytes: 1KiB
 window_bytes: 2MiB
-channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, allow: [subscribe, history], allow_anonymous: [presence], schema: {type: object}}]
+channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, allow: [subscribe, history], allow_anonymous: [presence], schema: {type: object}}, {pattern: b, e2e: true}]
 fallback: {history: {count: 9}, presence_grace: 0s}
 limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 4KiB, history_entries: 5, history_bytes: 6KiB,
   info_bytes: 7, lost_members: 13, named_members: 14, ephemeral_keys: 10, lag_bytes: 11KiB, lag_age: 12s, call_timeout: 8s, proof_timeout: 9s}
@@ -89,7 +89,8 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 		Channels: []hocket.Rule{{Pattern: "a", Presence: true, Publish: hocket.PublishServer,
 			History: hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second, Deletes: 4 * time.Second},
 			Allow:   hocket.CanSubscribe | hocket.CanHistory, AllowAnonymous: hocket.CanPresence,
-			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second, Schema: `{"type":"object"}`}},
+			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second, Schema: `{"type":"object"}`},
+			{Pattern: "b", E2E: true, PresenceGrace: 10 * time.Second, History: hocket.History{Count: 100, Age: 10 * time.Minute, Deletes: 10 * time.Minute}}},
 		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute, Deletes: 10 * time.Minute}, PresenceGrace: -1},
 		Limits: hocket.Limits{MessageBytes: 1 << 10, Subscriptions: 2, OpenRequests: 3, OutboxBytes: 4 << 10, HistoryEntries: 5,
 			HistoryBytes: 6 << 10, InfoBytes: 7, LostMembers: 13, NamedMembers: 14, EphemeralKeys: 10, LagBytes: 11 << 10, LagAge: 12 * time.Second, CallTimeout: 8 * time.Second, ProofTimeout: 9 * time.Second},

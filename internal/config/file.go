@@ -125,6 +125,7 @@ type Rule struct {
 	PresenceGrace time.Duration `name:"presence_grace" default:"10s" doc:"How long a member whose connection was lost, and the ephemeral keys it had, stay, so that it can come back unnoticed; 0s for not at all. It holds for clients that give their name in connect, as the SDKs do."`
 
 	Schema Schema `name:"schema" doc:"The JSON Schema that every payload has to fit (see schema.md): written here, or the name of a file in JSON, from where this file is. A publish that does not fit is answered with schema_mismatch."`
+	E2E    bool   `name:"e2e" default:"false" doc:"Whether clients encrypt payloads end to end (see e2e.md): the server takes only what it cannot read, and appends nothing to it. Not together with schema."`
 }
 
 // A History says how much is kept.
@@ -218,8 +219,8 @@ func (r *Rule) rule(pattern string) hocket.Rule {
 			Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age, Deletes: r.History.Deletes,
 		},
 		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
-		Schema: string(r.Schema),
-		Rates:  hocket.RuleRates(r.Rate),
+		Schema: string(r.Schema), E2E: r.E2E,
+		Rates: hocket.RuleRates(r.Rate),
 	}
 }
 

@@ -42,6 +42,9 @@ type Rule struct {
 	// Schema is the JSON Schema, in JSON, that every payload has to fit, also what an append adds to a value; what is no JSON
 	// does not. "" lets all pass.
 	Schema string
+	// E2E says that clients encrypt payloads end to end: only envelopes of e2e are taken, which the server cannot read, and
+	// nothing is appended to them. Such a rule has no Schema.
+	E2E bool
 
 	Rates Rates // what sessions may do here, and how often
 
@@ -214,6 +217,8 @@ func (r *Rule) check(index int) error {
 		return &Error{index, "history.age", negative}
 	case r.History.Deletes < 0:
 		return &Error{index, "history.deletes", negative}
+	case r.E2E && r.Schema != "":
+		return &Error{index, "schema", errors.New("goes not together with e2e: the server cannot read what it would check")}
 	case r.Sample < 0:
 		return &Error{index, "sample", negative}
 	case r.Ask&^(CanSubscribe|CanPublish) != CanNothing:

@@ -69,6 +69,7 @@ func TestCompileNamesTheRuleAndTheField(t *testing.T) {
 		{[]Rule{bad(func(r *Rule) { r.History.Deletes = -1 })}, Rule{}, 0, "history.deletes", "negative"},
 		{[]Rule{bad(func(r *Rule) { r.Sample = -time.Second })}, Rule{}, 0, "sample", "negative"},
 		{[]Rule{bad(func(r *Rule) { r.Ask = CanSubscribe | CanHistory })}, Rule{}, 0, "ask", "subscribe and publish"},
+		{[]Rule{bad(func(r *Rule) { r.E2E, r.Schema = true, "{}" })}, Rule{}, 0, "schema", "not together with e2e"},
 		{[]Rule{bad(func(r *Rule) { r.Publish = 9 })}, Rule{}, 0, "publish", "unknown (9)"},
 		{[]Rule{bad(func(r *Rule) { r.Overflow = 9 })}, Rule{}, 0, "overflow", "unknown (9)"},
 		{nil, Rule{History: History{Count: -1}}, -1, "history.count", "fallback rule: history.count: is negative"},

@@ -7,6 +7,7 @@ import (
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
+	"hocket.dev/internal/hub"
 	"hocket.dev/internal/jsonval"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/schema"
@@ -69,10 +70,15 @@ var errLater = dialect.Internal.Err()
 // checkPayload is CheckPayload in so many steps; errLater when they are not enough.
 func (n *Node) checkPayload(channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
 	r := n.cfg.Rules.For(channel)
-	if r.Schema == "" || op == broker.Delete && len(payload) == 0 {
+	if r.Schema == "" && !r.E2E {
 		return nil
 	}
+	if op == broker.Delete && format == broker.JSON && (len(payload) == 0 || jsonval.IsNull(payload)) {
+		return nil // it has none, or says so
+	}
 	switch {
+	case r.E2E:
+		return checkSealed(channel, op, format, payload)
 	case format != broker.JSON:
 		return dialect.Errorf(dialect.SchemaMismatch, "%s has a schema, so its payloads are JSON", channel)
 	case steps == quickSteps && len(payload) > quickBytes:
@@ -122,32 +128,47 @@ func (s *Session) checked(c *dialect.Command) {
 	}
 }
 
+// checkElsewhere queues the check of a publish. A session has one under way at a time, so that what one client sends keeps one
+// core busy at most.
 func (s *Session) checkElsewhere(c *dialect.Command) {
-	node, kept := s.shard.node, s.keep(c)
+	kept := s.keep(c)
 	if kept == nil {
 		return
 	}
-	if s.open.checks == nil {
-		s.open.checks = make(map[string][]*dialect.Command)
+	o := s.open
+	if o.behind == nil {
+		o.behind = make(map[string][]*dialect.Command)
 	}
-	s.open.checks[c.Channel] = nil
-	var err *dialect.Error
-	ok := s.task(func(context.Context) {
-		err = node.checkPayload(kept.Channel, kept.Publish.Op, kept.Format, kept.Payload, schema.Steps(len(kept.Payload)))
-	}, func() { s.checkedElsewhere(kept, err) })
-	if !ok {
-		delete(s.open.checks, c.Channel)
-		s.letGo(kept)
-		s.end(c.ID)
-		s.busy(c.ID, c.Channel)
+	o.behind[c.Channel] = nil
+	o.checks = append(o.checks, func() { s.check(kept) })
+	if len(o.checks) == 1 {
+		o.checks[0]()
 	}
 }
 
-// checkedElsewhere goes on with a publish, and with what came for its channel after it.
+// check checks a publish whose turn it is.
+func (s *Session) check(c *dialect.Command) {
+	node := s.shard.node
+	var err *dialect.Error
+	ok := s.task(func(context.Context) {
+		err = node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, schema.Steps(len(c.Payload)))
+	}, func() { s.checkedElsewhere(c, err) })
+	if !ok {
+		s.checkedElsewhere(c, asError(hub.ErrBusy, c.Channel))
+	}
+}
+
+// checkedElsewhere goes on with a publish, with what came for its channel after it, and with the next check.
 func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error) {
-	waiting := s.open.checks[c.Channel]
-	delete(s.open.checks, c.Channel)
+	o := s.open
+	waiting := o.behind[c.Channel]
+	delete(o.behind, c.Channel)
 	s.letGo(c)
+	o.checks = o.checks[1:]
+	var next func()
+	if len(o.checks) > 0 {
+		next = o.checks[0]
+	}
 	s.end(c.ID)
 	switch {
 	case s.closing:
@@ -158,17 +179,20 @@ func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error) {
 		s.append(c)
 	}
 	s.doLater(waiting)
+	if next != nil && !s.closing && !s.closed {
+		next()
+	}
 }
 
 // waits tells whether a command has to wait for one that is checked, and has it wait.
 func (s *Session) waits(c *dialect.Command) bool {
-	if s.open == nil || s.open.checks == nil {
+	if s.open == nil || s.open.behind == nil {
 		return false
 	}
-	waiting, checking := s.open.checks[c.Channel]
+	waiting, checking := s.open.behind[c.Channel]
 	if checking {
 		if kept := s.keep(c); kept != nil {
-			s.open.checks[c.Channel] = append(waiting, kept)
+			s.open.behind[c.Channel] = append(waiting, kept)
 		}
 	}
 	return checking

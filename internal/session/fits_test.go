@@ -42,7 +42,7 @@ func TestAPublishThatDoesNotFitIsRefused(t *testing.T) {
 		c.send(`{"type":"publish","id":1,"channel":"form:a",` + test.fields + `}`)
 		c.want(fmt.Sprintf(`{"type":"error","id":1,"channel":"form:a","error":{"code":1114,"name":"schema_mismatch","message":%q,"retry_after_ms":0}}`, test.want))
 	}
-	for i, fields := range []string{`"payload":{"lines":[],"n":1}`, `"key":"k","op":"delete"`} {
+	for i, fields := range []string{`"payload":{"lines":[],"n":1}`, `"key":"k","op":"delete"`, `"key":"k","op":"delete","payload":null`} {
 		c.send(fmt.Sprintf(`{"type":"publish","id":%d,"channel":"form:a",%s}`, i, fields))
 		c.want(fmt.Sprintf(`"type":"reply","id":%d`, i))
 	}
@@ -86,19 +86,43 @@ func TestALongCheckKeepsTheOrder(t *testing.T) {
 func TestWhatWaitsForALongCheckIsBounded(t *testing.T) {
 	w := newWorld(t, fitting(t))
 	c := w.connect()
-	long := []byte(`{"type":"publish","channel":"form:a","payload":{"lines":[` + strings.Repeat(`"x",`, 1000) + `""]}}`)
 	const fit = heldMessages * 64 << 10 / (commandBytes + 4012)
-	for range fit + 2 {
-		c.Receive(long)
+	long := `{"type":"publish","channel":"form:%d","payload":{"lines":[` + strings.Repeat(`"x",`, 1000) + `""]}}`
+	for i := range fit {
+		c.Receive(fmt.Appendf(nil, long, i%2))
 	}
-	c.want(`"channel":"form:a","error":{"code":1503,"name":"busy"`, `"channel":"form:a","error":{"code":1503`)
+	if n := len(w.tasks.fns); n != 1 {
+		t.Errorf("%d checks of one session are under way", n)
+	}
+	for channel := range 3 { // two that wait, one of its own
+		c.Receive(fmt.Appendf(nil, long, channel))
+		c.Receive(fmt.Appendf(nil, `{"type":"ping","id":%d}`, channel))
+	}
+	got := c.take()
+	for i := range 3 {
+		if !strings.Contains(got[2*i], `"channel":"form:`) || !strings.Contains(got[2*i], `"name":"busy"`) {
+			t.Errorf("answered %s", got[2*i])
+		}
+	}
+	w.settle()
+	if got := c.take(); len(got) != 0 || c.open != nil {
+		t.Errorf("left are %v, %v", got, c.open)
+	}
+	history := func(channel string) string {
+		c.send(`{"type":"history","id":"h","channel":"` + channel + `","payload":{"limit":1000}}`)
+		return c.want(`"type":"reply","id":"h"`)[0]
+	}
+	if n := strings.Count(history("form:0")+history("form:1"), `"lines"`); n != fit {
+		t.Errorf("%d of %d were published", n, fit)
+	}
+	c.Receive(fmt.Appendf(nil, long, 0))
 	c.Closed(1006, "")
 	w.settle()
 
 	w.refuse = true
 	d := w.connect()
-	d.send(strings.Replace(string(long), `{`, `{"id":1,`, 1))
-	d.want(`"id":1,"channel":"form:a","error":{"code":1503,"name":"busy"`)
+	d.send(strings.Replace(fmt.Sprintf(long, 0), `{`, `{"id":1,`, 1))
+	d.want(`"id":1,"channel":"form:0","error":{"code":1503,"name":"busy"`)
 	if d.open != nil {
 		t.Error("a refused check is left open")
 	}

@@ -64,7 +64,8 @@ type requests struct {
 	ids   []dialect.ID // unique
 	calls map[*calling]struct{}
 
-	checks map[string][]*dialect.Command // channels to which a publish is being checked, and what came for them since
+	checks []func()                      // of payloads, the first one under way
+	behind map[string][]*dialect.Command // what has come for the channels of those since
 
 	reads   []func() // that wait for their turn
 	reading bool     // a read of the broker is under way

@@ -122,6 +122,7 @@ func (s *Session) followed(sub *subscription, p hub.Placed, err error) {
 	if a.id.Kind != dialect.IDNone {
 		r := &a.reply
 		r.Channel, r.Epoch, r.Offset, r.Recovered = sub.channel, p.Epoch, p.Offset, p.Recovered
+		r.E2E = sub.rule.E2E
 		s.say(a.id, r)
 	}
 	if a.args.Presence != dialect.PresenceOff {

@@ -2,6 +2,7 @@
 import { launch } from './browser.mjs';
 import { tests as page } from './page.tests.mjs';
 import { tests as plain } from './plain.tests.mjs';
+import { tests as sealed } from './sealed.tests.mjs';
 import { Proxy, Server } from './server.mjs';
 
 /** What one test may use; everything ends with it. */
@@ -13,8 +14,8 @@ class World {
     this.browser = browser;
   }
 
-  async server() {
-    const s = await Server.start();
+  async server(...more) {
+    const s = await Server.start(...more);
     this.#servers.push(s);
     this.later(() => s.stop());
     return s;
@@ -45,7 +46,7 @@ const browser = await launch();
 let passed = 0;
 let failed = 0;
 
-for (const [name, test] of [...page, ...plain]) {
+for (const [name, test] of [...page, ...plain, ...sealed]) {
   if (!name.includes(wanted)) continue;
   const began = performance.now();
   const world = new World(browser);

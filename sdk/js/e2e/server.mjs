@@ -32,9 +32,10 @@ export class Server {
   port = 0;
   #process;
 
-  /** Starts one and waits until it is ready. */
-  static async start() {
+  /** Starts one and waits until it is ready. `more` are further arguments. */
+  static async start(...more) {
     const s = new Server();
+    s.more = more;
     s.path = await program();
     await s.start();
     return s;
@@ -45,7 +46,7 @@ export class Server {
   }
 
   async start() {
-    const args = ['serve', '--dev', '--listen', `127.0.0.1:${this.port}`];
+    const args = ['serve', '--dev', '--listen', `127.0.0.1:${this.port}`, ...this.more];
     const child = spawn(this.path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     const keep = (chunk) => (this.log = (this.log + chunk).slice(-20_000));

@@ -4,16 +4,19 @@ import { type HocketError, localError } from './errors.ts';
 import { LiveMap } from './map.ts';
 import { Presence } from './presence.ts';
 import type { Position, ServerMessage } from './protocol.ts';
+import { Sealed } from './sealed.ts';
 import type { Request } from './requests.ts';
 import { type ChannelEvent, toMessage } from './subscription.ts';
 import type {
-  ChannelOptions, ChannelState, GapEvent, History, HistoryOptions, Message, Published, PublishOptions, ResetEvent, State, StateOptions,
-  SubscribedEvent,
+  ChannelOptions, ChannelState, GapEvent, History, HistoryOptions, Message, Published, PublishOptions, ResetEvent, Sealer, State, StateOptions,
+  SubscribedEvent, UnreadableEvent,
 } from './types.ts';
 
 /** The events of a {@link Channel}. */
 export interface ChannelEvents {
   message: Message;
+  /** With end-to-end encryption: a payload could not be decrypted. */
+  unreadable: UnreadableEvent;
   /** Entries are missing for good. */
   gap: GapEvent;
   /** The subscription could not go on where it stood. */
@@ -36,7 +39,10 @@ export type ChannelHost = (event: ChannelEvent) => void;
 
 /** What a channel asks of its connection. */
 export interface ChannelLink {
-  subscribe(options: ChannelOptions): void;
+  /** What encrypts the payloads of this channel. */
+  sealer?: Sealer | undefined;
+  /** `keyed`: what is encrypted can be decrypted. */
+  subscribe(options: ChannelOptions, keyed: boolean): void;
   unsubscribe(): void;
   publish(fields: Record<string, unknown>): Promise<unknown>;
   request(request: Request): Promise<unknown>;
@@ -54,6 +60,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
   /** Who is on the channel; kept while it is subscribed with `presence`. */
   readonly presence: Presence;
   readonly #link: ChannelLink;
+  readonly #sealed: Sealed | undefined;
   #options: ChannelOptions;
   #state: ChannelState = 'unsubscribed';
   #subscribing: { promise: Promise<void>; resolve: () => void; reject: (e: HocketError) => void } | undefined;
@@ -67,7 +74,9 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     this.#options = options;
     this.#link = link;
     this.presence = new Presence((payload) => link.request({ type: 'presence', payload }), () => link.session());
-    link.register((event) => this.#happened(event));
+    const tell = (event: ChannelEvent) => this.#happened(event);
+    this.#sealed = link.sealer && new Sealed(name, link.sealer, tell);
+    link.register((event) => (this.#sealed ? this.#sealed.take(event) : tell(event)));
   }
 
   get state(): ChannelState {
@@ -95,7 +104,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
       const { promise, resolve, reject } = deferred();
       promise.catch(() => {}); // whoever does not wait hears of it by `unsubscribed`
       this.#subscribing = { promise, resolve, reject };
-      this.#link.subscribe(this.#options);
+      this.#link.subscribe(this.#options, this.#sealed !== undefined);
       return promise;
     }
     return this.#subscribing.promise;
@@ -110,15 +119,15 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
    * Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
    * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
    * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
-   * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
-   * once: an ArrayBuffer or a view of one, such as a Uint8Array, is published as its bytes, anything else as JSON.
+   * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same; with `no_key` where the
+   * channel is encrypted and there is no key. The payload is read at once: an ArrayBuffer or a view of one, such as a
+   * Uint8Array, is published as its bytes, anything else as JSON.
    */
   async publish(payload: unknown, options: PublishOptions = {}): Promise<Published> {
     const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
     const bytes = bytesOf(payload);
-    const reply = (await this.#link.publish({
-      payload: bytes === undefined ? payload : toBase64(bytes),
-      ...(bytes !== undefined && { encoding: 'base64' }),
+    const fields = {
+      ...(bytes === undefined || this.#sealed ? { payload: bytes ?? payload } : { payload: toBase64(bytes), encoding: 'base64' }),
       ...(key !== undefined && { key }),
       ...(op !== undefined && op !== 'set' && { op }),
       ...(echo === false && { echo }),
@@ -128,7 +137,9 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
       ...(score !== undefined && { score }),
       ...(ephemeral && { ephemeral }),
       ...(tags !== undefined && { tags }),
-    })) as Partial<Published>;
+    };
+    const send = (f: Record<string, unknown>) => this.#link.publish(f);
+    const reply = (await (this.#sealed ? this.#sealed.publish(fields, send) : send(fields))) as Partial<Published>;
     return { epoch: reply.epoch ?? '', offset: reply.offset ?? 0, duplicate: reply.duplicate === true };
   }
 
@@ -137,7 +148,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     const reply = (await this.#link.request({ type: 'history', payload: options })) as {
       epoch: string; offset: number; messages?: ServerMessage[]; more?: boolean;
     };
-    return { epoch: reply.epoch, offset: reply.offset, messages: this.#page(reply), more: reply.more === true };
+    return { epoch: reply.epoch, offset: reply.offset, messages: await this.#page(reply), more: reply.more === true };
   }
 
   /** Reads a page of the channel's state, without following it: the latest entry of each key. */
@@ -146,11 +157,12 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
       epoch: string; offset: number; messages?: ServerMessage[]; count?: number; next?: string;
     };
     const { epoch, offset, count, next } = reply;
-    return { epoch, offset, messages: this.#page(reply), count: count ?? 0, next };
+    return { epoch, offset, messages: await this.#page(reply), count: count ?? 0, next };
   }
 
-  #page(reply: { epoch: string; messages?: ServerMessage[] }): Message[] {
-    return (reply.messages ?? []).map((m) => toMessage({ channel: this.name, ...m }, reply.epoch, false));
+  async #page(reply: { epoch: string; messages?: ServerMessage[] }): Promise<Message[]> {
+    const messages = (reply.messages ?? []).map((m) => toMessage({ channel: this.name, ...m }, reply.epoch, false));
+    return this.#sealed ? this.#sealed.openAll(messages) : messages;
   }
 
   /** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
@@ -199,6 +211,8 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     switch (event.type) {
       case 'message':
         return this.emit('message', event.message);
+      case 'unreadable':
+        return this.emit('unreadable', { message: event.message, error: event.error });
       case 'gap':
         return this.emit('gap', event.gap);
       case 'reset':

@@ -7,7 +7,7 @@ import type { Request } from './requests.ts';
 import { type Input, type Output, Session, type SessionSettings } from './session.ts';
 import { systemClock } from './clock.ts';
 import type {
-  ChannelOptions, Clock, ConnectionState, ConnectOptions, RawEvent, SocketConstructor, SocketLike, StateEvent, TokenSource,
+  ChannelOptions, Clock, ConnectionState, ConnectOptions, RawEvent, Sealer, SocketConstructor, SocketLike, StateEvent, TokenSource,
 } from './types.ts';
 
 const subprotocol = 'hocket.v1.json';
@@ -48,6 +48,7 @@ export class Connection extends Emitter<ConnectionEvents> {
   readonly #session: Session;
   readonly #WebSocket: SocketConstructor;
   readonly #tokenSource: TokenSource | undefined;
+  readonly #sealer: Sealer | undefined;
   readonly #channels = new Map<string, Channel>();
   readonly #hosts = new Map<string, ChannelHost>();
   readonly #waiters = new Map<number, Waiter>(); // by ticket
@@ -68,6 +69,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.#WebSocket = WebSocket;
     this.#clock = options.clock ?? systemClock;
     this.#tokenSource = typeof options.token === 'function' ? options.token : undefined;
+    this.#sealer = options.e2e;
     this.#session = new Session(settings(url, options), options.random ?? Math.random);
     globalThis.addEventListener?.('online', this.#online);
     this.#run({ type: 'start' });
@@ -111,7 +113,8 @@ export class Connection extends Emitter<ConnectionEvents> {
       return known;
     }
     const channel = new Channel(name, options ?? {}, {
-      subscribe: (wanted) => this.#run({ type: 'subscribe', channel: name, options: wanted }),
+      sealer: this.#sealer?.covers(name) ? this.#sealer : undefined,
+      subscribe: (wanted, keyed) => this.#run({ type: 'subscribe', channel: name, options: wanted, keyed }),
       unsubscribe: () => this.#run({ type: 'unsubscribe', channel: name }),
       publish: (fields) => this.#ask((ticket) => ({ type: 'publish', ticket, fields: { channel: name, ...fields } })),
       request: (request) => this.#request({ channel: name, ...request }),

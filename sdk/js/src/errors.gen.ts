@@ -32,8 +32,10 @@ export const ErrorCode = {
   info_too_large: 1113,
   /** The payload does not fit the schema of its channel or method. */
   schema_mismatch: 1114,
+  /** The channel is encrypted end to end, and the payload is no envelope made with its key. */
+  not_encrypted: 1115,
   /** The request has come in clear text, and this server is reached under TLS only. */
-  tls_required: 1115,
+  tls_required: 1116,
   /** The session has not proved who it is. */
   unauthenticated: 1401,
   /** A session keeps its user: a later connect cannot name another one. */
@@ -123,7 +125,8 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1112: { name: "invalid_range", retry: false, sentence: "A number is outside the range the field allows." },
   1113: { name: "info_too_large", retry: false, sentence: "What a member tells about itself is larger than the limit." },
   1114: { name: "schema_mismatch", retry: false, sentence: "The payload does not fit the schema of its channel or method." },
-  1115: { name: "tls_required", retry: false, sentence: "The request has come in clear text, and this server is reached under TLS only." },
+  1115: { name: "not_encrypted", retry: false, sentence: "The channel is encrypted end to end, and the payload is no envelope made with its key." },
+  1116: { name: "tls_required", retry: false, sentence: "The request has come in clear text, and this server is reached under TLS only." },
   1401: { name: "unauthenticated", retry: false, sentence: "The session has not proved who it is." },
   1402: { name: "user_mismatch", retry: false, sentence: "A session keeps its user: a later connect cannot name another one." },
   1403: { name: "permission_denied", retry: false, sentence: "The session may not do this." },

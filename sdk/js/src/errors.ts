@@ -18,6 +18,10 @@ export const LocalErrorCode = {
   unsubscribed: 5,
   /** The token callback failed, or the server refused the token and there is no callback. */
   no_token: 6,
+  /** The channel is encrypted end to end, and there is no key for it. */
+  no_key: 7,
+  /** A payload could not be decrypted: it was changed, moved, made with another key, or never encrypted. */
+  unreadable: 8,
 } as const;
 
 /** Every error of the SDK, whether the server answered with it or the SDK found it. */

@@ -13,8 +13,8 @@ export type { BackoffSettings } from './backoff.ts';
 export type { Connected, Position } from './protocol.ts';
 export type {
   ChannelOptions, ChannelState, Clock, ConnectionState, ConnectOptions, From, GapEvent, History, HistoryOptions, Member, Message, Op,
-  PresentUser, Published, PublishOptions, RawEvent, ResetEvent, SocketConstructor, SocketLike, State, StateEvent, StateOptions, SubscribedEvent,
-  TokenSource,
+  Place, PresentUser, Published, PublishOptions, RawEvent, ResetEvent, Sealer, SocketConstructor, SocketLike, State, StateEvent, StateOptions,
+  SubscribedEvent, TokenSource, UnreadableEvent,
 } from './types.ts';
 // The pure core, for simulations.
 export { type Input, type Output, Session, type SessionSettings } from './session.ts';

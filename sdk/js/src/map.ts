@@ -77,6 +77,7 @@ export class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Itera
     super();
     this.#channel = channel;
     channel.on('message', (m) => this.#apply(m));
+    channel.on('unreadable', ({ message }) => this.#lose(message));
     channel.on('position', (at) => {
       this.#at = at;
       this.#wake();
@@ -226,6 +227,13 @@ export class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Itera
     const score = op === 'append' && m.score === 0 ? (previous?.score ?? 0) : m.score;
     this.#entries.set(key, { key, value, offset, time, score, tags, from });
     this.emit('change', { key, value, previous: previous?.value, op, live: m.live });
+  }
+
+  /** The key has a value by now that cannot be read: the one that is known is not its value any more. */
+  #lose(m: Message): void {
+    if (m.key === undefined) return;
+    this.#stale.delete(m.key);
+    this.#remove(m.key, m.live);
   }
 
   #remove(key: string, live: boolean): void {

@@ -31,6 +31,8 @@ export interface Connected {
 export interface SubscribeReply extends Position {
   recovered: boolean;
   presence?: { count: number } & Partial<Position>;
+  /** Payloads are encrypted end to end. */
+  e2e?: boolean;
 }
 
 /** One message of the server. Every field but `type` depends on the type. */

@@ -20,7 +20,8 @@ export type Input =
   | { type: 'info'; info: unknown }
   | { type: 'online' }
   | { type: 'tick' }
-  | { type: 'subscribe'; channel: string; options: ChannelOptions }
+  /** `keyed`: what is encrypted end to end can be decrypted. */
+  | { type: 'subscribe'; channel: string; options: ChannelOptions; keyed?: boolean }
   | { type: 'unsubscribe'; channel: string }
   | { type: 'publish'; ticket: number; fields: Record<string, unknown> }
   | { type: 'request'; ticket: number; request: Request };
@@ -64,6 +65,7 @@ export class Session {
   readonly #requests: Requests;
   readonly #outbox: Outbox;
   readonly #subscriptions = new Map<string, Subscription>();
+  readonly #keyed = new Set<string>(); // channels whose payloads can be decrypted
   readonly #asking = new Map<number, Subscription>(); // by the id of the open subscribe
   #lastId = 0;
   #out: Output[] = [];
@@ -136,6 +138,7 @@ export class Session {
       case 'tick':
         return this.#tick(now);
       case 'subscribe':
+        if (input.keyed) this.#keyed.add(input.channel);
         return this.#subscribe(input.channel, input.options, now);
       case 'unsubscribe':
         return this.#unsubscribe(input.channel);
@@ -277,11 +280,15 @@ export class Session {
       return this.#link.welcomed(connected, now);
     }
     const s = this.#askedBy(m);
-    if (s !== undefined) {
-      return s.confirm(m.payload as SubscribeReply, now);
-    }
+    if (s !== undefined) return this.#confirm(s, m.payload as SubscribeReply, now);
     const ticket = this.#ticketOf(m);
     if (ticket !== undefined) this.#out.push({ type: 'answer', ticket, payload: m.payload });
+  }
+
+  #confirm(s: Subscription, reply: SubscribeReply, now: number): void {
+    if (!reply.e2e || this.#keyed.has(s.channel)) return s.confirm(reply, now);
+    this.#sendUnsubscribe(s.channel);
+    s.fail(localError('no_key', `${s.channel} is encrypted end to end: give connect() an option e2e that covers it`), now);
   }
 
   #error(m: ServerMessage, now: number): void {

@@ -7,6 +7,8 @@ import type { ChannelOptions, ChannelState, GapEvent, Message, Op, ResetEvent, S
 /** What happens on a channel. */
 export type ChannelEvent =
   | { type: 'message'; message: Message }
+  /** Its payload could not be decrypted. */
+  | { type: 'unreadable'; message: Message; error: HocketError }
   | { type: 'gap'; gap: GapEvent }
   | { type: 'reset'; reset: ResetEvent }
   | { type: 'subscribed'; subscribed: SubscribedEvent; presence: PresenceReply | undefined }

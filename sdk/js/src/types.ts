@@ -208,8 +208,36 @@ export interface Clock {
   after(ms: number, fn: () => void): () => void;
 }
 
+/** What an encrypted payload is bound to: nobody can move it elsewhere. */
+export interface Place {
+  readonly channel: string;
+  /** "" in a stream. */
+  readonly key: string;
+  readonly op: Op;
+}
+
+/** What encrypts and decrypts payloads: made by `endToEnd()` of `hocket/e2e`. */
+export interface Sealer {
+  /** Whether the payloads of this channel are encrypted. */
+  covers(channel: string): boolean;
+  /** Encrypts a payload: a text in JSON, or bytes. */
+  seal(place: Place, payload: string | Uint8Array): Promise<unknown>;
+  /** Decrypts what {@link seal} has made; rejects with a {@link HocketError} when it is none. */
+  open(place: Place, payload: unknown): Promise<unknown>;
+}
+
+/** A message came whose payload could not be decrypted; what comes after it does. */
+export interface UnreadableEvent {
+  /** With the payload as it came. */
+  readonly message: Message;
+  /** `no_key` or `unreadable`. */
+  readonly error: HocketError;
+}
+
 /** How a connection is made. Everything may be left out. */
 export interface ConnectOptions {
+  /** Encrypts payloads end to end. */
+  e2e?: Sealer;
   /** A token, or what gets one. Only with a function can an expired token be replaced. */
   token?: string | TokenSource;
   /** The user's name, where the server lets clients name themselves. */

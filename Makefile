@@ -31,12 +31,16 @@ test-page: ## tests of the page in Chromium
 	scripts/test page
 
 .PHONY: lint
-lint: ## gofmt, vet for three systems, staticcheck, generated files, tidy
+lint: ## gofmt, vet for three systems, staticcheck, gosec, generated files, tidy
 	scripts/test lint
 
 .PHONY: fuzz
 fuzz: ## every fuzz target; FUZZTIME=30000x says how long
 	scripts/test fuzz
+
+.PHONY: vuln
+vuln: ## look for known holes in what we depend on, where the database (vuln.go.dev) can be reached
+	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
 .PHONY: soak
 soak: ## by hand, half an hour: conformance in full, and a hundred thousand odd connections to each kind of server

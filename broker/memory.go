@@ -112,7 +112,7 @@ func NewMemory(cfg MemoryConfig) *Memory {
 		cfg.Now = time.Now
 	}
 	if cfg.Seed == 0 {
-		cfg.Seed = rand.Uint64() | 1
+		cfg.Seed = rand.Uint64() | 1 // #nosec G404 -- epochs are told to every subscriber
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = defaultBytes

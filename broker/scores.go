@@ -26,7 +26,7 @@ func (r rank) before(s rank) bool {
 
 // add puts in a cell that is not there.
 func (s *scores) add(c *cell) {
-	c.left, c.right, c.weight = nil, nil, rand.Uint32()
+	c.left, c.right, c.weight = nil, nil, rand.Uint32() // #nosec G404 -- it balances a tree
 	before, after := split(s.root, c.rank())
 	s.root = join(join(before, c), after)
 }
@@ -41,7 +41,7 @@ func (s *scores) remove(c *cell) {
 func (s *scores) build(cells iter.Seq[*cell]) {
 	var spine []*cell // from the root to the right, which the next cell goes to the end of
 	for c := range cells {
-		c.left, c.right, c.weight = nil, nil, rand.Uint32()
+		c.left, c.right, c.weight = nil, nil, rand.Uint32() // #nosec G404 -- it balances a tree
 		end := len(spine)
 		for end > 0 && spine[end-1].weight < c.weight {
 			end--

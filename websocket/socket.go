@@ -244,7 +244,7 @@ func (s *Socket) begin(r *http.Request, early []byte) {
 	sh.server.sockets.Add(1)
 	sh.server.trim.moved()
 	if every := int(sh.server.pingTick); every > 0 {
-		s.conn.SetAlarm(uint8(every - rand.IntN(every/2+1))) // staggered
+		s.conn.SetAlarm(uint8(every - rand.IntN(every/2+1))) // #nosec G404 -- staggered
 	}
 	defer s.rescue()
 	s.flags |= flagOpened

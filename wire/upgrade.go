@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"crypto/sha1"
+	"crypto/sha1" // #nosec G505 -- RFC 6455 §4.2.2 says so, and nothing rests on it
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -162,8 +162,8 @@ func AcceptKey(key string) string { return string(appendAcceptKey(nil, key)) }
 
 // appendAcceptKey is AcceptKey into memory of the caller's.
 func appendAcceptKey(dst []byte, key string) []byte {
-	var short [64]byte // a key has 24 bytes
-	sum := sha1.Sum(append(append(short[:0], key...), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
+	var short [64]byte                                                                            // a key has 24 bytes
+	sum := sha1.Sum(append(append(short[:0], key...), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...)) // #nosec G401 -- RFC 6455 §4.2.2 says so
 	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 

@@ -12,7 +12,7 @@ import (
 
 // checkClear refuses to begin where passwords, tokens and messages would go over a network for everybody on the way to read.
 func (s *settings) checkClear() error {
-	if s.encrypted() || s.insecure || len(s.proxies) > 0 {
+	if s.encrypted() || s.insecure || !s.proxies.None() {
 		return nil
 	}
 	for _, at := range []string{s.listen, s.admin} {
@@ -25,18 +25,8 @@ func (s *settings) checkClear() error {
 	return nil
 }
 
-// inClear tells whether a request has come over a network in clear text although that is not allowed: a proxy says so, or it
-// has come past the proxies.
-func (s *settings) inClear(r *http.Request) bool {
-	switch {
-	case s.insecure || len(s.proxies) == 0:
-		return false
-	case s.proxies.Holds(r.RemoteAddr):
-		return s.proxies.Scheme(r) == "http"
-	default:
-		return r.TLS == nil && !isLoopback(r.RemoteAddr)
-	}
-}
+// inClear tells whether a request has come in clear text although that is not allowed.
+func (s *settings) inClear(r *http.Request) bool { return !s.insecure && s.proxies.InClear(r) }
 
 // onlyEncrypted refuses what comes in clear text. Health checks pass: they come from nearby, and tell and learn nothing.
 func (s *settings) onlyEncrypted(next http.Handler) http.Handler {

@@ -25,9 +25,9 @@ type authorities struct {
 	lookAt time.Time   // when the next handshake looks
 }
 
-// askClients has handshakes by base ask clients for a certificate. The error is one sentence.
-func askClients(base *tls.Config, set *config.TLS, log *slog.Logger) (*tls.Config, error) {
-	a := &authorities{file: set.ClientCA, log: log, now: time.Now}
+// newAuthorities reads those who vouch for clients, who are asked for a certificate in handshakes that are otherwise by base. The
+// error is one sentence.
+func newAuthorities(base *tls.Config, set *config.TLS, log *slog.Logger) (*authorities, error) {
 	asking := base.Clone()
 	asking.ClientAuth = tls.VerifyClientCertIfGiven
 	if set.ClientAuth == config.ClientRequire {
@@ -35,13 +35,16 @@ func askClients(base *tls.Config, set *config.TLS, log *slog.Logger) (*tls.Confi
 	}
 	// A resumed session would go on as it was, whatever authorities have been taken away since.
 	asking.SessionTicketsDisabled = true
-	a.config, a.lookAt = asking, a.now().Add(lookEvery)
-	if err := a.read(); err != nil {
-		return nil, err
-	}
-	asking = a.config.Clone()
-	asking.GetConfigForClient = a.get
-	return asking, nil
+	a := &authorities{file: set.ClientCA, log: log, now: time.Now, config: asking}
+	a.lookAt = a.now().Add(lookEvery)
+	return a, a.read()
+}
+
+// ask is for a listener.
+func (a *authorities) ask() *tls.Config {
+	config := a.config.Clone()
+	config.GetConfigForClient = a.get
+	return config
 }
 
 // get implements tls.Config.GetConfigForClient.

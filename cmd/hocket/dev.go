@@ -74,7 +74,7 @@ func tick(ctx context.Context, srv *hocket.Server) {
 	for {
 		select {
 		case <-every.C:
-			next := cents(max(1, price*(1+0.002*rand.NormFloat64())))
+			next := cents(max(1, price*(1+0.002*rand.NormFloat64()))) // #nosec G404 -- a price that does not exist
 			_, _ = srv.Publish(ctx, demoChannel, quote{"HKT", next, cents(next - price)})
 			price = next
 		case <-ctx.Done():

@@ -44,9 +44,11 @@ func (s *settings) encryption(log *slog.Logger) (e *encryption, err error) {
 		config.GetCertificate, e.covers = e.acme.GetCertificate, e.acme.Covers
 	}
 	if s.tls.ClientCA != "" {
-		if e.clients, err = askClients(config, &s.tls, log); err != nil {
+		clients, err := newAuthorities(config, &s.tls, log)
+		if err != nil {
 			return nil, err
 		}
+		e.clients = clients.ask()
 	}
 	if e.acme != nil {
 		e.clients = e.acme.Answer(e.clients)

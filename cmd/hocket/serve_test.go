@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -244,44 +242,5 @@ func TestVanishedPeer(t *testing.T) {
 	}
 	if code := c.closed(); code != 4002 {
 		t.Errorf("closed with %d", code)
-	}
-}
-
-// Keys are exchanged by writing their file anew; one that cannot be used changes nothing, and no key gets into the log.
-func TestKeysAreExchangedWithoutARestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keys.yaml")
-	put := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put("- {name: shop, key: s3cret-old, scopes: [publish]}\n")
-	n := start(t, command("serve", "--listen", "127.0.0.1:0", "--config", write(t, "api_keys: [s3cret-fixed]\napi_keys_file: "+path+"\n")))
-	status := func(key string) int {
-		s, _ := get(t, n, "/api/v1/info", func(r *http.Request) {
-			r.Method = http.MethodPost
-			r.Header.Set("Authorization", "Bearer "+key)
-		})
-		return s
-	}
-	if a, b := status("s3cret-fixed"), status("s3cret-old"); a != 200 || b != 200 {
-		t.Errorf("at first: %d and %d", a, b)
-	}
-	put("- s3cret-new\n")
-	testproc.Until(t, "the new key to be taken", func() bool { return status("s3cret-new") == 200 })
-	if a, b := status("s3cret-fixed"), status("s3cret-old"); a != 200 || b != 401 {
-		t.Errorf("after the exchange: %d and %d", a, b)
-	}
-	put("- {s3cret-broken: x}\n")
-	testproc.Until(t, "the log to say so", func() bool { return strings.Contains(n.Output(), "cannot be used") })
-	if a, b := status("s3cret-new"), status("s3cret-broken"); a != 200 || b != 401 {
-		t.Errorf("after a broken one: %d and %d", a, b)
-	}
-	if strings.Contains(n.Output(), "s3cret") || !strings.Contains(n.Output(), "key=shop") {
-		t.Errorf("the log tells a key, or nothing of short ones:\n%s", n.Output())
 	}
 }

@@ -38,5 +38,6 @@ func main() {
 	if len(os.Args) > 1 {
 		address = os.Args[1]
 	}
-	log.Fatal(http.ListenAndServe(address, nil))
+	web := &http.Server{Addr: address, ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(web.ListenAndServe())
 }

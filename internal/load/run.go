@@ -83,7 +83,7 @@ type run struct {
 func newRun(o Options, l *loop.Loop) *run {
 	r := &run{
 		opts: o, loop: l, start: time.Now(),
-		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), // #nosec G404 -- for load
 		failed: make(chan error, 1),
 		book:   book{size: o.PayloadBytes},
 	}

@@ -7,8 +7,13 @@ import (
 	"strings"
 )
 
-// Proxies are the networks of proxies whose word about a request counts.
-type Proxies []netip.Prefix
+// Proxies are those whose word about a request counts.
+type Proxies struct {
+	Networks []netip.Prefix
+	// PassOn says that they speak only at the beginning of a connection (PROXY protocol), and pass on what clients send: nothing in
+	// a request is theirs, its address is the client's, and connections of others do not come so far.
+	PassOn bool
+}
 
 // ParseProxies reads networks, such as "10.0.0.0/8", and addresses. The error is an *Error.
 func ParseProxies(networks []string) (Proxies, error) {
@@ -18,25 +23,28 @@ func ParseProxies(networks []string) (Proxies, error) {
 		if err != nil {
 			address, err := netip.ParseAddr(s)
 			if err != nil || address.Zone() != "" {
-				return nil, &Error{i, s, errNetwork}
+				return Proxies{}, &Error{i, s, errNetwork}
 			}
 			network = netip.PrefixFrom(address, address.BitLen())
 		}
-		p = append(p, network.Masked())
+		p.Networks = append(p.Networks, network.Masked())
 	}
 	return p, nil
 }
 
 var errNetwork = errors.New("is no network: write it like 10.0.0.0/8 or 192.0.2.7")
 
+// None tells whether no proxy is trusted.
+func (p *Proxies) None() bool { return len(p.Networks) == 0 }
+
 // Holds tells whether an address, with its port, is that of a proxy.
-func (p Proxies) Holds(address string) bool {
+func (p *Proxies) Holds(address string) bool {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return false
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	for _, network := range p {
+	for _, network := range p.Networks {
 		if network.Contains(ip) {
 			return true
 		}
@@ -46,8 +54,8 @@ func (p Proxies) Holds(address string) bool {
 
 // Scheme is what the client has asked with: "https" or "http", or "" where that is not known, because a proxy that is not
 // named, or that says nothing, may stand between. What a proxy says is in X-Forwarded-Proto.
-func (p Proxies) Scheme(r *http.Request) string {
-	if p.Holds(r.RemoteAddr) {
+func (p *Proxies) Scheme(r *http.Request) string {
+	if !p.PassOn && p.Holds(r.RemoteAddr) {
 		if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 {
 			return saidScheme(said)
 		}
@@ -58,11 +66,24 @@ func (p Proxies) Scheme(r *http.Request) string {
 	switch {
 	case r.TLS != nil:
 		return "https"
-	case len(p) == 0:
+	case p.None() || p.PassOn:
 		return ""
 	default:
 		return "http"
 	}
+}
+
+// InClear tells whether a request has come over a network in clear text, where the proxies are to see to it that none does: one of
+// them says so, or it has come past them. What comes from this machine has not.
+func (p *Proxies) InClear(r *http.Request) bool {
+	switch {
+	case p.None() || p.PassOn:
+		return false
+	case p.Holds(r.RemoteAddr):
+		return p.Scheme(r) == "http"
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	return r.TLS == nil && (err != nil || !at.Addr().Unmap().IsLoopback())
 }
 
 // saidScheme is "https" only where that is so on each of the ways between.

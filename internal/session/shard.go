@@ -65,7 +65,7 @@ type Shard struct {
 func newDice() *rand.Rand {
 	var seed [32]byte
 	crand.Read(seed[:])
-	return rand.New(rand.NewChaCha8(seed))
+	return rand.New(rand.NewChaCha8(seed)) // #nosec G404 -- seeded by crypto/rand, for delays
 }
 
 // Draw gives a time from 0 to bound, which is not included: to spread what would else happen to many at once.

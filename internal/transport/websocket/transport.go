@@ -20,7 +20,7 @@ import (
 )
 
 // tokenPrefix begins the subprotocol entry in which a browser carries a token.
-const tokenPrefix = "hocket.token."
+const tokenPrefix = "hocket.token." // #nosec G101 -- what stands before one
 
 // Config says how a Transport works.
 type Config struct {

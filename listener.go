@@ -22,9 +22,11 @@ const webSocketPath = "/v1/ws"
 //
 // What middleware in front of s decides about a request has to be decided by admit instead, which is asked for each handshake
 // and must not block; what it refuses goes to the http.Server, which says so. nil admits all. A client has 10 seconds for its
-// request, and 4,096 for each loop may be without one; then the oldest is closed. So it is when more than 4,096 connections wait for
+// request, and 4,096 for each loop may be without one, 1,024 of them of one address; then the oldest is closed. So it is when more than 4,096 connections wait for
 // the http.Server to accept them, as behind a limit of its own (netutil.LimitListener). When no file descriptor is left, new
 // connections are closed, and the log is told, at most once a second.
+//
+// With Config.ProxyProtocol each connection begins with a header of the PROXY protocol, which is taken off.
 //
 // l belongs to the returned listener, which is to be closed before s.
 func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Listener {
@@ -56,7 +58,8 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 // among the 1,024. Closing the listener ends the Context of their ClientHelloInfo and does not wait for them. Private keys are used
 // on the processors of handshakes, so one that is kept elsewhere (crypto.Signer) keeps others waiting.
 //
-// As with Listener, 4,096 connections may wait for the http.Server.
+// As with Listener, 4,096 connections may wait for the http.Server, and the header of the PROXY protocol is taken off first where
+// Config.ProxyProtocol says so.
 //
 // WebSockets over HTTP/2 need an import, hocket.dev/websocket/http2, whose page also says what to set in http.Server.HTTP2. Each
 // has a few goroutines.

@@ -92,7 +92,7 @@ func TestABanLastsThoughBucketsAreFull(t *testing.T) {
 
 // Addresses by the thousands, each of which empties its bucket and goes, neither grow the table nor get anything for it.
 func TestManyKeysNeitherGrowTheTableNorPass(t *testing.T) {
-	const most, keys = 1000, 20_000
+	const most, keys = 1000, 8_000
 	table, l := NewTable[int](most), limits(t, "1/m burst 3")
 	honest, _ := table.Open(-1, 0)
 	honest.Take(l, Publishes, 0, 1)
@@ -130,10 +130,10 @@ func TestManyKeysNeitherGrowTheTableNorPass(t *testing.T) {
 	})
 }
 
-// Strangers share their traces, which are many: fifty thousand with one each empty no bucket of a hundred.
+// Strangers share their traces, which are many: twenty thousand with one each empty no bucket of a hundred.
 func TestStrangersAreSpreadOverTraces(t *testing.T) {
 	table, l := NewTable[int](0), limits(t, "1/m burst 100")
-	for key := range 50_000 {
+	for key := range 20_000 {
 		table.Look(key, 0, func(a *Account, _ int) {
 			if a.Take(l, Publishes, 0, 1) != 0 {
 				t.Fatalf("%d is refused", key)

@@ -15,16 +15,16 @@ type Reason uint8
 
 // The reasons. At in NameError says where.
 const (
-	Empty        Reason = iota + 1 // the name has no bytes
-	TooLong                        // it has more than MaxName bytes
-	NotUTF8                        // a byte begins no UTF-8 sequence
-	Control                        // there is a control character
-	Space                          // there is white space
-	Wildcard                       // there is a "*" or ">" in a name
-	EmptySegment                   // two ":" in a row, or one at either end
-	Rest                           // ">" in a pattern is not the last segment
-	PartialUser                    // "{user}" in a pattern is no whole segment
-	PartialWildcard                // "*" or ">" in a pattern is no whole segment
+	Empty           Reason = iota + 1 // the name has no bytes
+	TooLong                           // it has more than MaxName bytes
+	NotUTF8                           // a byte begins no UTF-8 sequence
+	Control                           // there is a control character
+	Space                             // there is white space
+	Wildcard                          // there is a "*" or ">" in a name
+	EmptySegment                      // two ":" in a row, or one at either end
+	Rest                              // ">" in a pattern is not the last segment
+	PartialUser                       // "{user}" in a pattern is no whole segment
+	PartialWildcard                   // "*" or ">" in a pattern is no whole segment
 )
 
 // A NameError says what is wrong with a name or a pattern, and where.

@@ -14,6 +14,7 @@ const deleteTries = 60
 
 // owned is an ephemeral key of a session: it is deleted when the session ends, unless somebody else has written to it since.
 type owned struct {
+	of     *estate
 	key    string
 	open   int    // publishes of it that have not been answered
 	last   uint64 // the offset of the session's last entry, 0 for none
@@ -29,26 +30,26 @@ func (o *owned) idle(now int64) bool {
 
 // own finds or makes what is known of the key that is to be published: nil when it is not ephemeral. It fails when the
 // session would have too many.
-func (s *Session) own(channel string, a *dialect.PublishArgs) (*estate, *owned, *dialect.Error) {
+func (s *Session) own(channel string, a *dialect.PublishArgs) (*owned, *dialect.Error) {
 	es := s.estates[channel]
 	if a.Key == "" || es == nil && !a.Ephemeral {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if es != nil {
 		if o := es.keys[a.Key]; o != nil || !a.Ephemeral {
-			return es, o, nil
+			return o, nil
 		}
 	}
 	if limit := s.shard.node.cfg.Limits.EphemeralKeys; s.owning() >= limit && !s.disownIdle() {
-		return nil, nil, dialect.Errorf(dialect.LimitReached, "a session may have at most %d ephemeral keys", limit)
+		return nil, dialect.Errorf(dialect.LimitReached, "a session may have at most %d ephemeral keys", limit)
 	}
 	if es == nil {
 		s.retire()
 		es = s.estate(channel)
 	}
-	o := &owned{key: a.Key}
+	o := &owned{of: es, key: a.Key}
 	es.keys[a.Key] = o
-	return es, o, nil
+	return o, nil
 }
 
 // estate finds or makes the session's estate in a channel.
@@ -107,8 +108,9 @@ func (s *Session) holdBack(es *estate, c *dialect.Command, own *owned) {
 	es.held = append(es.held, heldPublish{kept, own})
 }
 
-// published notes how a publish of an ephemeral key has ended.
-func (es *estate) published(o *owned, e *broker.Entry, r broker.Receipt, err error) {
+// published notes how a publish of the key has ended.
+func (o *owned) published(e *broker.Entry, r broker.Receipt, err error) {
+	es := o.of
 	o.open--
 	switch {
 	case err != nil:

@@ -46,34 +46,34 @@ func (s *Session) append(c *dialect.Command) {
 		s.holdBack(es, c, nil)
 		return
 	}
-	es, own, err := s.own(c.Channel, a)
+	own, err := s.own(c.Channel, a)
 	switch {
 	case err != nil:
 		s.fail(c.ID, c.Channel, err)
-	case own != nil && !es.lists(own.key):
-		s.holdBack(es, c, own)
-		es.write()
+	case own != nil && !own.of.lists(own.key):
+		s.holdBack(own.of, c, own)
+		own.of.write()
 	default:
-		s.put(c, r, es, own)
+		s.put(c, r, own)
 	}
 }
 
-// put appends what c publishes. own is nil where it is no ephemeral key of the estate.
-func (s *Session) put(c *dialect.Command, r *rule.Rule, es *estate, own *owned) {
+// put appends what c publishes. own is nil where that is no ephemeral key.
+func (s *Session) put(c *dialect.Command, r *rule.Rule, own *owned) {
 	e := s.entry(c)
 	if own != nil {
 		own.open++
 		if e.Headers == nil {
-			e.Headers = es.headers
+			e.Headers = own.of.headers
 		} else {
-			maps.Copy(e.Headers, es.headers)
+			maps.Copy(e.Headers, own.of.headers)
 		}
 	}
 	s.begin(c.ID)
 	id, channel := c.ID, c.Channel
 	s.shard.append(channel, e, r.History, func(r broker.Receipt, err error) {
 		if own != nil {
-			es.published(own, &e, r, err)
+			own.published(&e, r, err)
 		}
 		if !s.closed {
 			s.published(id, channel, r, err)

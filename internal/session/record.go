@@ -172,7 +172,7 @@ func (es *estate) wrote(e *broker.Entry) bool { return e.Headers[dialect.NodeHea
 func (es *estate) adopt(keys []string) {
 	for _, key := range keys {
 		if es.keys[key] == nil {
-			es.keys[key] = &owned{key: key}
+			es.keys[key] = &owned{of: es, key: key}
 		}
 		es.keys[key].unsure = true
 	}
@@ -183,7 +183,7 @@ func (es *estate) absorb(from *estate) {
 	for key, o := range from.keys {
 		switch own := es.keys[key]; {
 		case own == nil:
-			es.keys[key] = o
+			es.keys[key], o.of = o, es
 		case own.last < o.last:
 			own.last, own.gone, own.until, own.unsure = o.last, o.gone, o.until, own.unsure || o.unsure
 		}

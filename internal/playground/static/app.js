@@ -1,4 +1,4 @@
-// The playground: four channels over one connection. Each part of the page has a file of its own; this one connects
+// The playground: a few channels over one connection. Each part of the page has a file of its own; this one connects
 // them. In the browser's console the connection is `hocket`.
 import { connect } from './hocket.js';
 import { chat } from './chat.js';
@@ -7,6 +7,7 @@ import { frames } from './frames.js';
 import { ownName, people } from './people.js';
 import { status } from './status.js';
 import { ticker } from './ticker.js';
+import { typing } from './typing.js';
 
 const conn = connect(new URL('/v1/ws', location.href).href, { info: { name: ownName() }, pingEveryMs: 3_000, pongTimeoutMs: 4_000 });
 globalThis.hocket = conn;
@@ -15,6 +16,7 @@ const lobby = conn.channel('chat:lobby', { from: { last: 50 }, presence: true })
 status(conn);
 people(conn, lobby);
 chat(conn, lobby);
+typing(conn, lobby);
 cursors(conn, lobby);
 ticker(conn);
 frames(conn);

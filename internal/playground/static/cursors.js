@@ -52,7 +52,7 @@ function send(conn, map, channel) {
     if (open < 2) {
       open++;
       const done = () => open--;
-      channel.publish(latest, { key: conn.session, echo: false }).then(done, done);
+      channel.publish(latest, { key: conn.session, echo: false, ephemeral: true }).then(done, done);
       latest = undefined;
     }
     timer = setTimeout(flush, everyMs);

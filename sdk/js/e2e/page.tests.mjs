@@ -54,6 +54,27 @@ export const tests = new Map(Object.entries({
     await until('the cursor to vanish', async () => (await cursor.count()) === 0);
   },
 
+  'who types is named until the message is sent, the strokes end, or the page is gone': async (w) => {
+    const server = await w.server();
+    const [ada, bo] = [await open(w, server.url, 'Ada'), await open(w, server.url, 'Bo')];
+    await lists([ada, bo], ['Ada', 'Bo']);
+    const says = (who, text) => until(`${who.name} to read "${text}"`, async () => (await who.id('typing').textContent()) === text);
+    const write = (who) => who.page.getByLabel('Message', { exact: true }).fill('Once upon');
+    await write(bo);
+    await says(ada, 'Bo is typing…');
+    assert.equal(await bo.id('typing').textContent(), '', 'nobody is told of their own typing');
+    const cy = await open(w, server.url, 'Cy');
+    await write(cy);
+    await says(ada, 'Bo and Cy are typing…');
+    await bo.say('Once upon a time');
+    await says(ada, 'Cy is typing…');
+    await says(ada, ''); // after some seconds without a stroke
+    await write(cy);
+    await says(ada, 'Cy is typing…');
+    await cy.context.close();
+    await says(ada, '');
+  },
+
   'the price ticks several times a second': async (w) => {
     const server = await w.server();
     const ada = await open(w, server.url, 'Ada');

@@ -89,6 +89,9 @@ type Config struct {
 	// Fallback is the rule of channels that none matches.
 	Fallback Rule
 
+	// Hooks answer what the node asks the program, or a back end.
+	Hooks Hooks
+
 	// PingEvery is the time between pings to a client, whole seconds up to 4 minutes; 0 means 25 s.
 	PingEvery time.Duration
 	// PongTimeout is how long a client has to answer a ping, whole seconds up to 4 minutes; 0 means 10 s. A client

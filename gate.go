@@ -15,6 +15,7 @@ type gate struct {
 	auth    *auth.Authenticator
 	rules   *rule.Set
 	calls   *rule.Capabilities // what every client may call that has proved who it is
+	asker   *asker
 }
 
 // newGate checks that part of a configuration.
@@ -31,7 +32,10 @@ func newGate(c *Config) (g gate, err error) {
 	if g.calls, err = parseCalls(c.AllowCalls); err != nil {
 		return g, err
 	}
-	g.auth = auth.New(auth.Config{})
+	if g.asker, err = newAsker(c, g.rules); err != nil {
+		return g, err
+	}
+	g.auth = auth.New(auth.Config{Backend: g.asker.authenticate()})
 	return g, nil
 }
 

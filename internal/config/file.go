@@ -35,6 +35,7 @@ type File struct {
 
 	Channels []Channel `name:"channels" doc:"The rules of channels. The first one whose pattern matches decides."`
 	Fallback Rule      `name:"fallback" doc:"The rule of channels that no pattern matches."`
+	Hooks    Hooks     `name:"hooks" doc:"Where the back end is asked who a client is and what it may do. docs/hooks.md describes what is asked."`
 	Limits   Limits    `name:"limits" doc:"What one session may hold and ask."`
 
 	at *lines
@@ -68,6 +69,8 @@ type Rule struct {
 	Presence bool            `name:"presence" default:"false" doc:"Whether clients may be listed as members of the channel, and see who is."`
 	Publish  rule.Publishers `name:"publish" default:"clients" doc:"Who may publish: \"clients\" and the server, or the \"server\" (API and methods) alone."`
 	Allow    []rule.Verbs    `name:"allow" doc:"What every client may do here that has proved who it is, beside what its own capabilities allow: subscribe, publish, history (reading without a subscription), presence, or * for all of them. Left out, its capabilities alone decide."`
+
+	Ask []rule.Verbs `name:"ask" doc:"What the back end is asked about here when a client that may do it wants to: subscribe, publish. See hooks."`
 
 	AllowAnonymous []rule.Verbs `name:"allow_anonymous" doc:"What everybody may do here, without proof of who they are too."`
 
@@ -120,6 +123,7 @@ func (f *File) Hocket() hocket.Config {
 	return hocket.Config{
 		Node: f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, TrustedProxies: f.TrustedProxies, Keys: HocketKeys(f.APIKeys),
 		Channels: rules, Fallback: f.Fallback.rule(""),
+		Hooks:     f.Hooks.hocket(),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
 		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),
 		Limits: hocket.Limits{
@@ -153,7 +157,7 @@ func (r *Rule) rule(pattern string) hocket.Rule {
 		History: hocket.History{
 			Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age, Deletes: r.History.Deletes,
 		},
-		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
+		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Ask: all(r.Ask), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
 	}
 }
 

@@ -188,7 +188,10 @@ func (f *File) check() error {
 	if err := f.checkTicks("pong_timeout", f.PongTimeout); err != nil {
 		return err
 	}
-	return f.checkRules()
+	if err := f.checkRules(); err != nil {
+		return err
+	}
+	return f.checkHooks()
 }
 
 // failAt makes an error about one entry of the list at path.

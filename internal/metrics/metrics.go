@@ -28,6 +28,14 @@ type Sources struct {
 	Compressed func() []Compressed
 	Tasks      func() (running, most int)
 	Accepting  func() bool // new sessions
+	Questions  func() []Questions
+}
+
+// Questions counts those to the back end of one kind.
+type Questions struct {
+	Hook       string
+	ByOutcome  map[string]uint64
+	DurationMS *session.Histogram // of session.LatencyBounds
 }
 
 // Requests counts requests of the API.
@@ -72,4 +80,5 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	c.hub(e)
 	c.loops(e)
 	c.server(e)
+	c.questions(e)
 }

@@ -100,6 +100,9 @@ type Config struct {
 	// "schema_mismatch" and does not reach the method; one without a payload counts as null.
 	MethodSchemas map[string]string
 
+	// Hooks answer what the node asks the program, or a back end.
+	Hooks Hooks
+
 	// PingEvery is the time between pings to a client, whole seconds up to 4 minutes; 0 means 25 s.
 	PingEvery time.Duration
 	// PongTimeout is how long a client has to answer a ping, whole seconds up to 4 minutes; 0 means 10 s. A client

@@ -26,6 +26,7 @@ type gate struct {
 	rules   *rule.Set
 	schemas session.Schemas    // of the rules
 	calls   *rule.Capabilities // what every client may call that has proved who it is
+	asker   *asker
 }
 
 // newGate checks that part of a configuration.
@@ -45,13 +46,16 @@ func newGate(c *Config) (g gate, err error) {
 	if g.calls, err = parseCalls(c.AllowCalls); err != nil {
 		return g, err
 	}
+	if g.asker, err = newAsker(c, g.rules); err != nil {
+		return g, err
+	}
 	var verifier *token.Verifier
 	if verifier, g.keys, err = c.Tokens.open(c.Log); err != nil {
 		return g, err
 	}
 	g.tickets = auth.NewTickets(c.Broker)
 	known := auth.Config{
-		Tokens: verifier, Tickets: g.tickets,
+		Tokens: verifier, Tickets: g.tickets, Backend: g.asker.authenticate(),
 		Secure: func(r *http.Request) bool { return g.proxies.Scheme(r) == "https" },
 	}
 	if g.keys != nil {

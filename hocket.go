@@ -121,7 +121,7 @@ func (s *Server) wire() {
 	})
 	s.node = session.NewNode(session.Config{
 		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.gate.rules, Schemas: s.gate.schemas, Method: s.method,
-		Authenticator: s.gate.auth, Calls: s.gate.calls,
+		Authenticator: s.gate.auth, Asker: s.gate.asker, Calls: s.gate.calls,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
 	})
@@ -273,6 +273,7 @@ func (s *Server) Close(ctx context.Context) error {
 		s.loops.Close() // the leaves of the last members are published here
 		s.stop()
 		s.tasks.wait()
+		s.gate.asker.client.Close()
 	})
 	s.running.Wait()
 	return nil

@@ -48,7 +48,8 @@ func (s *Server) sources() metrics.Sources {
 				compressed("in", &s.websocket.Inflated), compressed("out", &s.websocket.Deflated),
 			}
 		},
-		Tasks: s.tasks.counts, Accepting: func() bool { return !s.draining.Load() },
+		Questions: s.gate.asker.questions,
+		Tasks:     s.tasks.counts, Accepting: func() bool { return !s.draining.Load() },
 	}
 }
 

@@ -155,10 +155,11 @@ func TestServeWithRedirect(t *testing.T) {
 	files := newPEMFiles(t)
 	n := start(t, command("serve", "--listen", "127.0.0.1:0", "--redirect", "127.0.0.1:0", "--tls-cert", files.cert, "--tls-key", files.key,
 		"--config", write(t, "anonymous: true")))
-	clear := sendingOn.FindStringSubmatch(n.Output())
-	if clear == nil {
-		t.Fatalf("the address is not told:\n%s", n.Output())
-	}
+	var clear []string
+	testproc.Until(t, "the address to be told", func() bool {
+		clear = sendingOn.FindStringSubmatch(n.Output())
+		return clear != nil
+	})
 	transport := &http.Transport{TLSClientConfig: files.trust(t)}
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Get("http://" + clear[1] + "/index.html")

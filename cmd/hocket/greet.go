@@ -25,6 +25,8 @@ func announce(log *slog.Logger, set *settings) {
 		log.Warn("access is open (--dev): everybody who reaches this machine's own address may connect, publish and use the API")
 	case set.hocket.Anonymous:
 		log.Warn("clients are admitted without proof of who they are (anonymous: true)")
+	case set.hocket.Hooks.Authenticate.URL != "":
+		log.Info("the back end is asked who clients are")
 	case len(set.hocket.Tokens.Keys) == 0 && set.hocket.Tokens.JWKS == "":
 		log.Warn("clients are admitted with tickets of the API alone: the configuration names no keys of tokens, and does not say anonymous: true")
 	}

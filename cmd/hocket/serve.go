@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"hocket.dev"
@@ -37,10 +38,11 @@ func (serveCmd) Help() string {
 SIGINT or SIGTERM ends the server: it takes no new sessions, tells clients to come back, and exits with 0. A second signal ends it at once.
 
 Environment:
-  HOCKET_API_KEYS   keys for the API of back ends, separated by commas, beside those of the file
-  GODEBUG           http2xconnect=0 takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1;
-                    http2server=0 speaks no HTTP/2 at all
-  GOMAXPROCS        processors to use (default: one more than there are, since event loops keep theirs busy)
+  HOCKET_API_KEYS     keys for the API of back ends, separated by commas, beside those of the file
+  HOCKET_HOOK_SECRET  signs the questions to the back end: one, or two separated by a comma, beside those of the file
+  GODEBUG             http2xconnect=0 takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1;
+                      http2server=0 speaks no HTTP/2 at all
+  GOMAXPROCS          processors to use (default: one more than there are, since event loops keep theirs busy)
 
 Examples:
   hocket serve --dev
@@ -134,6 +136,7 @@ func (c *serveCmd) settings() (*settings, error) {
 	} else {
 		setCapacity(&set.hocket, &file)
 	}
+	set.hocket.Hooks.Secrets = append(set.hocket.Hooks.Secrets, hookSecrets(os.Getenv("HOCKET_HOOK_SECRET"))...)
 	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(cmp.Or(set.admin, set.listen)))
 	var err error
 	if set.hocket.Keys, err = set.keys.read(); err != nil {
@@ -170,6 +173,16 @@ func (s *settings) check() error {
 
 // encrypted tells whether the server speaks TLS.
 func (s *settings) encrypted() bool { return s.tls.Cert != "" || len(s.acme.Domains) > 0 }
+
+// hookSecrets takes apart those of the environment, separated by commas.
+func hookSecrets(environment string) (all []string) {
+	for secret := range strings.SplitSeq(environment, ",") {
+		if secret = strings.TrimSpace(secret); secret != "" {
+			all = append(all, secret)
+		}
+	}
+	return all
+}
 
 func handler(format string, w io.Writer) slog.Handler {
 	if format == "json" {

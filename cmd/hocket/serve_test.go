@@ -193,7 +193,7 @@ func TestDoorsAreClosedByDefault(t *testing.T) {
 	if code := c.closed(); code != 4200 {
 		t.Errorf("closed with %d", code)
 	}
-	testproc.Until(t, "the log to say so", func() bool { return strings.Contains(n.Output(), "no client is admitted") })
+	testproc.Until(t, "the log to say so", func() bool { return strings.Contains(n.Output(), "with tickets of the API alone") })
 	if status, _ := get(t, n, "/", nil); status != http.StatusNotFound {
 		t.Errorf("/: %d", status)
 	}

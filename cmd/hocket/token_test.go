@@ -82,7 +82,7 @@ func TestTokenCommandRefuses(t *testing.T) {
 		"user may not hold":                    append(key, "--user", "a:b"),
 		"write it like":                        append(key, "--can", "chat:*"),
 		"a verb is missing":                    append(key, "--can", "chat:*="),
-		"as a whole segment":                   append(key, "--can", "chat*=call"),
+		"is not a whole segment":               append(key, "--can", "chat*=call"),
 		"--info is no JSON":                    append(key, "--info", "{"),
 		"more than nothing":                    append(key, "--ttl=-1s"),
 	} {

@@ -46,10 +46,12 @@ type Config struct {
 // A KeySource knows where newer keys are to be had, as jwks.Source does.
 type KeySource interface {
 	// Verify is that of the Verifier, after a look for the token's key where that is not known. It may block until ctx ends.
+	// The error is a token.ErrLater too where that could not be looked for now.
 	Verify(ctx context.Context, text string, now time.Time) (token.Claims, error)
-	// Err is why the keys could not be had the last time, nil where they could.
-	Err() error
 }
+
+// lookedForAgain is when a key may be looked for again: not much earlier than jwks.Source does.
+const lookedForAgain = 10 * time.Second
 
 // Authenticator implements session.Authenticator.
 type Authenticator struct{ cfg Config }
@@ -149,8 +151,10 @@ func (a *Authenticator) Ask(ctx context.Context, p *session.Proof) (*session.Gra
 	}
 	claims, err := a.cfg.Keys.Verify(ctx, p.Secret, time.Now())
 	switch {
-	case unknownKey(err) && a.cfg.Keys.Err() != nil:
-		return nil, dialect.Errorf(dialect.Unavailable, "the keys of tokens cannot be had now: try again later")
+	case errors.Is(err, token.ErrLater):
+		e := dialect.Errorf(dialect.Unavailable, "the key of the token cannot be looked up now: try again later")
+		e.RetryAfter = lookedForAgain
+		return nil, e
 	case err != nil:
 		return nil, asError(err)
 	}

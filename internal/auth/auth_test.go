@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -156,20 +157,17 @@ type late struct {
 }
 
 func (l *late) Verify(_ context.Context, text string, now time.Time) (token.Claims, error) {
-	if l.asked++; l.asked == 2 {
+	switch l.asked++; l.asked {
+	case 1:
+		_, err := l.Verifier.Verify(text, now)
+		return token.Claims{}, fmt.Errorf("%w: %w", token.ErrLater, err)
+	case 2:
 		key, err := token.ParseSecret(secret)
 		if err = errors.Join(err, l.Rotate([]token.Key{key})); err != nil {
 			l.t.Fatal(err)
 		}
 	}
 	return l.Verifier.Verify(text, now)
-}
-
-func (l *late) Err() error {
-	if l.asked == 1 {
-		return errors.New("not now")
-	}
-	return nil
 }
 
 func TestAnUnknownKeyIsLookedFor(t *testing.T) {

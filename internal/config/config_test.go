@@ -74,8 +74,10 @@ drain: 100ms
 compression: true
 compression_min_bytes: 1KiB
 window_bytes: 2MiB
-channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, allow: [subscribe, history], allow_anonymous: [presence], schema: {type: object}}, {pattern: b, e2e: true}]
+channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, allow: [subscribe, history], allow_anonymous: [presence], schema: {type: object}, ask: [subscribe, publish]}, {pattern: b, e2e: true}]
 fallback: {history: {count: 9}, presence_grace: 0s}
+hooks: {authenticate: {url: "https://a.example/a"}, subscribe: {url: "https://a.example/s", when_down: allow}, publish: {url: "http://127.0.0.1/p"},
+  secrets: [one, two], timeout: 4s, concurrency: 5, allow_addresses: [127.0.0.1], forward_headers: [User-Agent]}
 limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 4KiB, history_entries: 5, history_bytes: 6KiB,
   info_bytes: 7, lost_members: 13, named_members: 14, ephemeral_keys: 10, lag_bytes: 11KiB, lag_age: 12s, call_timeout: 8s, proof_timeout: 9s}
 `)
@@ -88,10 +90,15 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 		Compression: true, CompressionMinBytes: 1 << 10,
 		Channels: []hocket.Rule{{Pattern: "a", Presence: true, Publish: hocket.PublishServer,
 			History: hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second, Deletes: 4 * time.Second},
-			Allow:   hocket.CanSubscribe | hocket.CanHistory, AllowAnonymous: hocket.CanPresence,
+			Allow:   hocket.CanSubscribe | hocket.CanHistory, AllowAnonymous: hocket.CanPresence, Ask: hocket.CanSubscribe | hocket.CanPublish,
 			Overflow: hocket.OverflowRefill, Sample: 5 * time.Second, PresenceGrace: 6 * time.Second, Schema: `{"type":"object"}`},
 			{Pattern: "b", E2E: true, PresenceGrace: 10 * time.Second, History: hocket.History{Count: 100, Age: 10 * time.Minute, Deletes: 10 * time.Minute}}},
 		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute, Deletes: 10 * time.Minute}, PresenceGrace: -1},
+		Hooks: hocket.Hooks{
+			Authenticate: hocket.Hook{URL: "https://a.example/a"}, Subscribe: hocket.Hook{URL: "https://a.example/s", WhenDown: hocket.HookAllow},
+			Publish: hocket.Hook{URL: "http://127.0.0.1/p"}, Secrets: []string{"one", "two"}, Timeout: 4 * time.Second, Concurrent: 5,
+			AllowAddresses: []string{"127.0.0.1"}, ForwardHeaders: []string{"User-Agent"},
+		},
 		Limits: hocket.Limits{MessageBytes: 1 << 10, Subscriptions: 2, OpenRequests: 3, OutboxBytes: 4 << 10, HistoryEntries: 5,
 			HistoryBytes: 6 << 10, InfoBytes: 7, LostMembers: 13, NamedMembers: 14, EphemeralKeys: 10, LagBytes: 11 << 10, LagAge: 12 * time.Second, CallTimeout: 8 * time.Second, ProofTimeout: 9 * time.Second},
 	}
@@ -133,6 +140,15 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"api_keys: [{key: k, scopes: [read, all]}]", `hocket.yaml:1: api_keys[0].scopes: "all" is no scope: there are *, call, console, disconnect, metrics, publish, read, remove, revoke, send, sessions, subscribe, tickets, unsubscribe`},
 		{"api_keys: [{key: k, scopes: ['send:a']}]", `hocket.yaml:1: api_keys[0].scopes: "send:a" is of no channel: leave out what follows send`},
 		{"api_keys: [{key: k, scopes: ['read:a**']}]", `hocket.yaml:1: api_keys[0].scopes: "read:a**" '*' at byte 1 is not a whole segment of the pattern`},
+		{"hooks:\n  publish: {url: 'ftp://a'}", `hocket.yaml:2: hooks.publish.url: is none: write it like https://app.example.com/hocket`},
+		{"hooks:\n  authenticate: {url: 'https://10.0.0.1/'}", `hocket.yaml:2: hooks.authenticate.url: the address is not of the public internet, and not listed`},
+		{"hooks: {publish: {url: 'https://a.example/'}}", `hocket.yaml:1: hooks.publish.url: would never be asked: no channel's rule has ask: [publish]`},
+		{"hooks: {publish: {when_down: maybe}}", `hocket.yaml:1: hooks.publish.when_down: "maybe" is none of deny, allow`},
+		{"hooks:\n  allow_addresses: [10.0.0.0/8, lan]", `hocket.yaml:2: hooks.allow_addresses[1]: "lan" is no network: write it like 10.0.0.0/8 or 192.0.2.7`},
+		{"hooks: {forward_headers: [cookie]}", `hocket.yaml:1: hooks.forward_headers: the header Cookie is not forwarded: the proof in it is, as token or cookie`},
+		{"fallback:\n  ask: [subscribe]", `hocket.yaml:2: fallback.ask: asks the back end about subscribe, but hooks.subscribe has no url`},
+		{"channels:\n- pattern: a\n  ask: [publish]", `hocket.yaml:3: channels[0].ask: asks the back end about publish, but hooks.publish has no url`},
+		{"channels:\n- {pattern: a, ask: [history]}", `hocket.yaml:2: channels[0].ask: the back end can be asked about subscribe and publish`},
 		{"ping_every: 1500ms", `hocket.yaml:1: ping_every: 1.5s is not in whole seconds up to 4m`},
 		{"pong_timeout: 5m", `hocket.yaml:1: pong_timeout: 5m0s is not in whole seconds up to 4m`},
 		{"pong_timeout: 0s", `hocket.yaml:1: pong_timeout: "0s" is less than 1s`},
@@ -227,6 +243,13 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	const secret = "s3cret"
 	for _, text := range []string{
 		"api_keys: " + secret,
+		"hooks: {secrets: " + secret + "}",
+		"hooks: {secrets: [[" + secret + "]]}",
+		"hooks: {secrets: [{" + secret + ": 1}]}",
+		"hooks: {publish: {url: 'https://" + secret + ":x@a.example/'}}",
+		"hooks: {publish: {url: 'http://a.example/?key=" + secret + "'}}",
+		"hooks: {publish: {url: 'https://a.example/?key=" + secret + "'}}",
+		"hooks: {publish: {url: [" + secret + "]}}",
 		"api_keys: [" + secret + " x]",
 		"api_keys: [[" + secret + "]]",
 		"api_keys: [{" + secret + ": 1}]",

@@ -46,6 +46,7 @@ type File struct {
 
 	Channels []Channel `name:"channels" doc:"The rules of channels. The first one whose pattern matches decides."`
 	Fallback Rule      `name:"fallback" doc:"The rule of channels that no pattern matches."`
+	Hooks    Hooks     `name:"hooks" doc:"Where the back end is asked who a client is and what it may do. docs/hooks.md describes what is asked."`
 	Limits   Limits    `name:"limits" doc:"What one session may hold and ask."`
 
 	at *lines
@@ -115,6 +116,8 @@ type Rule struct {
 	Publish  rule.Publishers `name:"publish" default:"clients" doc:"Who may publish: \"clients\" and the server, or the \"server\" (API and methods) alone."`
 	Allow    []rule.Verbs    `name:"allow" doc:"What every client may do here that has proved who it is, beside what its own capabilities allow: subscribe, publish, history (reading without a subscription), presence, or * for all of them. Left out, its capabilities alone decide."`
 
+	Ask []rule.Verbs `name:"ask" doc:"What the back end is asked about here when a client that may do it wants to: subscribe, publish. See hooks."`
+
 	AllowAnonymous []rule.Verbs `name:"allow_anonymous" doc:"What everybody may do here, without proof of who they are too."`
 
 	Overflow rule.Overflow `name:"overflow" default:"gap" doc:"What happens to a subscriber whom the channel has left behind: \"gap\" tells it which offsets it missed and goes on, \"refill\" sends it those from history when it takes messages again, \"latest\" sends it only the latest entry of each key (and the newest of those without one), \"disconnect\" closes its connection with 4001."`
@@ -182,6 +185,7 @@ func (f *File) Hocket() hocket.Config {
 		Secret: secret,
 		Node:   f.Node, Anonymous: f.Anonymous, AllowCalls: f.AllowCalls, Origins: f.Origins, Keys: HocketKeys(f.APIKeys),
 		Channels: rules, Fallback: f.Fallback.rule(""),
+		Hooks:     f.Hooks.hocket(),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
 		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),
 		Limits: hocket.Limits{
@@ -218,7 +222,7 @@ func (r *Rule) rule(pattern string) hocket.Rule {
 		History: hocket.History{
 			Count: r.History.Count, Bytes: int64(r.History.Bytes), Age: r.History.Age, Deletes: r.History.Deletes,
 		},
-		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
+		Presence: r.Presence, Publish: r.Publish, Allow: all(r.Allow), AllowAnonymous: all(r.AllowAnonymous), Ask: all(r.Ask), Overflow: r.Overflow, Sample: r.Sample, PresenceGrace: grace,
 		Schema: string(r.Schema), E2E: r.E2E,
 		Rates: hocket.RuleRates(r.Rate),
 	}

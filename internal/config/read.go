@@ -208,7 +208,10 @@ func (f *File) check() error {
 	if err := f.checkProxying(); err != nil {
 		return err
 	}
-	return f.checkRules()
+	if err := f.checkRules(); err != nil {
+		return err
+	}
+	return f.checkHooks()
 }
 
 func (f *File) checkACME() error {

@@ -69,8 +69,9 @@ const outro = `
 | ` + "`--acme DOMAIN`" + `, several times for several | wins over ` + "`acme.domains`" + ` |
 | ` + "`--redirect ADDR`, `--admin ADDR`" + ` | win over ` + "`redirect` and `admin.listen`" + ` |
 | ` + "`--insecure`" + ` | as ` + "`insecure: true`" + ` |
-| ` + "`--dev`" + ` | opens access on this machine: ` + "`anonymous`" + ` is true, the API needs no key, pages of this machine may connect, and the fallback keeps 1,000 entries for 10 minutes with presence, unless the file says otherwise |
+| ` + "`--dev`" + ` | opens access on this machine: ` + "`anonymous`" + ` is true, the API needs no key, pages of this machine may connect, hooks on it may be asked, and the fallback keeps 1,000 entries for 10 minutes with presence, unless the file says otherwise |
 | ` + "`HOCKET_API_KEYS`" + ` | further API keys, separated by commas |
+| ` + "`HOCKET_HOOK_SECRET`" + ` | secrets that sign the questions of hooks, beside those of the file: one, or two separated by a comma |
 | ` + "`GODEBUG=http2xconnect=0`" + ` | takes no WebSockets over HTTP/2: each costs more memory than one over HTTP/1.1 |
 | ` + "`GODEBUG=http2server=0`" + ` | speaks no HTTP/2 at all |
 `

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -24,6 +25,26 @@ func networks(texts ...string) (all []netip.Prefix) {
 		all = append(all, netip.MustParsePrefix(text))
 	}
 	return all
+}
+
+// ParseNetworks reads networks, such as "10.0.0.0/8", and addresses. The error names the one that is neither.
+func ParseNetworks(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		n, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, failed := netip.ParseAddr(text)
+			if failed != nil || a.Zone() != "" {
+				return nil, fmt.Errorf("%q is no network: write it like 10.0.0.0/8 or 192.0.2.7", text)
+			}
+			n = netip.PrefixFrom(a, a.BitLen())
+		}
+		if n.Addr().Is4In6() {
+			return nil, fmt.Errorf("%q is one of IPv4 in the form of IPv6: write it as one of IPv4", text)
+		}
+		all = append(all, n.Masked())
+	}
+	return all, nil
 }
 
 func holds(networks []netip.Prefix, a netip.Addr) bool {

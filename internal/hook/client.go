@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -120,12 +121,11 @@ func New(cfg Config) (*Client, error) {
 		if h.URL == "" {
 			continue
 		}
-		plain, err := cfg.checkURL(h.URL)
-		if err != nil {
+		if err := CheckURL(h.URL, cfg.Listed); err != nil {
 			return nil, fmt.Errorf("%s: url: %w", Kind(k), err)
 		}
 		c.endpoints[k] = &endpoint{
-			url: h.URL, whenDown: h.WhenDown, slots: make(chan struct{}, cfg.Concurrent), transport: cfg.transport(plain),
+			url: h.URL, whenDown: h.WhenDown, slots: make(chan struct{}, cfg.Concurrent), transport: cfg.transport(isPlain(h.URL)),
 		}
 	}
 	if cfg.Authenticate.WhenDown != Deny {
@@ -136,7 +136,14 @@ func New(cfg Config) (*Client, error) {
 			return nil, err
 		}
 	}
-	return c, c.cfg.checkForward()
+	if err := CheckForward(cfg.Forward); err != nil {
+		return nil, err
+	}
+	c.cfg.Forward = make([]string, len(cfg.Forward))
+	for i, name := range cfg.Forward {
+		c.cfg.Forward[i] = http.CanonicalHeaderKey(name)
+	}
+	return c, nil
 }
 
 func (c *Config) setDefaults() {
@@ -154,26 +161,29 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// checkURL tells what is wrong with a URL, or whether it is one without TLS.
-func (c *Config) checkURL(text string) (plain bool, err error) {
+// CheckURL tells what is wrong with a URL that is to be asked, as far as can be told before names are resolved. listed are the
+// networks that may be asked although they are not public. The error repeats nothing of the URL.
+func CheckURL(text string, listed []netip.Prefix) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return false, errors.New("is none: write it like https://app.example.com/hocket")
+		return errors.New("is none: write it like https://app.example.com/hocket")
 	case u.User != nil:
-		return false, errors.New("holds a name or password: questions are signed instead")
+		return errors.New("holds a name or password: questions are signed instead")
 	case u.Fragment != "":
-		return false, errors.New("holds a fragment, which is never sent")
+		return errors.New("holds a fragment, which is never sent")
 	}
-	plain = u.Scheme == "http"
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return plain, checkAddress(a, plain, c.Listed)
+		return checkAddress(a, isPlain(text), listed)
 	}
-	if plain && len(c.Listed) == 0 {
-		return plain, errPlain
+	if isPlain(text) && len(listed) == 0 {
+		return errPlain
 	}
-	return plain, nil
+	return nil
 }
+
+// isPlain tells whether a URL is one without TLS.
+func isPlain(url string) bool { return !strings.HasPrefix(strings.ToLower(url), "https:") }
 
 func checkSecrets(secrets [][]byte) error {
 	if len(secrets) == 0 || len(secrets) > maxSecrets {
@@ -187,19 +197,16 @@ func checkSecrets(secrets [][]byte) error {
 	return nil
 }
 
-// checkForward brings the names of headers into the form they are looked up in.
-func (c *Config) checkForward() error {
-	if len(c.Forward) > maxForward {
+// CheckForward tells what is wrong with a list of headers to forward.
+func CheckForward(names []string) error {
+	if len(names) > maxForward {
 		return fmt.Errorf("at most %d headers can be forwarded", maxForward)
 	}
-	c.Forward = slices.Clone(c.Forward)
-	for i, name := range c.Forward {
-		name = http.CanonicalHeaderKey(name)
-		switch name {
+	for _, name := range names {
+		switch name = http.CanonicalHeaderKey(name); name {
 		case "Authorization", "Cookie", "Sec-Websocket-Protocol":
 			return fmt.Errorf("the header %s is not forwarded: the proof in it is, as token or cookie", name)
 		}
-		c.Forward[i] = name
 	}
 	return nil
 }

@@ -4,7 +4,7 @@
 //	go source.Run(ctx)
 //	claims, err := v.Verify(text, now)          // at once, with the keys that are known
 //	claims, err = source.Verify(ctx, text, now) // waits for newer keys where the one that is named is not known
-//	if errors.Is(err, jwks.ErrLater) { … }      // they could not be had
+//	if errors.Is(err, token.ErrLater) { … }      // they could not be had
 //
 // What the URL says is read by token.ParsePublished. The package does not decide what a token is worth, and fetches nothing
 // but the one URL: no discovery, no address that a token names.

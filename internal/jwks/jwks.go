@@ -81,10 +81,6 @@ func CheckURL(text string, insecure bool) error {
 	return nil
 }
 
-// ErrLater is what Verify answers where the key of a token is not known and could not be looked for: the URL fails, or was
-// asked for such a key within AskEvery, or too many wait for it. The token may hold when it is shown again after AskEvery.
-var ErrLater = errors.New("the keys that verify tokens cannot be had now: try again later")
-
 // New returns a Source, which fetches nothing before Run.
 func New(cfg Config) (*Source, error) {
 	if err := CheckURL(cfg.URL, cfg.Insecure); err != nil {
@@ -260,7 +256,7 @@ func (s *Source) count() int {
 
 // Verify is that of the Verifier, but where the token's key is not known it looks for it once, as Refresh does. So a token
 // that is signed with a new key holds from the first time on, and one whose key is not known does not hold only when that is
-// certain; else the error is ErrLater too, besides the *token.Error.
+// certain; else the error is token.ErrLater too, besides the *token.Error.
 func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.Claims, error) {
 	before := s.count()
 	claims, err := s.cfg.Verifier.Verify(text, now)
@@ -268,7 +264,7 @@ func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.
 		return claims, err
 	}
 	if !s.refreshSince(ctx, before) {
-		return claims, fmt.Errorf("%w: %w", ErrLater, err)
+		return claims, fmt.Errorf("%w: %w", token.ErrLater, err)
 	}
 	return s.cfg.Verifier.Verify(text, now)
 }

@@ -89,7 +89,7 @@ func TestFloodOfUnknownKeys(t *testing.T) {
 			switch _, err := w.Verify(t.Context(), text[n%3], time.Now()); {
 			case !unknown(err):
 				t.Fatal(err)
-			case !errors.Is(err, ErrLater):
+			case !errors.Is(err, token.ErrLater):
 				certain++
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -143,7 +143,7 @@ func TestFewWaitForAURLThatHangs(t *testing.T) {
 		for range 3 * maxWaiting {
 			wg.Go(func() {
 				begun := time.Now()
-				if _, err := w.Verify(t.Context(), text, time.Now()); !errors.Is(err, ErrLater) {
+				if _, err := w.Verify(t.Context(), text, time.Now()); !errors.Is(err, token.ErrLater) {
 					t.Error(err)
 				}
 				if time.Since(begun) == 0 {

@@ -155,7 +155,7 @@ func (w *watch) wantUser(t testing.TB, text, user string) {
 
 func (w *watch) wantUnknown(t testing.TB, text string) {
 	t.Helper()
-	if _, err := w.Verify(context.Background(), text, time.Now()); !unknown(err) || errors.Is(err, ErrLater) {
+	if _, err := w.Verify(context.Background(), text, time.Now()); !unknown(err) || errors.Is(err, token.ErrLater) {
 		t.Errorf("the token is refused with %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func (w *watch) wantUnknown(t testing.TB, text string) {
 // wantLater wants the token's key not to be known, and not to be looked for either.
 func (w *watch) wantLater(t testing.TB, text string) {
 	t.Helper()
-	if claims, err := w.Verify(context.Background(), text, time.Now()); !errors.Is(err, ErrLater) || claims.User != "" {
+	if claims, err := w.Verify(context.Background(), text, time.Now()); !errors.Is(err, token.ErrLater) || claims.User != "" {
 		t.Errorf("the token is answered with %v", err)
 	}
 }

@@ -150,4 +150,17 @@ func (c *Collector) server(e emitter) {
 	}
 }
 
+// questions tells what the back end is asked.
+func (c *Collector) questions(e emitter) {
+	for _, q := range c.s.Questions() {
+		for outcome, n := range q.ByOutcome {
+			e.counter("hocket_hook_requests_total", "Questions to the back end, by hook and outcome.", n, "hook", q.Hook, "outcome", outcome)
+		}
+		var h histogram
+		q.DurationMS.AddTo(&h.counts, &h.sum)
+		e.histogram("hocket_hook_duration_seconds", "Time from a question to its answer, or to the end of the wait for one.",
+			&h, &session.LatencyBounds, 1e-3, "hook", q.Hook)
+	}
+}
+
 var _ prometheus.Collector = (*Collector)(nil)

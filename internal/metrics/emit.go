@@ -24,11 +24,16 @@ func (e emitter) gauge(name, help string, v float64, labels ...string) {
 }
 
 func (e emitter) emit(typ prometheus.ValueType, name, help string, v float64, labels []string) {
-	var names, values []string
+	names, values := split(labels)
+	e.out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), typ, v, values...)
+}
+
+// split takes pairs apart.
+func split(labels []string) (names, values []string) {
 	for i := 0; i < len(labels); i += 2 {
 		names, values = append(names, labels[i]), append(values, labels[i+1])
 	}
-	e.out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), typ, v, values...)
+	return names, values
 }
 
 // histogram is what a session.Histogram of every loop add up to.
@@ -38,12 +43,13 @@ type histogram struct {
 }
 
 // histogram emits h, whose bounds are in units of the given size.
-func (e emitter) histogram(name, help string, h *histogram, bounds *session.Bounds, unit float64) {
+func (e emitter) histogram(name, help string, h *histogram, bounds *session.Bounds, unit float64, labels ...string) {
 	buckets, total := make(map[float64]uint64, len(bounds)), uint64(0)
 	for i, bound := range bounds {
 		total += h.counts[i]
 		buckets[float64(bound)*unit] = total // Prometheus wants what is at or below the bound
 	}
 	total += h.counts[len(bounds)]
-	e.out <- prometheus.MustNewConstHistogram(prometheus.NewDesc(name, help, nil, nil), total, float64(h.sum)*unit, buckets)
+	names, values := split(labels)
+	e.out <- prometheus.MustNewConstHistogram(prometheus.NewDesc(name, help, names, nil), total, float64(h.sum)*unit, buckets, values...)
 }

@@ -28,6 +28,14 @@ type Sources struct {
 	Compressed func() []Compressed
 	Tasks      func() (running, most int)
 	Accepting  func() bool // new sessions
+	Questions  func() []Questions
+}
+
+// Questions counts those to the back end of one kind.
+type Questions struct {
+	Hook       string
+	ByOutcome  map[string]uint64
+	DurationMS *session.Histogram // of session.LatencyBounds
 }
 
 // Requests counts requests of the API.
@@ -73,4 +81,5 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	c.loops(e)
 	c.server(e)
 	c.limits(e)
+	c.questions(e)
 }

@@ -27,7 +27,11 @@ func start(t *testing.T) (*hocket.Server, string) {
 	srv, err := hocket.New(hocket.Config{
 		Anonymous: true, APIKeys: []string{"k"}, Portable: true, Loops: 1, Tasks: 10, Drain: time.Millisecond,
 		Fallback: hocket.Rule{History: hocket.History{Count: 100}},
-		Log:      slog.New(slog.DiscardHandler),
+		Channels: []hocket.Rule{{Pattern: "asked", Ask: hocket.CanPublish}},
+		Hooks: hocket.Hooks{ // nobody listens there
+			Publish: hocket.Hook{URL: "http://127.0.0.1:1/"}, Secrets: []string{"a secret of some length"}, AllowAddresses: []string{"127.0.0.1"},
+		},
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -194,6 +198,23 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 			t.Errorf("a client chose %s", name)
 		}
 	}
+}
+
+func TestQuestionsAreCountedByOutcome(t *testing.T) {
+	_, url := start(t)
+	c, _, err := websocket.Dial(t.Context(), url+"/v1/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	await(t, c, "connected")
+	send(t, c, `{"type":"publish","id":1,"channel":"asked","payload":1}`)
+	await(t, c, "error")
+	m := scrape(t, url)
+	m.want(t, `hocket_hook_requests_total{hook="publish",outcome="down"}`, 1)
+	m.want(t, `hocket_hook_requests_total{hook="publish",outcome="allow"}`, 0)
+	m.want(t, `hocket_hook_duration_seconds_count{hook="publish"}`, 1)
+	m.want(t, `hocket_hook_duration_seconds_bucket{hook="publish",le="+Inf"}`, 1)
 }
 
 func TestClosesAreCountedByCode(t *testing.T) {

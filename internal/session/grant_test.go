@@ -131,6 +131,7 @@ func TestWhatABadProofIsTold(t *testing.T) {
 	w := closedDoors(t, grants{
 		"old":   {User: "ada", Expires: time.UnixMilli(1_795_000_000_000)},
 		"wrong": {User: "a:b"},
+		"long":  {User: "ada", Info: []byte(`"` + strings.Repeat("x", 4<<10) + `"`)},
 	})
 	for _, test := range []struct {
 		token, told string
@@ -140,6 +141,7 @@ func TestWhatABadProofIsTold(t *testing.T) {
 		{"ask:bad", `"code":1401`, dialect.CloseUnauthenticated},
 		{"old", `"code":1411,"name":"token_expired"`, dialect.CloseTokenExpired},
 		{"wrong", `"code":1101`, dialect.CloseUnauthenticated},
+		{"long", `"code":1113,"name":"info_too_large"`, dialect.CloseUnauthenticated},
 	} {
 		c := w.prove(test.token)
 		c.want(`"type":"error","id":0,"error":{` + test.told)

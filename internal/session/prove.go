@@ -50,6 +50,9 @@ func (s *Session) accepted(g *Grant, err *dialect.Error) (*Grant, *dialect.Error
 	case s.shard.node.revoked.ends(g):
 		return nil, dialect.Revoked.Err()
 	}
+	if limit := s.shard.node.cfg.Limits.InfoBytes; len(g.Info) > limit {
+		return nil, dialect.Errorf(dialect.InfoTooLarge, "info may have at most %d bytes", limit)
+	}
 	return g, checkUser(g.User)
 }
 

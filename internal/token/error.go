@@ -1,6 +1,9 @@
 package token
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Reason says why a token does not hold.
 type Reason uint8
@@ -47,3 +50,7 @@ func (e *Error) Error() string { return e.problem }
 func fail(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, problem: fmt.Sprintf(format, args...)}
 }
+
+// ErrLater is what who looks for the key of a token answers where that is not known and could not be looked for now: because its
+// URL fails, or was asked for such a key a moment ago, or too many wait for it. The token may hold when it is shown again.
+var ErrLater = errors.New("the keys that verify tokens cannot be had now: try again later")

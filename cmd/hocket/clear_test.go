@@ -12,6 +12,7 @@ import (
 
 	"hocket.dev/internal/config"
 	"hocket.dev/internal/origin"
+	"hocket.dev/internal/testproc"
 	"hocket.dev/websocket"
 )
 

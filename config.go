@@ -70,6 +70,9 @@ type Config struct {
 	Anonymous bool
 	// Tokens says which signed tokens prove who a client is, in a handshake, in connect, or in the session cookie.
 	Tokens Tokens
+	// CertificateUser says which part of a verified client certificate of TLS names its user: "subject_cn", "san_dns", "san_uri"
+	// or "san_email". "" has certificates prove nothing. They count after every other proof in a handshake.
+	CertificateUser string
 	// AllowCalls are patterns of methods that every client may call that has proved who it is, beside what its
 	// capabilities allow.
 	AllowCalls []string

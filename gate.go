@@ -2,6 +2,7 @@ package hocket
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"hocket.dev/dialect"
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/auth"
+	"hocket.dev/internal/clientcert"
 	"hocket.dev/internal/jwks"
 	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
@@ -61,6 +63,11 @@ func newGate(c *Config) (g gate, err error) {
 	if g.keys != nil {
 		known.Keys = g.keys
 	}
+	if c.CertificateUser != "" {
+		if known.Certificate, err = certificateUser(c.CertificateUser); err != nil {
+			return g, err
+		}
+	}
 	g.auth = auth.New(known)
 	return g, nil
 }
@@ -76,6 +83,15 @@ func parseCalls(patterns []string) (*rule.Capabilities, error) {
 		return nil, fmt.Errorf("hocket: AllowCalls: %w", err)
 	}
 	return calls, nil
+}
+
+// certificateUser tells users by one field of their certificates.
+func certificateUser(name string) (func(*x509.Certificate) (string, error), error) {
+	var field clientcert.Field
+	if err := field.UnmarshalText([]byte(name)); err != nil {
+		return nil, fmt.Errorf("hocket: CertificateUser: %w", err)
+	}
+	return func(leaf *x509.Certificate) (string, error) { return clientcert.User(leaf, field) }, nil
 }
 
 // issuer is how the API issues tickets, nil where there are none.

@@ -85,6 +85,19 @@ func TestClientCertificates(t *testing.T) {
 			t.Errorf("%s: ours %v, theirs %v, none %v", mode, a, e, none)
 		}
 	}
+	named := start(t, secure(t, files, "tls: {client_ca: "+ca+", client_user: subject_cn}\nanonymous: false\nchannels: [{pattern: 'a', allow: [subscribe]}]\n"))
+	config := files.trust(t)
+	config.Certificates = []tls.Certificate{ours.vouch(t, "ada")}
+	conn, _, err := websocket.Dial(t.Context(), "wss://"+named.http+"/v1/ws?channel=a&channel=b", &websocket.DialOptions{TLS: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &conversation{t, conn, t.Context()}
+	defer conn.CloseNow()
+	if told := c.want(`{"type":"connected"`); !strings.Contains(told, `"user":"ada"`) {
+		t.Errorf("greeted with %s", told)
+	}
+	c.want(`{"type":"error","channel":"b","error":{"code":1403`)
 	r := execute(t, secure(t, files, "tls: {client_ca: "+files.key+"}\n"))
 	if r.code != exitUsage || lastLine(r.err) != "hocket: the file of client authorities "+files.key+" holds no certificate in PEM" {
 		t.Errorf("%+v", r)

@@ -6,6 +6,7 @@ import (
 
 	"hocket.dev"
 	"hocket.dev/broker"
+	"hocket.dev/internal/clientcert"
 	"hocket.dev/internal/rule"
 )
 
@@ -59,7 +60,23 @@ type TLS struct {
 
 	ClientCA   string        `name:"client_ca" doc:"A file with the authorities that vouch for the certificates of clients, in PEM, read again when it changes. Clients are then asked for one."`
 	ClientAuth ClientAuth    `name:"client_auth" default:"request" doc:"With client_ca: \"request\" admits clients without a certificate too, \"require\" does not. A certificate that no authority vouches for is refused by both."`
+	ClientUser ClientUser    `name:"client_user" default:"none" doc:"With client_ca: which part of a certificate names the user that it proves: \"subject_cn\", \"san_dns\", \"san_uri\" or \"san_email\". What the user may do stands in the rules (allow). With \"none\" a certificate only lets connect."`
 	HSTS       time.Duration `name:"hsts" default:"8760h" doc:"How long browsers are to come back under TLS only (Strict-Transport-Security); 0s for not at all. Not sent with --dev."`
+}
+
+// ClientUser is the part of a certificate that names its user, "none" for no part.
+type ClientUser string
+
+// UnmarshalText reads one of them.
+func (c *ClientUser) UnmarshalText(text []byte) error {
+	var field clientcert.Field
+	if string(text) != "none" {
+		if err := field.UnmarshalText(text); err != nil {
+			return fmt.Errorf("%w, none", err)
+		}
+	}
+	*c = ClientUser(text)
+	return nil
 }
 
 // ClientAuth says whether a client needs a certificate.
@@ -200,6 +217,9 @@ func (f *File) Hocket() hocket.Config {
 		Broker:      broker.NewMemory(broker.MemoryConfig{MaxBytes: int64(f.MemoryBytes)}),
 	}
 	f.Limits.apply(&c.Limits)
+	if f.TLS.ClientUser != "none" {
+		c.CertificateUser = string(f.TLS.ClientUser)
+	}
 	c.TrustedProxies, c.ClientHeader, c.ProxyProtocol = f.TrustedProxies, f.ClientHeader, f.ProxyProtocol
 	return c
 }

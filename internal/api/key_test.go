@@ -186,3 +186,19 @@ func TestGuessing(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is given for a key, it is taken or refused, and not repeated.
+func FuzzCheckKeys(f *testing.F) {
+	f.Add("shop", "s3cret", "publish:order:*")
+	f.Add("", "s3cret with white space", "read:>")
+	f.Add("a b", "\x00\xff", "*:a")
+	f.Fuzz(func(t *testing.T, name, key, scope string) {
+		err := api.CheckKeys([]api.Key{{Name: name, Key: key, Scopes: []string{scope}}})
+		if err == nil && (key == "" || strings.ContainsAny(key, " \t\r\n\x00") || len(name) > 64) {
+			t.Errorf("%q, %q, %q are taken", name, key, scope)
+		}
+		if err != nil && len(key) > 8 && !strings.Contains(name+scope, key) && strings.Contains(err.Error(), key) {
+			t.Errorf("%q repeats the key", err)
+		}
+	})
+}

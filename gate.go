@@ -10,6 +10,7 @@ import (
 	"hocket.dev/dialect"
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/auth"
+	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/clientcert"
 	"hocket.dev/internal/jwks"
 	"hocket.dev/internal/origin"
@@ -21,6 +22,7 @@ import (
 // gate is what a configuration says about who comes in and what they may do, made ready.
 type gate struct {
 	origins *origin.List
+	clients clientaddr.Finder // who a client is behind proxies
 	proxies origin.Proxies
 	auth    *auth.Authenticator
 	keys    *jwks.Source  // of tokens, that are published somewhere; nil for none
@@ -42,9 +44,10 @@ func newGate(c *Config) (g gate, err error) {
 	if g.origins, err = origin.Compile(c.Origins); err != nil {
 		return g, fmt.Errorf("hocket: Origins: %w", err)
 	}
-	if g.proxies, err = origin.ParseProxies(c.TrustedProxies); err != nil {
-		return g, fmt.Errorf("hocket: TrustedProxies: %w", err)
+	if g.clients, err = c.finder(); err != nil {
+		return g, err
 	}
+	g.proxies = origin.Proxies{Networks: g.clients.Trusted, PassOn: c.ProxyProtocol}
 	if g.calls, err = parseCalls(c.AllowCalls); err != nil {
 		return g, err
 	}

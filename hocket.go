@@ -29,7 +29,6 @@ import (
 	"hocket.dev/dialect"
 	"hocket.dev/dialect/native"
 	"hocket.dev/internal/api"
-	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/hub"
 	"hocket.dev/internal/jsonval"
 	"hocket.dev/internal/loop"
@@ -52,8 +51,8 @@ type Server struct {
 	websocket *websocket.Transport
 	api       *api.Handler
 	mux       *http.ServeMux
+	guesses   *guesses
 	tasks     *tasks
-	clients   clientaddr.Finder
 
 	forwardedTold atomic.Bool // the log was told of a header that is not believed
 
@@ -96,7 +95,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, gate: gate, methodSchemas: methodSchemas, broker: cfg.Broker, loops: loops, stop: stop,
 		tasks:  newTasks(ctx, cfg.Tasks),
-		byName: make(map[string]session.Method), mux: http.NewServeMux(), began: time.Now(),
+		byName: make(map[string]session.Method), mux: http.NewServeMux(), guesses: newGuesses(), began: time.Now(),
 	}
 	s.wire()
 	s.start(ctx)
@@ -125,14 +124,13 @@ func (s *Server) wire() {
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
 	})
-	s.clients, _ = s.cfg.finder() // setDefaults has checked it
 	s.websocket = websocket.New(websocket.Config{
 		Node: s.node, Loops: s.loops, Dialects: []dialect.Dialect{native.New()},
 		AllowOrigin: s.allowOrigin, Proof: s.gate.auth.Proof, PingEvery: s.cfg.PingEvery, PongTimeout: s.cfg.PongTimeout,
 		Compression: s.cfg.Compression, CompressFrom: s.cfg.CompressionMinBytes,
 		Address: s.clientAddress,
 	})
-	s.api = api.New(api.Config{Node: s.node, Open: s.cfg.OpenAPI, Issue: s.gate.issuer(), Info: s.apiInfo})
+	s.api = api.New(api.Config{Node: s.node, Open: s.cfg.OpenAPI, Issue: s.gate.issuer(), Failed: s.keyFailed, Info: s.apiInfo})
 	s.api.SetKeys(s.cfg.Keys) // setDefaults has checked them
 	s.routes()
 }

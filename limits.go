@@ -44,12 +44,8 @@ const (
 
 // finder makes what finds the addresses of clients behind proxies, and checks what is said about limits.
 func (c *Config) finder() (f clientaddr.Finder, err error) {
-	for _, s := range c.TrustedProxies {
-		network, err := clientaddr.ParseNetwork(s)
-		if err != nil {
-			return f, fmt.Errorf("hocket: TrustedProxies: %w", err)
-		}
-		f.Trusted = append(f.Trusted, network)
+	if f.Trusted, err = clientaddr.ParseNetworks(c.TrustedProxies); err != nil {
+		return f, fmt.Errorf("hocket: TrustedProxies: %w", err)
 	}
 	f.Header = c.ClientHeader
 	switch named := len(f.Trusted) > 0; {
@@ -66,12 +62,12 @@ func (c *Config) finder() (f clientaddr.Finder, err error) {
 
 // clientAddress finds the address of the client of a request.
 func (s *Server) clientAddress(r *http.Request) string {
-	if s.clients.Header == clientaddr.None && !s.cfg.ProxyProtocol && (r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil) &&
+	if s.gate.clients.Header == clientaddr.None && !s.cfg.ProxyProtocol && (r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil) &&
 		s.forwardedTold.CompareAndSwap(false, true) {
 		s.cfg.Log.Warn("a request names its client in a header, and is not believed: if a proxy sends it, all its clients count as one address until trusted_proxies and client_header name the two",
 			"from", r.RemoteAddr)
 	}
-	return s.clients.Find(r.RemoteAddr, r.Header)
+	return s.gate.clients.Find(r.RemoteAddr, r.Header)
 }
 
 // proxiesOf tells whether connections begin with a header of the PROXY protocol, and whose; nil where they do not.
@@ -79,5 +75,5 @@ func (s *Server) proxiesOf() func(netip.Addr) bool {
 	if !s.cfg.ProxyProtocol {
 		return nil
 	}
-	return s.clients.Trusted.Contain
+	return s.gate.clients.Trusted.Contain
 }

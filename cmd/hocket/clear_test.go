@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -49,10 +50,7 @@ func TestClearTextIsRefused(t *testing.T) {
 
 // Behind proxies that speak TLS, what comes past them or by http is told so, whatever it asks for; only health checks pass.
 func TestClearTextBehindProxies(t *testing.T) {
-	proxies, err := origin.ParseProxies([]string{"10.0.0.0/8"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxies := origin.Proxies{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	set := &settings{proxies: proxies, tls: config.TLS{HSTS: time.Hour}}
 	h := set.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for _, test := range []struct {

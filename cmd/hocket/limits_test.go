@@ -134,7 +134,7 @@ func TestTheClientThatHAProxyNames(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", secure), func(t *testing.T) {
 			args := []string{"serve", "--listen", "127.0.0.1:0", "--config",
-				write(t, "anonymous: true\ninsecure: true\ntrusted_proxies: [127.0.0.1]\nproxy_protocol: true\norigins: [\"*\"]\n")}
+				write(t, "anonymous: true\ntrusted_proxies: [127.0.0.1]\nproxy_protocol: true\norigins: [\"*\"]\n")}
 			scheme := "ws"
 			if secure {
 				files := newPEMFiles(t)

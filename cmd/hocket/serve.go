@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"hocket.dev"
+	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/config"
 	"hocket.dev/internal/origin"
 )
@@ -125,7 +126,8 @@ func (c *serveCmd) settings() (*settings, error) {
 		}
 		set.redirect = cmp.Or(set.redirect, ":80")
 	}
-	set.proxies, _ = origin.ParseProxies(file.TrustedProxies) // config.Read has checked them
+	set.proxies.PassOn = file.ProxyProtocol
+	set.proxies.Networks, _ = clientaddr.ParseNetworks(file.TrustedProxies) // config.Read has checked them
 	if c.Dev {
 		for _, at := range []string{set.listen, cmp.Or(set.admin, set.listen)} {
 			if !isLoopback(at) {

@@ -32,6 +32,18 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// ParseNetworks takes networks and addresses as ParseNetwork does.
+func ParseNetworks(list []string) (all Networks, err error) {
+	for _, s := range list {
+		p, err := ParseNetwork(s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
 // Contain tells whether an address is one of theirs.
 func (n Networks) Contain(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")

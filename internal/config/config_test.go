@@ -134,7 +134,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"origins: a", `hocket.yaml:1: origins: must be a list: one line for each, beginning with "- "`},
 		{"origins:\n- https://a\n- b", `hocket.yaml:3: origins[1]: "b" is no origin: write it like https://app.example.com, without a path`},
 		{"origins: ['https://*.example.com', 'https://a.*']", `hocket.yaml:1: origins[1]: "https://a.*" has a "*" where none can be: it stands for the first label, as in https://*.example.com, for the port, as in http://localhost:*, or alone for everything`},
-		{"trusted_proxies: [10.0.0.0/8, '::1', 10.0.0.0/33]", `hocket.yaml:1: trusted_proxies[2]: "10.0.0.0/33" is no network: write it like 10.0.0.0/8 or 192.0.2.7`},
+		{"trusted_proxies: [10.0.0.0/8, '::1', 10.0.0.0/33]", `hocket.yaml:1: trusted_proxies[2]: "10.0.0.0/33" is no network: write it like 10.0.0.0/8 or 2001:db8::/32`},
 		{"api_keys:\n- {name: a b, key: k, scopes: [read]}", `hocket.yaml:2: api_keys[0].name: must have at most 64 letters, digits, '.', '_' and '-'`},
 		{"api_keys: [a, {key: k}]", `hocket.yaml:1: api_keys[1]: its scopes must be listed: what the key opens, such as "publish" or "read:chat:*", or "*" for everything`},
 		{"api_keys: [{key: k, scopes: [read, all]}]", `hocket.yaml:1: api_keys[0].scopes: "all" is no scope: there are *, call, console, disconnect, metrics, publish, read, remove, revoke, send, sessions, subscribe, tickets, unsubscribe`},

@@ -96,7 +96,7 @@ func TestErrorsAboutLimits(t *testing.T) {
 		{"client_header: X-Forwarded-For", `hocket.yaml:1: client_header: "X-Forwarded-For" is none of none, forwarded, x_forwarded_for`},
 		{"client_header: x_forwarded_for", `hocket.yaml:1: client_header: is believed of nobody: name the proxies as trusted_proxies`},
 		{"proxy_protocol: true", `hocket.yaml:1: proxy_protocol: is believed of nobody`},
-		{"trusted_proxies: [10.0.0.0/8, proxy]", `hocket.yaml:1: trusted_proxies[1]: "proxy" is no network`},
+		{"trusted_proxies: [10.0.0.0/8, proxy]", `hocket.yaml:1: trusted_proxies[1]: "proxy" is neither a network`},
 	} {
 		if _, err := read(t, test.text); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: %v\nwant %s", test.text, err, test.want)

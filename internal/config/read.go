@@ -186,10 +186,6 @@ func (f *File) check() error {
 	if err := f.failAt("origins", err); err != nil {
 		return err
 	}
-	_, err = origin.ParseProxies(f.TrustedProxies)
-	if err := f.failAt("trusted_proxies", err); err != nil {
-		return err
-	}
 	if err := f.checkKeys("api_keys", f.APIKeys); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -14,25 +13,6 @@ type Proxies struct {
 	// a request is theirs, its address is the client's, and connections of others do not come so far.
 	PassOn bool
 }
-
-// ParseProxies reads networks, such as "10.0.0.0/8", and addresses. The error is an *Error.
-func ParseProxies(networks []string) (Proxies, error) {
-	var p Proxies
-	for i, s := range networks {
-		network, err := netip.ParsePrefix(s)
-		if err != nil {
-			address, err := netip.ParseAddr(s)
-			if err != nil || address.Zone() != "" {
-				return Proxies{}, &Error{i, s, errNetwork}
-			}
-			network = netip.PrefixFrom(address, address.BitLen())
-		}
-		p.Networks = append(p.Networks, network.Masked())
-	}
-	return p, nil
-}
-
-var errNetwork = errors.New("is no network: write it like 10.0.0.0/8 or 192.0.2.7")
 
 // None tells whether no proxy is trusted.
 func (p *Proxies) None() bool { return len(p.Networks) == 0 }

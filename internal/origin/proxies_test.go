@@ -3,15 +3,14 @@ package origin
 import (
 	"crypto/tls"
 	"net/http"
-	"strings"
+	"net/netip"
 	"testing"
 )
 
 func TestSchemeAndClearText(t *testing.T) {
-	some, err := ParseProxies([]string{"192.0.2.0/24", "2001:db8::1", "10.1.2.3/8"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	some := Proxies{Networks: []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128"), netip.MustParsePrefix("10.0.0.0/8"),
+	}}
 	passOn := some
 	passOn.PassOn = true
 	for _, test := range []struct {
@@ -57,11 +56,6 @@ func TestSchemeAndClearText(t *testing.T) {
 		}
 		if scheme, clear := test.proxies.Scheme(r), test.proxies.InClear(r); scheme != test.scheme || clear != test.clear {
 			t.Errorf("%+v: %q, %v", test, scheme, clear)
-		}
-	}
-	for _, s := range []string{"", "10.0.0.0/33", "10.0.0", "fe80::1%eth0", "proxy.example", "10.0.0.1:80"} {
-		if _, err := ParseProxies([]string{"10.0.0.1", s}); err == nil || !strings.Contains(err.Error(), "is no network") {
-			t.Errorf("%q: %v", s, err)
 		}
 	}
 }

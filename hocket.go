@@ -167,6 +167,7 @@ func (s *Server) start(ctx context.Context) {
 			select {
 			case now := <-tick.C:
 				s.hub.Tick(now)
+				s.guesses.sweep()
 				s.node.Tick()
 				if !s.cfg.KeepMemory {
 					opened := s.websocket.Handshakes.Load()

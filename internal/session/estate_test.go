@@ -140,6 +140,26 @@ func TestEphemeralKeysFollowTheirClient(t *testing.T) {
 	}
 }
 
+// TestEphemeralKeysOutliveTheirNodesDrain has a node end in order, and one of its clients come back on another.
+func TestEphemeralKeysOutliveTheirNodesDrain(t *testing.T) {
+	c := startCluster(t, 2)
+	a, gone := c.nodes[0].as(0, "a", ""), c.nodes[0].as(1, "gone", "")
+	a.pin("board", "a", 1)
+	gone.pin("board", "gone", 2)
+	c.pass(10 * time.Second)
+	c.nodes[0].node.DrainSessions()
+	c.settle()
+	a.Closed(4000, "")
+	gone.Closed(4000, "")
+	c.settle()
+	c.nodes[0].of().kill()
+	c.pass(5 * time.Second)
+	c.nodes[1].as(0, "a", "")
+	c.wantValues(t, "board", "a=1 gone=2")
+	c.pass(time.Minute)
+	c.wantValues(t, "board", "a=1")
+}
+
 // TestALateNodeDeletesNothingOfOthers has a node sleep while its clients go elsewhere, or do not.
 func TestALateNodeDeletesNothingOfOthers(t *testing.T) {
 	c := startCluster(t, 2)

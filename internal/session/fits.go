@@ -27,32 +27,32 @@ const maxChecked = 64
 // maxSchemaDepth is how deep a schema may be nested.
 const maxSchemaDepth = 128
 
-// Schemas are the schemas of rules, by the pattern of the rule; "" is the fallback.
+// Schemas are the schemas of rules, by their JSON.
 type Schemas map[string]*schema.Schema
 
 // CompileSchemas makes the schemas of rules ready. The error is a *rule.Error.
 func CompileSchemas(rules []rule.Rule, fallback rule.Rule) (Schemas, error) {
 	all := make(Schemas)
 	for i, r := range rules {
-		if err := all.add(i, r.Pattern, r.Schema); err != nil {
+		if err := all.add(i, r.Schema); err != nil {
 			return nil, err
 		}
 	}
-	if err := all.add(-1, "", fallback.Schema); err != nil {
+	if err := all.add(-1, fallback.Schema); err != nil {
 		return nil, err
 	}
 	return all, nil
 }
 
-func (s Schemas) add(index int, pattern, text string) error {
-	if text == "" {
+func (s Schemas) add(index int, text string) error {
+	if text == "" || s[text] != nil {
 		return nil
 	}
 	compiled, err := CompileSchema(text)
 	if err != nil {
 		return &rule.Error{Index: index, Field: "schema", Err: err}
 	}
-	s[pattern] = compiled
+	s[text] = compiled
 	return nil
 }
 
@@ -66,15 +66,14 @@ func CompileSchema(text string) (*schema.Schema, error) {
 
 // CheckPayload tells whether what is about to be published to a channel is what its rule wants.
 func (n *Node) CheckPayload(channel string, e *broker.Entry) *dialect.Error {
-	return n.checkPayload(channel, e.Op, e.Format, e.Payload, schema.Steps(len(e.Payload)))
+	return n.checkPayload(n.cfg.Rules.For(channel), channel, e.Op, e.Format, e.Payload, schema.Steps(len(e.Payload)))
 }
 
 // errLater says that a check takes longer than a loop has time for.
 var errLater = dialect.Internal.Err()
 
 // checkPayload is CheckPayload in so many steps; errLater when they are not enough.
-func (n *Node) checkPayload(channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
-	r := n.cfg.Rules.For(channel)
+func (n *Node) checkPayload(r *rule.Rule, channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
 	if r.Schema == "" && !r.E2E {
 		return nil
 	}
@@ -89,7 +88,7 @@ func (n *Node) checkPayload(channel string, op broker.Op, format broker.Format, 
 	case steps == quickSteps && len(payload) > quickBytes:
 		return errLater
 	}
-	err := n.cfg.Schemas[r.Pattern].Check(payload, steps)
+	err := n.cfg.Schemas[r.Schema].Check(payload, steps)
 	if errors.Is(err, schema.ErrSteps) && steps == quickSteps {
 		return errLater
 	}
@@ -119,15 +118,15 @@ func CheckCall(s *schema.Schema, c *Call) error {
 	return nil
 }
 
-// checked goes on with a publish whose payload is as the channel's rule wants it, and refuses another one. What takes long
-// to check is checked elsewhere, and what comes for the channel meanwhile waits.
-func (s *Session) checked(c *dialect.Command, goOn func(c *dialect.Command)) {
-	err := s.shard.node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, quickSteps)
+// checked publishes a payload that is as the channel's rule wants it, and refuses another one. What takes long to check is
+// checked elsewhere, and what comes for the channel meanwhile waits.
+func (s *Session) checked(c *dialect.Command, r *rule.Rule) {
+	err := s.shard.node.checkPayload(r, c.Channel, c.Publish.Op, c.Format, c.Payload, quickSteps)
 	switch err {
 	case nil:
-		goOn(c)
+		s.append(c, r)
 	case errLater:
-		s.checkElsewhere(c, goOn)
+		s.checkElsewhere(c, r)
 	default:
 		s.fail(c.ID, c.Channel, err)
 	}
@@ -135,7 +134,7 @@ func (s *Session) checked(c *dialect.Command, goOn func(c *dialect.Command)) {
 
 // checkElsewhere queues the check of a publish. A session has one under way at a time, so that what one client sends keeps one
 // core busy at most.
-func (s *Session) checkElsewhere(c *dialect.Command, goOn func(c *dialect.Command)) {
+func (s *Session) checkElsewhere(c *dialect.Command, r *rule.Rule) {
 	if s.open != nil && s.open.count >= maxChecked {
 		s.busy(c.ID, c.Channel)
 		return
@@ -148,26 +147,26 @@ func (s *Session) checkElsewhere(c *dialect.Command, goOn func(c *dialect.Comman
 		o.waiting = make(map[string][]*dialect.Command)
 	}
 	o.waiting[c.Channel] = nil
-	o.checks = append(o.checks, func() { s.check(&kept, goOn) })
+	o.checks = append(o.checks, func() { s.check(&kept, r) })
 	if len(o.checks) == 1 {
 		o.checks[0]()
 	}
 }
 
 // check checks a publish whose turn it is.
-func (s *Session) check(c *dialect.Command, goOn func(c *dialect.Command)) {
+func (s *Session) check(c *dialect.Command, r *rule.Rule) {
 	node := s.shard.node
 	var err *dialect.Error
 	ok := s.task(func(context.Context) {
-		err = node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, schema.Steps(len(c.Payload)))
-	}, func() { s.checkedElsewhere(c, err, goOn) })
+		err = node.checkPayload(r, c.Channel, c.Publish.Op, c.Format, c.Payload, schema.Steps(len(c.Payload)))
+	}, func() { s.checkedElsewhere(c, r, err) })
 	if !ok {
-		s.checkedElsewhere(c, asError(hub.ErrBusy, c.Channel), goOn)
+		s.checkedElsewhere(c, r, asError(hub.ErrBusy, c.Channel))
 	}
 }
 
 // checkedElsewhere goes on with a publish, with what came for its channel after it, and with the next check.
-func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error, goOn func(c *dialect.Command)) {
+func (s *Session) checkedElsewhere(c *dialect.Command, r *rule.Rule, err *dialect.Error) {
 	o := s.open
 	waiting := o.waiting[c.Channel]
 	delete(o.waiting, c.Channel)
@@ -183,7 +182,7 @@ func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error, goOn 
 	case err != nil:
 		s.fail(c.ID, c.Channel, err)
 	default:
-		goOn(c)
+		s.append(c, r)
 	}
 	s.doLater(waiting)
 	if next != nil && !s.closing && !s.closed {

@@ -20,13 +20,12 @@ func (s *Session) publish(c *dialect.Command) {
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect"))
 		return
 	}
-	s.checked(c, s.append)
+	s.checked(c, r)
 }
 
 // append publishes what may be published.
-func (s *Session) append(c *dialect.Command) {
+func (s *Session) append(c *dialect.Command, r *rule.Rule) {
 	a := &c.Publish
-	r := s.shard.node.cfg.Rules.For(c.Channel)
 	own, err := s.own(c.Channel, a)
 	if err != nil {
 		s.fail(c.ID, c.Channel, err)

@@ -461,6 +461,7 @@ var LiveMap = class extends Emitter {
 	* travel together, so a fast stream makes few messages. Resolves with the whole text once all of it is in the log.
 	*/
 	async write(key, pieces, options = {}) {
+		if (this.#channel.encrypted) return this.append(key, "", options).then(() => "");
 		let text = "";
 		let waiting = "";
 		let underWay;
@@ -1366,6 +1367,10 @@ var Channel = class extends Emitter {
 	}
 	get state() {
 		return this.#state;
+	}
+	/** Whether payloads are encrypted end to end. */
+	get encrypted() {
+		return this.#sealed !== void 0;
 	}
 	/** How far the channel has come here; undefined before the first message. See the event `position`. */
 	get position() {

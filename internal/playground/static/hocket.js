@@ -467,8 +467,9 @@ var LiveMap = class extends Emitter {
 		let underWay;
 		let failed;
 		const send = () => {
-			const piece = waiting;
-			waiting = "";
+			const piece = wholeCharacters(waiting);
+			if (piece === "") return;
+			waiting = waiting.slice(piece.length);
 			underWay = this.append(key, piece, options).then(() => {
 				underWay = void 0;
 				if (waiting !== "") send();
@@ -571,6 +572,10 @@ var LiveMap = class extends Emitter {
 		this.#waiters.clear();
 	}
 };
+/** A text without the first half of a surrogate pair at its end, whose other half is yet to come: JSON cannot say half. */
+function wholeCharacters(text) {
+	return /[\ud800-\udbff]$/.test(text) ? text.slice(0, -1) : text;
+}
 /** What `append` makes of a value: the server lets only strings grow. */
 function grow(value, more) {
 	return typeof value === "string" && typeof more === "string" ? value + more : more;

@@ -31,6 +31,8 @@
 // [Map.Update] changes a value that others may be changing too; [Map.Write] and [Map.Text] make and follow a text that
 // grows. Who is on a channel is told by the [Presence] of a subscription that asks for it.
 //
+// Payloads can be encrypted end to end, with keys that the server does not have: see [E2E].
+//
 // A Client holds one connection and makes a new one when it is lost, after a growing, jittered delay. Subscriptions go on
 // from the last message received; publishes that were not answered are sent again and applied once. What the server can
 // no longer give is told as a Message of its own kind, [Gap] or [Reset], so that nothing is ever missing silently.

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -89,7 +90,7 @@ func (p place) seal(aead cipher.AEAD, kid string, iv, payload []byte, binary boo
 func (p place) open(aead cipher.AEAD, e *envelope) (payload []byte, binary bool, err error) {
 	iv, errIV := base64URL.DecodeString(e.IV)
 	data, errData := base64URL.DecodeString(e.Data)
-	if errIV != nil || errData != nil || len(iv) != aead.NonceSize() {
+	if errIV != nil || errData != nil || strings.ContainsAny(e.IV+e.Data, "\r\n") || len(iv) != aead.NonceSize() {
 		return nil, false, ErrUnreadable
 	}
 	text, err := aead.Open(nil, iv, data, p.binding(e.Kid))

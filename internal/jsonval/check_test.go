@@ -126,6 +126,9 @@ func object(n, length int, again string) []byte {
 func TestOneNameAmongManyIsFound(t *testing.T) {
 	for _, length := range []int{1, 7, 8, 16, 17, 40} {
 		for _, n := range []int{1, 11, 12, 13, 95, 96, 97, 400, MaxFields - 1} {
+			if n > 400 && length != 8 {
+				continue
+			}
 			if err := Check(object(n, length, "other"), depth); err != nil {
 				t.Fatalf("%d names of %d bytes: %v", n, length, err)
 			}

@@ -205,14 +205,14 @@ func (s *Session) askAbout(c *dialect.Command, r *rule.Rule) {
 	node := s.shard.node
 	var a PublishAnswer
 	s.ask(func(ctx context.Context) *dialect.Error {
-		err := node.checkPayload(q.Channel, q.Op, q.Format, q.Payload, schema.Steps(len(q.Payload)))
+		err := node.checkPayload(r, q.Channel, q.Op, q.Format, q.Payload, schema.Steps(len(q.Payload)))
 		if err != nil {
 			return err
 		}
 		if a, err = node.cfg.Asker.Publish(ctx, q); err != nil || a.Payload == nil || jsonval.Check(a.Payload, maxDepth) != nil {
 			return err // changed sees to what is no JSON
 		}
-		return node.checkPayload(q.Channel, q.Op, a.Format, a.Payload, schema.Steps(len(a.Payload)))
+		return node.checkPayload(r, q.Channel, q.Op, a.Format, a.Payload, schema.Steps(len(a.Payload)))
 	}, func(err *dialect.Error) {
 		s.letGo(c)
 		if err == nil {
@@ -225,7 +225,7 @@ func (s *Session) askAbout(c *dialect.Command, r *rule.Rule) {
 		if err != nil {
 			s.fail(c.ID, c.Channel, err)
 		} else {
-			s.append(c)
+			s.append(c, r)
 		}
 		s.nextOf(c.Channel, r)
 	})

@@ -22,32 +22,32 @@ const (
 // maxSchemaDepth is how deep a schema may be nested.
 const maxSchemaDepth = 128
 
-// Schemas are the schemas of rules, by the pattern of the rule; "" is the fallback.
+// Schemas are the schemas of rules, by their JSON.
 type Schemas map[string]*schema.Schema
 
 // CompileSchemas makes the schemas of rules ready. The error is a *rule.Error.
 func CompileSchemas(rules []rule.Rule, fallback rule.Rule) (Schemas, error) {
 	all := make(Schemas)
 	for i, r := range rules {
-		if err := all.add(i, r.Pattern, r.Schema); err != nil {
+		if err := all.add(i, r.Schema); err != nil {
 			return nil, err
 		}
 	}
-	if err := all.add(-1, "", fallback.Schema); err != nil {
+	if err := all.add(-1, fallback.Schema); err != nil {
 		return nil, err
 	}
 	return all, nil
 }
 
-func (s Schemas) add(index int, pattern, text string) error {
-	if text == "" {
+func (s Schemas) add(index int, text string) error {
+	if text == "" || s[text] != nil {
 		return nil
 	}
 	compiled, err := CompileSchema(text)
 	if err != nil {
 		return &rule.Error{Index: index, Field: "schema", Err: err}
 	}
-	s[pattern] = compiled
+	s[text] = compiled
 	return nil
 }
 
@@ -61,15 +61,14 @@ func CompileSchema(text string) (*schema.Schema, error) {
 
 // CheckPayload tells whether what is about to be published to a channel is what its rule wants.
 func (n *Node) CheckPayload(channel string, e *broker.Entry) *dialect.Error {
-	return n.checkPayload(channel, e.Op, e.Format, e.Payload, schema.Steps(len(e.Payload)))
+	return n.checkPayload(n.cfg.Rules.For(channel), channel, e.Op, e.Format, e.Payload, schema.Steps(len(e.Payload)))
 }
 
 // errLater says that a check takes longer than a loop has time for.
 var errLater = dialect.Internal.Err()
 
 // checkPayload is CheckPayload in so many steps; errLater when they are not enough.
-func (n *Node) checkPayload(channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
-	r := n.cfg.Rules.For(channel)
+func (n *Node) checkPayload(r *rule.Rule, channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
 	if r.Schema == "" && !r.E2E {
 		return nil
 	}
@@ -84,7 +83,7 @@ func (n *Node) checkPayload(channel string, op broker.Op, format broker.Format, 
 	case steps == quickSteps && len(payload) > quickBytes:
 		return errLater
 	}
-	err := n.cfg.Schemas[r.Pattern].Check(payload, steps)
+	err := n.cfg.Schemas[r.Schema].Check(payload, steps)
 	if errors.Is(err, schema.ErrSteps) && steps == quickSteps {
 		return errLater
 	}
@@ -116,13 +115,13 @@ func CheckCall(s *schema.Schema, c *Call) error {
 
 // checked goes on with a publish whose payload is as the channel's rule wants it, and refuses another one. What takes long
 // to check is checked elsewhere, and what comes for the channel meanwhile waits.
-func (s *Session) checked(c *dialect.Command) {
-	err := s.shard.node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, quickSteps)
+func (s *Session) checked(c *dialect.Command, r *rule.Rule) {
+	err := s.shard.node.checkPayload(r, c.Channel, c.Publish.Op, c.Format, c.Payload, quickSteps)
 	switch err {
 	case nil:
-		s.append(c)
+		s.append(c, r)
 	case errLater:
-		s.checkElsewhere(c)
+		s.checkElsewhere(c, r)
 	default:
 		s.fail(c.ID, c.Channel, err)
 	}
@@ -130,7 +129,7 @@ func (s *Session) checked(c *dialect.Command) {
 
 // checkElsewhere queues the check of a publish. A session has one under way at a time, so that what one client sends keeps one
 // core busy at most.
-func (s *Session) checkElsewhere(c *dialect.Command) {
+func (s *Session) checkElsewhere(c *dialect.Command, r *rule.Rule) {
 	kept := s.keep(c)
 	if kept == nil {
 		return
@@ -140,26 +139,26 @@ func (s *Session) checkElsewhere(c *dialect.Command) {
 		o.behind = make(map[string][]*dialect.Command)
 	}
 	o.behind[c.Channel] = nil
-	o.checks = append(o.checks, func() { s.check(kept) })
+	o.checks = append(o.checks, func() { s.check(kept, r) })
 	if len(o.checks) == 1 {
 		o.checks[0]()
 	}
 }
 
 // check checks a publish whose turn it is.
-func (s *Session) check(c *dialect.Command) {
+func (s *Session) check(c *dialect.Command, r *rule.Rule) {
 	node := s.shard.node
 	var err *dialect.Error
 	ok := s.task(func(context.Context) {
-		err = node.checkPayload(c.Channel, c.Publish.Op, c.Format, c.Payload, schema.Steps(len(c.Payload)))
-	}, func() { s.checkedElsewhere(c, err) })
+		err = node.checkPayload(r, c.Channel, c.Publish.Op, c.Format, c.Payload, schema.Steps(len(c.Payload)))
+	}, func() { s.checkedElsewhere(c, r, err) })
 	if !ok {
-		s.checkedElsewhere(c, asError(hub.ErrBusy, c.Channel))
+		s.checkedElsewhere(c, r, asError(hub.ErrBusy, c.Channel))
 	}
 }
 
 // checkedElsewhere goes on with a publish, with what came for its channel after it, and with the next check.
-func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error) {
+func (s *Session) checkedElsewhere(c *dialect.Command, r *rule.Rule, err *dialect.Error) {
 	o := s.open
 	waiting := o.behind[c.Channel]
 	delete(o.behind, c.Channel)
@@ -176,7 +175,7 @@ func (s *Session) checkedElsewhere(c *dialect.Command, err *dialect.Error) {
 	case err != nil:
 		s.fail(c.ID, c.Channel, err)
 	default:
-		s.append(c)
+		s.append(c, r)
 	}
 	s.doLater(waiting)
 	if next != nil && !s.closing && !s.closed {

@@ -24,7 +24,7 @@ func (s *Session) publish(c *dialect.Command) {
 		s.askToPublish(c, r)
 		return
 	}
-	s.checked(c)
+	s.checked(c, r)
 }
 
 // mayNotPublish is why the session may not publish what c asks for, nil when it may.
@@ -39,9 +39,8 @@ func (s *Session) mayNotPublish(c *dialect.Command, r *rule.Rule) *dialect.Error
 }
 
 // append publishes what may be published.
-func (s *Session) append(c *dialect.Command) {
+func (s *Session) append(c *dialect.Command, r *rule.Rule) {
 	a := &c.Publish
-	r := s.shard.node.cfg.Rules.For(c.Channel)
 	if es := s.estates[c.Channel]; es != nil && len(es.held) > 0 {
 		s.holdBack(es, c, nil)
 		return

@@ -88,14 +88,15 @@ func (s *Session) publishHeld(held []heldPublish, err error) {
 		if s.closing || s.closed {
 			return
 		}
-		denied := s.mayNotPublish(h.c, s.shard.node.cfg.Rules.For(h.c.Channel)) // since it was held
+		r := s.shard.node.cfg.Rules.For(h.c.Channel)
+		denied := s.mayNotPublish(h.c, r) // since it was held
 		switch {
 		case denied != nil:
 			s.fail(h.c.ID, h.c.Channel, denied)
 		case err != nil && h.own != nil:
 			s.fail(h.c.ID, h.c.Channel, asError(err, h.c.Channel))
 		default:
-			s.append(h.c)
+			s.append(h.c, r)
 		}
 	}
 }

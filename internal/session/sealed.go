@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
@@ -76,5 +77,5 @@ func readSealedField(name string, v []byte) error {
 func isBase64URL(s string) bool {
 	n := base64.RawURLEncoding.DecodedLen(len(s))
 	_, err := base64.RawURLEncoding.Strict().Decode(make([]byte, n), []byte(s))
-	return err == nil
+	return err == nil && !strings.ContainsAny(s, "\r\n") // which the decoder passes over
 }

@@ -45,6 +45,7 @@ func TestAnEncryptedChannelTakesEnvelopesAlone(t *testing.T) {
 		strings.Replace(sealed, `AAAAA"`, `AAA=="`, 1): `iv must be 12 bytes in base64url without padding`,
 		strings.Replace(sealed, `A"}`, `"}`, 1):        `data must be 17 bytes or more in base64url without padding`,
 		strings.Replace(sealed, `A"}`, `B"}`, 1):       `data must be 17 bytes or more in base64url without padding`,
+		strings.Replace(sealed, `A"}`, `\n"}`, 1):      `data must be 17 bytes or more in base64url without padding`,
 		strings.Replace(sealed, `A"}`, `+"}`, 1):       `data must be 17 bytes or more in base64url without padding`,
 		strings.Replace(sealed, `}`, `,"a":1}`, 1):     `it may have no other field: everybody could read that`,
 	} {

@@ -701,6 +701,8 @@ declare class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Me
     /** Who is on the channel; kept while it is subscribed with `presence`. */
     readonly presence: Presence;
     get state(): ChannelState;
+    /** Whether payloads are encrypted end to end. */
+    get encrypted(): boolean;
     /** How far the channel has come here; undefined before the first message. See the event `position`. */
     get position(): Position | undefined;
     /**

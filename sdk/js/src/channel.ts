@@ -83,6 +83,11 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     return this.#state;
   }
 
+  /** Whether payloads are encrypted end to end. */
+  get encrypted(): boolean {
+    return this.#sealed !== undefined;
+  }
+
   /** How far the channel has come here; undefined before the first message. See the event `position`. */
   get position(): Position | undefined {
     return this.#position;

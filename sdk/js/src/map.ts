@@ -186,13 +186,15 @@ export class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Itera
    * travel together, so a fast stream makes few messages. Resolves with the whole text once all of it is in the log.
    */
   async write(key: string, pieces: AsyncIterable<string> | Iterable<string>, options: WriteOptions = {}): Promise<string> {
+    if (this.#channel.encrypted) return this.append(key, '', options).then(() => ''); // which says why not, before a value is gone
     let text = '';
     let waiting = '';
     let underWay: Promise<unknown> | undefined;
     let failed: { error: unknown } | undefined;
     const send = () => {
-      const piece = waiting;
-      waiting = '';
+      const piece = wholeCharacters(waiting);
+      if (piece === '') return;
+      waiting = waiting.slice(piece.length);
       underWay = this.append(key, piece, options).then(
         () => {
           underWay = undefined;
@@ -275,6 +277,11 @@ export class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Itera
     for (const w of this.#waiters) w.reject(error);
     this.#waiters.clear();
   }
+}
+
+/** A text without the first half of a surrogate pair at its end, whose other half is yet to come: JSON cannot say half. */
+function wholeCharacters(text: string): string {
+  return /[\ud800-\udbff]$/.test(text) ? text.slice(0, -1) : text;
 }
 
 /** What `append` makes of a value: the server lets only strings and bytes grow. */

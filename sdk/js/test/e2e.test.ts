@@ -249,7 +249,10 @@ test('a map works, and loses a value that it cannot read', async () => {
   const sent = wire.filter((m) => m.type === 'publish' && m.op === 'delete');
   expect(sent.map((m) => 'payload' in m)).toEqual([false]);
   await expect(map.append('n', 'more')).rejects.toMatchObject({ name: 'not_supported' });
+  await expect(map.write('last', ['a', 'text'])).rejects.toMatchObject({ name: 'not_supported' });
   expect(JSON.stringify(wire)).not.toMatch(/more/);
+  expect([conn.channel('dm:board').encrypted, conn.channel('open').encrypted]).toEqual([true, false]);
+  expect(map.get('last')).toBe(1);
 });
 
 test('without a key nothing goes out', async () => {

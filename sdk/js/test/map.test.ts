@@ -184,6 +184,14 @@ describe('text', () => {
     expect(await settled(reading(map<string>().map.text('answer')).done, 5_000)).toEqual(['all of it']);
   });
 
+  test('a piece that ends within a character waits for the rest of it', async () => {
+    const writer = map<string>();
+    const pieces = reading(map<string>().map.text('answer'));
+    await pass();
+    expect(await settled(writer.map.write('answer', slowly(['a \ud83d', '\ude00', ' b \ud83d'])))).toBe('a \u{1f600} b \ud83d');
+    expect(await settled(pieces.done)).toEqual(['a ', '\u{1f600}', ' b ']);
+  });
+
   test('what comes fast travels together', async () => {
     const writer = map<string>();
     await settled(writer.map.write('answer', Array.from({ length: 500 }, (_, n) => `${n} `)), 5_000);

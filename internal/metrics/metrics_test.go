@@ -31,7 +31,7 @@ func start(t *testing.T) (*hocket.Server, string) {
 		Hooks: hocket.Hooks{ // nobody listens there
 			Publish: hocket.Hook{URL: "http://127.0.0.1:1/"}, Secrets: []string{"a secret of some length"}, AllowAddresses: []string{"127.0.0.1"},
 		},
-		Log:      slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/dialect"
 	"hocket.dev/wire"
 )
 
@@ -47,9 +48,30 @@ func transcriptConfig(seed uint64) Config {
 			{Pattern: "sealed:>", History: keep, E2E: true},
 			{Pattern: "form:>", History: keep,
 				Schema: `{"type":"object","required":["text"],"properties":{"text":{"type":"string","maxLength":8}}}`},
+			{Pattern: "asked:>", History: keep, Ask: CanSubscribe | CanPublish},
 		},
+		Hooks:    Hooks{OnSubscribe: mayFollow, OnPublish: mayPublish},
 		Fallback: Rule{History: keep, Presence: true},
 	}
+}
+
+// mayFollow is what the application says of subscriptions.
+func mayFollow(_ context.Context, q SubscribeQuestion) (answer SubscribeAnswer, err error) {
+	if q.Channel == "asked:full" {
+		err = &Error{Code: 10042, Name: "room_full", Message: "the room is full"}
+	}
+	return answer, err
+}
+
+// mayPublish is what it says of entries.
+func mayPublish(_ context.Context, q PublishQuestion) (answer PublishAnswer, err error) {
+	switch string(q.Payload) {
+	case `"refuse this"`:
+		err = dialect.Errorf(dialect.PermissionDenied, "not this")
+	case `"change this"`:
+		answer.Payload = []byte(`"changed"`)
+	}
+	return answer, err
 }
 
 func openHouse(cfg Config) (*house, error) {

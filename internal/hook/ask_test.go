@@ -230,6 +230,22 @@ func TestABackEndThatIsDownIsNotWaitedFor(t *testing.T) {
 	b.wantAllowed()
 }
 
+// TestAKeptConnectionThatHasEndedCostsNoAnswer has the back end close one just when it is asked over it.
+func TestAKeptConnectionThatHasEndedCostsNoAnswer(t *testing.T) {
+	var ids []string
+	b := ask(t, func(w http.ResponseWriter, r *http.Request) {
+		if ids = append(ids, r.Header.Get("Idempotency-Key")); len(ids) == 2 {
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, `{"allow":true}`)
+	}, nil)
+	b.wantAllowed()
+	b.wantAllowed()
+	if len(ids) != 3 || ids[1] != ids[2] || ids[0] == ids[1] {
+		t.Errorf("asked %d times, as %s", len(ids), ids)
+	}
+}
+
 func TestAnAnswerKeepsTheCircuitClosed(t *testing.T) {
 	var c circuit
 	for i := range 10 * silentMost {

@@ -15,9 +15,9 @@
 // is made, so neither a name that resolves to another address the next time nor a redirect leads to one. No proxy is used: it
 // would resolve names by itself.
 //
-// A question may be asked twice, with the same id: when a connection that was kept turns out to have been closed. It is not
-// asked again after that; the client of the node does, if it wants to. Questions change nothing, so a back end that only
-// decides need not care.
+// A question may be asked again, with the same id, when a connection that was kept turns out to have been closed. Whatever else
+// fails is not tried again here; the client of the node does, if it wants to. Questions change nothing, so a back end that
+// only decides need not care.
 //
 // The package leaves out notices, which want no answer but have to arrive. Everything may be used from any goroutine.
 package hook

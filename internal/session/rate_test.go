@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -516,6 +517,21 @@ func BenchmarkRates(b *testing.B) {
 		c.Tick()
 		if c.incoming(200).wait > 0 || c.refused(command, r) {
 			b.Fatal("refused")
+		}
+	}
+}
+
+// Who is shut out and comes again and again is soon refused before it has a session.
+func TestWhoIsShutOutIsNotToldOverAndOver(t *testing.T) {
+	w := rated(t, func(r *Rates) { r.AddressHandshakes = rate(t, "10/s burst 250") })
+	banned, honest := "192.0.2.1:5", "192.0.2.2:5"
+	w.node.quotas.addresses.Look(netip.MustParseAddr("192.0.2.1"), 0, func(a *limit.Account, _ int) { a.Ban(time.Minute) })
+	for i := range 250 {
+		if err := w.node.Knock(honest); err != nil {
+			t.Fatalf("handshake %d: %v", i, err)
+		}
+		if err := w.node.Knock(banned); (err != nil) != (i >= 2) {
+			t.Fatalf("handshake %d of who is shut out: %v", i, err)
 		}
 	}
 }

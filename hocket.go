@@ -114,6 +114,7 @@ func (s *Server) wire() {
 		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.rules, Method: s.method,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
+		Elapsed: func() time.Duration { return time.Since(s.began) },
 	})
 	s.clients, _ = s.cfg.finder() // setDefaults has checked it
 	s.websocket = websocket.New(websocket.Config{

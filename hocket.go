@@ -123,6 +123,7 @@ func (s *Server) wire() {
 		Authenticator: s.gate.auth, Asker: s.gate.asker, Calls: s.gate.calls,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
 		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
+		Elapsed: func() time.Duration { return time.Since(s.began) },
 	})
 	s.websocket = websocket.New(websocket.Config{
 		Node: s.node, Loops: s.loops, Dialects: []dialect.Dialect{native.New()},

@@ -81,9 +81,16 @@ func runOnce(ctx context.Context, s settings, sc scenario, name string, st *star
 		return generator.Result{}, fmt.Errorf("start: %w", err)
 	}
 	defer p.stop()
-	result, err := generator.Run(ctx, generator.Target{
-		Addr: p.addr, PID: p.cmd.Process.Pid, Dialect: sv.dialect, Deflate: deflate, Stats: sv.stats(),
-	}, sc.work(s, sc.size(s)))
+	target := generator.Target{Addr: p.addr, PID: p.cmd.Process.Pid, Dialect: sv.dialect, Deflate: deflate, Stats: sv.stats()}
+	if sc.second {
+		other, err := st.start(ctx, sv, deflate)
+		if err != nil {
+			return generator.Result{}, fmt.Errorf("start another: %w", err)
+		}
+		defer other.stop()
+		target.Idle = other.addr
+	}
+	result, err := generator.Run(ctx, target, sc.work(s, sc.size(s)))
 	if err != nil {
 		return result, p.explain(err)
 	}

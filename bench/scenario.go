@@ -19,6 +19,7 @@ type scenario struct {
 	servers     []string
 	deflate     bool // with permessage-deflate
 	idle        bool // takes long and varies little
+	second      bool // wants another server beside, on which nothing else happens
 	work        func(s settings, connections int) generator.Work
 	metrics     []metric // the first is the one with spread and ratios
 	limits      []limit
@@ -227,6 +228,16 @@ func wholeServers() []scenario {
 				return generator.Stalled{Reading: n, Stalled: n, Rooms: 18, Rate: 4, Bytes: 1024, Warmup: s.warmup, Duration: 2 * s.duration}
 			},
 			limits: []limit{atMost("RSS per stalled connection", 2048, figureOf(hocket, memory))},
+		},
+		{
+			name: "server-flood", connections: 1000, second: true,
+			title:   "20 channels, %s subscribers, 128 bytes, 5 publishes a second to each channel, while one client sends as fast as it can and comes back whenever it is closed: to this server, and before to another one that is idle",
+			servers: []string{hocketServe},
+			metrics: []metric{p99, calmP99, ofCalm, {"messages of the flood", "", func(r generator.Result) float64 { return float64(r.Flooded) }, 0}, cpu("delivered message")},
+			work: func(s settings, n int) generator.Work {
+				return generator.Flood{Subscribers: n, Rooms: 20, Rate: 5, Bytes: 128, Warmup: s.warmup, Duration: s.duration}
+			},
+			limits: []limit{atMost("from publish to receipt beside a flood, of the calm", 1.5, figureOf(hocketServe, ofCalm))},
 		},
 		{
 			name: "server-calm", title: "one channel, %s subscribers, 128 bytes, 50 publishes a second: publish to receipt", connections: 10,

@@ -13,7 +13,7 @@ import (
 // the same program.
 type server struct {
 	name    string
-	program string   // the Go package, below bench; "" for hocket and ws
+	program string   // the Go package, below bench; "" for hocket, hocket-serve and ws
 	args    []string // beside -addr and -compress
 	module  string   // whose version is told
 	plain   bool     // does not compress, where others do
@@ -34,7 +34,9 @@ const (
 	nbio       = "nbio"
 	nodeWS     = "ws"
 	hocket     = "hocket"
-	centrifuge = "centrifuge"
+	// hocketServe is hocket as it is configured by default, but for clients without proof: with all its limits.
+	hocketServe = "hocket-serve"
+	centrifuge  = "centrifuge"
 )
 
 // servers lists all of them.
@@ -52,7 +54,8 @@ func servers() []server {
 		{name: gobwas, program: "peers/gobwas", module: "github.com/gobwas/ws"},
 		{name: nbio, program: "peers/nbio", module: "github.com/lesismal/nbio"},
 		{name: nodeWS},
-		{name: hocket, dialect: generator.Hocket},
+		{name: hocket, args: []string{"--dev"}, dialect: generator.Hocket},
+		{name: hocketServe, args: []string{"--config", "hocket.yaml"}, dialect: generator.Hocket},
 		{name: centrifuge, program: "peers/centrifuge", module: "github.com/centrifugal/centrifuge", dialect: generator.Centrifuge},
 	}
 }

@@ -81,7 +81,7 @@ func (st *starter) prepare(ctx context.Context, wanted []string, notice io.Write
 	for _, name := range wanted {
 		sv, _ := find(name)
 		switch {
-		case name == hocket:
+		case family(name) == hocket:
 			if err := st.prepareHocket(ctx); err != nil {
 				return err
 			}
@@ -157,8 +157,8 @@ type process struct {
 
 // start starts a server and returns when it takes connections.
 func (st *starter) start(ctx context.Context, sv server, deflate bool) (*process, error) {
-	if sv.name == hocket {
-		return st.startHocket(ctx)
+	if family(sv.name) == hocket {
+		return st.startHocket(ctx, sv.args)
 	}
 	args := append([]string{"-addr", "127.0.0.1:0"}, sv.args...)
 	if deflate {
@@ -191,9 +191,21 @@ func (st *starter) startPeer(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
+// configuration is what hocket-serve is configured with, in hocket.yaml.
+const configuration = "anonymous: true\n"
+
 // startHocket starts hocket on a free port and asks until it is ready.
-func (st *starter) startHocket(ctx context.Context) (*process, error) {
-	p, err := st.launch(exec.Command(st.hocket, "serve", "--dev", "--listen", "127.0.0.1:0"))
+func (st *starter) startHocket(ctx context.Context, args []string) (*process, error) {
+	if err := os.WriteFile(filepath.Join(st.dir, "hocket.yaml"), []byte(configuration), 0o600); err != nil {
+		return nil, err
+	}
+	binary, err := filepath.Abs(st.hocket)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir = st.dir
+	p, err := st.launch(cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -20,9 +20,10 @@ type Target struct {
 	Dialect Dialect // what it speaks; nil is [Bare]
 	Deflate bool    // negotiate permessage-deflate
 	Stats   bool    // it answers /stats
+	Idle    string  // address and port of another one like it, for Flood
 }
 
-// Work is one kind of work: [Handshakes], [Echo], [Fanout], [Storm], [Stalled] or [Idle].
+// Work is one kind of work: [Handshakes], [Echo], [Fanout], [Storm], [Stalled], [Flood] or [Idle].
 type Work interface {
 	run(l *loop) (Result, error)
 }
@@ -40,11 +41,12 @@ type Result struct {
 	Late       int           // publishes that went out more than a period late
 	P50        time.Duration // from publish, or request, to receipt
 	P99        time.Duration
-	Calm       time.Duration // P99 before the storm, or without those that are stalled
+	Calm       time.Duration // P99 before the storm, without those that are stalled, or while another server is flooded
 	Answer     time.Duration // P99 from publish to answer in a storm
 	CalmAnswer time.Duration // and before it
 	Reads      float64       // of the broker, in a storm
 	Kernel     float64       // bytes of memory of the kernel for each stalled connection
+	Flooded    int           // messages that a flood has sent
 }
 
 // Run makes one run. It blocks until it is over, or ctx ends; then the error is ctx's.

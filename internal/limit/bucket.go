@@ -77,6 +77,9 @@ func (b *shared) take(l *Limit, now time.Duration, n int64) (wait time.Duration)
 }
 
 func (b *shared) wait(l *Limit, now time.Duration, n int64) time.Duration {
+	if !l.On() {
+		return 0
+	}
 	_, wait := take(l, time.Duration(b.full.Load()), now, n)
 	return wait
 }

@@ -236,3 +236,17 @@ func BenchmarkOpenAndClose(b *testing.B) {
 		e.Close(time.Duration(i))
 	}
 }
+
+func TestWhoHasTakenNothingIsForgottenAtOnce(t *testing.T) {
+	table, l := NewTable[string](100), limits(t, "1/s burst 5")
+	e, _ := table.Open("ada", 0)
+	again, _ := table.Open("ada", 0)
+	e.Take(l, Publishes, 0, 1)
+	e.Close(time.Second)
+	if n := again.Open(); n != 1 || table.Len() != 1 {
+		t.Errorf("%d have it open, of %d", n, table.Len())
+	}
+	if again.Close(time.Second); table.Len() != 0 {
+		t.Error("it is remembered for nothing")
+	}
+}

@@ -10,6 +10,9 @@ import (
 // fullFor is after what time a client is asked to come back to a node that has no place for it.
 const fullFor = 5 * time.Second
 
+// bannedHandshakes is how many handshakes one of an address that is shut out counts as: it is told why, but not over and over.
+const bannedHandshakes = 100
+
 // Knock is asked about a handshake from an address, before anything else of it is looked at. The error says why it cannot be
 // answered now. It may be called from any goroutine.
 //
@@ -26,7 +29,11 @@ func (n *Node) Knock(address string) *dialect.Error {
 	if a, ok := parseAddress(address); ok {
 		var wait time.Duration
 		q.addresses.Look(limit.Address(a), now, func(a *limit.Account, _ int) {
-			wait = a.Take(q.address, limit.Handshakes, now, 1)
+			n := int64(1)
+			if a.Banned(now) > 0 {
+				n = bannedHandshakes
+			}
+			wait = a.Take(q.address, limit.Handshakes, now, n)
 		})
 		if wait > 0 {
 			q.refused[OfAddress][limit.Handshakes].Add(1)

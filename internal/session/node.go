@@ -108,6 +108,7 @@ type Config struct {
 	Anonymous bool
 	Task      func(fn func(ctx context.Context)) bool // runs fn elsewhere; false: too many tasks are under way
 	Now       func() time.Time
+	Elapsed   func() time.Duration // since some moment, by a clock that does not go backwards; nil takes Now, at twice the cost
 	Log       *slog.Logger
 	Limits    Limits
 	PingEvery time.Duration // told to clients

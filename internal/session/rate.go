@@ -125,8 +125,13 @@ func newQuotas(cfg *Config) *quotas {
 	}
 }
 
-// elapsed is the time as limits know it: since the node began, by a clock that does not go backwards.
-func (n *Node) elapsed() time.Duration { return n.cfg.Now().Sub(n.quotas.began) }
+// elapsed is the time as limits know it: since some moment, by a clock that does not go backwards.
+func (n *Node) elapsed() time.Duration {
+	if n.cfg.Elapsed != nil {
+		return n.cfg.Elapsed()
+	}
+	return n.cfg.Now().Sub(n.quotas.began)
+}
 
 // Refused counts what was refused for a limit, by whose it is and what it limits. It may be called from any goroutine.
 func (n *Node) Refused(of Scope, kind limit.Kind) uint64 { return n.quotas.refused[of][kind].Load() }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -517,5 +518,63 @@ func BenchmarkRates(b *testing.B) {
 		if c.incoming(200).wait > 0 || c.refused(command, r) {
 			b.Fatal("refused")
 		}
+	}
+}
+
+// Who is shut out and comes again and again is soon refused before it has a session.
+func TestWhoIsShutOutIsNotToldOverAndOver(t *testing.T) {
+	w := rated(t, func(r *Rates) { r.AddressHandshakes = rate(t, "10/s burst 250") })
+	banned, honest := "192.0.2.1:5", "192.0.2.2:5"
+	w.node.quotas.addresses.Look(netip.MustParseAddr("192.0.2.1"), 0, func(a *limit.Account, _ int) { a.Ban(time.Minute) })
+	for i := range 250 {
+		if err := w.node.Knock(honest); err != nil {
+			t.Fatalf("handshake %d: %v", i, err)
+		}
+		if err := w.node.Knock(banned); (err != nil) != (i >= 2) {
+			t.Fatalf("handshake %d of who is shut out: %v", i, err)
+		}
+	}
+}
+
+// What one limit refuses is not taken from the others.
+func TestARefusalTakesNothing(t *testing.T) {
+	of := rule.Rates{Publishes: rate(t, "1/s"), Bytes: rate(t, "1KiB/s")}
+	for name, test := range map[string]struct {
+		change func(*Rates)
+		rule   rule.Rates
+	}{
+		"the address":  {change: func(r *Rates) { r.Address.Publishes = rate(t, "1/s") }},
+		"the user":     {change: func(r *Rates) { r.User.Publishes = rate(t, "1/s") }},
+		"the rule":     {change: func(*Rates) {}, rule: of},
+		"with a share": {change: func(r *Rates) { r.Address.Publishes = rate(t, "1/s"); r.User.Publishes = rate(t, "1/m burst 3") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := inChannels(t, test.rule)
+			w.node.cfg.Limits.Rates.Session.Publishes = rate(t, "1/m burst 3")
+			test.change(&w.node.cfg.Limits.Rates)
+			w.node.quotas = newQuotas(&w.node.cfg)
+			c := w.connect()
+			if _, err := c.answerFor("ada"); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				c.send(publishes(10*i, 10*i+5)...)
+				c.want(`"reply"`, "rate_limited", "rate_limited", "rate_limited", "rate_limited")
+				w.pass(time.Second)
+			}
+			c.send(publishes(30, 31)...)
+			c.want("rate_limited")
+		})
+	}
+}
+
+func TestAMessageWithTooManyBytesIsNotCounted(t *testing.T) {
+	w := rated(t, func(r *Rates) { r.Session.Messages, r.Session.Bytes = rate(t, "1/m burst 3"), rate(t, "100/m burst 1000") })
+	c := w.connect()
+	large := `{"type":"ping","id":"` + strings.Repeat("x", 930) + `"}`
+	c.send(large, large, large, large, `{"type":"ping"}`, `{"type":"ping"}`, `{"type":"ping"}`)
+	got := strings.Join(c.take(), "\n")
+	if strings.Count(got, "too many bytes") != 3 || strings.Count(got, `"pong"`) != 2 || strings.Count(got, "too many messages") != 1 {
+		t.Errorf("it is told\n%s", got)
 	}
 }

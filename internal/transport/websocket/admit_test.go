@@ -166,3 +166,28 @@ func TestASlowedSessionIsNotTakenForDead(t *testing.T) {
 		}
 	})
 }
+
+// A peer that goes on sending when it was told to close is read for a while, so that it can see the close frame, and then not
+// any more.
+func TestWhoSendsOnInsteadOfClosingIsNotRead(t *testing.T) {
+	inTime(t, func(*settings) {}, func(t *testing.T, s *server) {
+		p := attachPipe(t, s)
+		p.want(wire.Text, "connected")
+		s.node.DrainSessions()
+		p.wantClose(4000, "draining")
+		sent, chunk := 0, []byte(strings.Repeat(frame(0x82, strings.Repeat("x", 4000)), 4))
+		begun := time.Now()
+		const most = maxLate*lateUnit + 1<<20 // with what the driver reads ahead
+		for err := error(nil); err == nil && sent <= most; {
+			var n int
+			n, err = p.nc.Write(chunk)
+			sent += n
+		}
+		if sent < 1<<10 || sent > most {
+			t.Errorf("%d bytes were read, at most %d should be", sent, most)
+		}
+		if took := time.Since(begun); took < 2*time.Second {
+			t.Errorf("it had %v for its close frame", took)
+		}
+	})
+}

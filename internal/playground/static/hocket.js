@@ -82,6 +82,12 @@ var ErrorCode = {
 	invalid_range: 1112,
 	/** What a member tells about itself is larger than the limit. */
 	info_too_large: 1113,
+	/** The payload does not fit the schema of its channel or method. */
+	schema_mismatch: 1114,
+	/** The channel is encrypted end to end, and the payload is no envelope made with its key. */
+	not_encrypted: 1115,
+	/** The request has come in clear text, and this server is reached under TLS only. */
+	tls_required: 1116,
 	/** The session has not proved who it is. */
 	unauthenticated: 1401,
 	/** A session keeps its user: a later connect cannot name another one. */
@@ -94,16 +100,24 @@ var ErrorCode = {
 	not_subscribed: 1405,
 	/** The session is subscribed to this channel already. */
 	already_subscribed: 1406,
+	/** The API key has not the scope that this needs; the message names it. */
+	missing_scope: 1407,
 	/** The answer did not come in time. */
 	timeout: 1408,
 	/** The channel or key is not in the state the request expects. */
 	conflict: 1409,
 	/** The channel's log began anew: subscribe again to go on in the new epoch. */
 	epoch_changed: 1410,
+	/** The token has expired: get a new one. */
+	token_expired: 1411,
+	/** The token was revoked: get a new one. */
+	revoked: 1412,
 	/** Too many requests: wait retry_after_ms. */
 	rate_limited: 1429,
 	/** The session holds as many of these as it may. */
 	limit_reached: 1430,
+	/** The user or the address is shut out for a while: wait retry_after_ms. */
+	banned: 1431,
 	/** The server failed; its log says why. */
 	internal: 1500,
 	/** This server does not support this yet. */
@@ -127,6 +141,10 @@ var CloseCode = {
 	rate_limited: 4003,
 	/** The session failed on the server: reconnect. */
 	internal: 4004,
+	/** Who the client is cannot be decided now: reconnect. */
+	unavailable: 4005,
+	/** The user or the address has as many sessions as it may: reconnect after a longer delay. */
+	limit_reached: 4006,
 	/** The token has expired: get a new one and reconnect. */
 	token_expired: 4100,
 	/** The token was revoked: get a new one and reconnect. */
@@ -160,6 +178,8 @@ var CloseAction = {
 	4002: "reconnect",
 	4003: "reconnect",
 	4004: "reconnect",
+	4005: "reconnect",
+	4006: "reconnect",
 	4100: "token",
 	4101: "token",
 	4200: "stop",
@@ -184,7 +204,11 @@ var LocalErrorCode = {
 	/** `unsubscribe()` was called while a subscription was being made. */
 	unsubscribed: 5,
 	/** The token callback failed, or the server refused the token and there is no callback. */
-	no_token: 6
+	no_token: 6,
+	/** The channel is encrypted end to end, and there is no key for it. */
+	no_key: 7,
+	/** A payload could not be decrypted: it was changed, moved, made with another key, or never encrypted. */
+	unreadable: 8
 };
 /** Every error of the SDK, whether the server answered with it or the SDK found it. */
 var HocketError = class HocketError extends Error {
@@ -372,6 +396,7 @@ var LiveMap = class extends Emitter {
 		super();
 		this.#channel = channel;
 		channel.on("message", (m) => this.#apply(m));
+		channel.on("unreadable", ({ message }) => this.#lose(message));
 		channel.on("position", (at) => {
 			this.#at = at;
 			this.#wake();
@@ -481,13 +506,15 @@ var LiveMap = class extends Emitter {
 	* travel together, so a fast stream makes few messages. Resolves with the whole text once all of it is in the log.
 	*/
 	async write(key, pieces, options = {}) {
+		if (this.#channel.encrypted) return this.append(key, "", options).then(() => "");
 		let text = "";
 		let waiting = "";
 		let underWay;
 		let failed;
 		const send = () => {
-			const piece = waiting;
-			waiting = "";
+			const piece = wholeCharacters(waiting);
+			if (piece === "") return;
+			waiting = waiting.slice(piece.length);
 			underWay = this.append(key, piece, options).then(() => {
 				underWay = void 0;
 				if (waiting !== "") send();
@@ -539,6 +566,12 @@ var LiveMap = class extends Emitter {
 			live: m.live
 		});
 	}
+	/** The key has a value by now that cannot be read: the one that is known is not its value any more. */
+	#lose(m) {
+		if (m.key === void 0) return;
+		this.#stale.delete(m.key);
+		this.#remove(m.key, m.live);
+	}
 	#remove(key, live) {
 		const previous = this.#entries.get(key);
 		if (!this.#entries.delete(key)) return;
@@ -584,6 +617,10 @@ var LiveMap = class extends Emitter {
 		this.#waiters.clear();
 	}
 };
+/** A text without the first half of a surrogate pair at its end, whose other half is yet to come: JSON cannot say half. */
+function wholeCharacters(text) {
+	return /[\ud800-\udbff]$/.test(text) ? text.slice(0, -1) : text;
+}
 /** What `append` makes of a value: the server lets only strings and bytes grow. */
 function grow(value, more) {
 	if (value instanceof Uint8Array && more instanceof Uint8Array) return concat(value, more);
@@ -839,6 +876,96 @@ function toMember(m) {
 		user: m.user ?? "",
 		info: m.info
 	};
+}
+// src/sealed.ts
+/**
+* The payloads of one channel on their way through a {@link Sealer}, which takes its time: what comes and what goes keeps
+* its order all the same.
+*/
+var Sealed = class {
+	#channel;
+	#sealer;
+	#tell;
+	#inbox = [];
+	#turn = Promise.resolve();
+	constructor(channel, sealer, tell) {
+		this.#channel = channel;
+		this.#sealer = sealer;
+		this.#tell = tell;
+	}
+	/** Takes what happens on the channel and tells it once it can be read, after what came before. */
+	take(event) {
+		if (this.#inbox.length === 0 && event.type !== "message") return this.#tell(event);
+		this.#inbox.push(event.type === "message" ? this.#open(event.message) : Promise.resolve(event));
+		if (this.#inbox.length === 1) this.#drain();
+	}
+	async #drain() {
+		for (let next = this.#inbox[0]; next !== void 0; next = this.#inbox[0]) {
+			this.#tell(await next);
+			this.#inbox.shift();
+		}
+	}
+	async #open(message) {
+		const { key = "", op } = message;
+		if (op === "delete" && (message.payload === void 0 || message.payload === null)) return {
+			type: "message",
+			message
+		};
+		try {
+			const payload = await this.#sealer.open({
+				channel: this.#channel,
+				key,
+				op
+			}, message.payload);
+			return {
+				type: "message",
+				message: {
+					...message,
+					payload
+				}
+			};
+		} catch (error) {
+			return {
+				type: "unreadable",
+				message,
+				error: asError(error)
+			};
+		}
+	}
+	/** Gives the messages of a page that can be read, and tells of the others. */
+	async openAll(messages) {
+		const readable = [];
+		for (const event of await Promise.all(messages.map((m) => this.#open(m)))) if (event.type === "message") readable.push(event.message);
+		else this.#tell(event);
+		return readable;
+	}
+	/** Encrypts the payload of a publish and hands it on, after those before it. Resolves with what `send` does. */
+	async publish(fields, send) {
+		const { payload, ...rest } = fields;
+		const place = {
+			channel: this.#channel,
+			key: rest["key"] ?? "",
+			op: rest["op"] ?? "set"
+		};
+		if (place.op === "append") {
+			const why = `nothing can be appended on ${this.#channel}: the server cannot join what is encrypted`;
+			throw new HocketError(ErrorCode.not_supported, "not_supported", why);
+		}
+		const none = place.op === "delete" && (payload === void 0 || payload === null);
+		const sealed = none ? void 0 : this.#sealer.seal(place, payload instanceof Uint8Array ? payload.slice() : JSON.stringify(payload ?? null));
+		const handedOn = Promise.allSettled([sealed, this.#turn]).then(([result]) => {
+			if (result.status === "rejected") throw asError(result.reason);
+			return { reply: send(none ? rest : {
+				...rest,
+				payload: result.value
+			}) };
+		});
+		this.#turn = handedOn.catch(() => {});
+		return (await handedOn).reply;
+	}
+};
+function asError(error) {
+	return error instanceof HocketError ? error : HocketError.from({ message: String(error) });
 }
 // src/backoff.ts
 var defaultBackoff = {
@@ -1270,6 +1397,7 @@ var Channel = class extends Emitter {
 	/** Who is on the channel; kept while it is subscribed with `presence`. */
 	presence;
 	#link;
+	#sealed;
 	#options;
 	#state = "unsubscribed";
 	#subscribing;
@@ -1285,10 +1413,16 @@ var Channel = class extends Emitter {
 			type: "presence",
 			payload
 		}), () => link.session());
-		link.register((event) => this.#happened(event));
+		const tell = (event) => this.#happened(event);
+		this.#sealed = link.sealer && new Sealed(name, link.sealer, tell);
+		link.register((event) => this.#sealed ? this.#sealed.take(event) : tell(event));
 	}
 	get state() {
 		return this.#state;
+	}
+	/** Whether payloads are encrypted end to end. */
+	get encrypted() {
+		return this.#sealed !== void 0;
 	}
 	/** How far the channel has come here; undefined before the first message. See the event `position`. */
 	get position() {
@@ -1316,7 +1450,7 @@ var Channel = class extends Emitter {
 				resolve,
 				reject
 			};
-			this.#link.subscribe(this.#options);
+			this.#link.subscribe(this.#options, this.#sealed !== void 0);
 			return promise;
 		}
 		return this.#subscribing.promise;
@@ -1329,15 +1463,18 @@ var Channel = class extends Emitter {
 	* Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
 	* out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
 	* new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
-	* not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
-	* once: an ArrayBuffer or a view of one, such as a Uint8Array, is published as its bytes, anything else as JSON.
+	* not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same; with `no_key` where the
+	* channel is encrypted and there is no key. The payload is read at once: an ArrayBuffer or a view of one, such as a
+	* Uint8Array, is published as its bytes, anything else as JSON.
 	*/
 	async publish(payload, options = {}) {
 		const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
 		const bytes = bytesOf(payload);
-		const reply = await this.#link.publish({
-			payload: bytes === void 0 ? payload : toBase64(bytes),
-			...bytes !== void 0 && { encoding: "base64" },
+		const fields = {
+			...bytes === void 0 || this.#sealed ? { payload: bytes ?? payload } : {
+				payload: toBase64(bytes),
+				encoding: "base64"
+			},
 			...key !== void 0 && { key },
 			...op !== void 0 && op !== "set" && { op },
 			...echo === false && { echo },
@@ -1347,7 +1484,9 @@ var Channel = class extends Emitter {
 			...score !== void 0 && { score },
 			...ephemeral && { ephemeral },
 			...tags !== void 0 && { tags }
-		});
+		};
+		const send = (f) => this.#link.publish(f);
+		const reply = await (this.#sealed ? this.#sealed.publish(fields, send) : send(fields));
 		return {
 			epoch: reply.epoch ?? "",
 			offset: reply.offset ?? 0,
@@ -1363,7 +1502,7 @@ var Channel = class extends Emitter {
 		return {
 			epoch: reply.epoch,
 			offset: reply.offset,
-			messages: this.#page(reply),
+			messages: await this.#page(reply),
 			more: reply.more === true
 		};
 	}
@@ -1377,16 +1516,17 @@ var Channel = class extends Emitter {
 		return {
 			epoch,
 			offset,
-			messages: this.#page(reply),
+			messages: await this.#page(reply),
 			count: count ?? 0,
 			next
 		};
 	}
-	#page(reply) {
-		return (reply.messages ?? []).map((m) => toMessage({
+	async #page(reply) {
+		const messages = (reply.messages ?? []).map((m) => toMessage({
 			channel: this.name,
 			...m
 		}, reply.epoch, false));
+		return this.#sealed ? this.#sealed.openAll(messages) : messages;
 	}
 	/** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
 	map() {
@@ -1428,6 +1568,10 @@ var Channel = class extends Emitter {
 	#happened(event) {
 		switch (event.type) {
 			case "message": return this.emit("message", event.message);
+			case "unreadable": return this.emit("unreadable", {
+				message: event.message,
+				error: event.error
+			});
 			case "gap": return this.emit("gap", event.gap);
 			case "reset": return this.emit("reset", event.reset);
 			case "state":
@@ -1959,6 +2103,7 @@ var Session = class {
 	#requests;
 	#outbox;
 	#subscriptions = /* @__PURE__ */ new Map();
+	#keyed = /* @__PURE__ */ new Set();
 	#asking = /* @__PURE__ */ new Map();
 	#lastId = 0;
 	#out = [];
@@ -2032,7 +2177,9 @@ var Session = class {
 			case "info": return this.#link.setInfo(input.info);
 			case "online": return this.#link.online(now);
 			case "tick": return this.#tick(now);
-			case "subscribe": return this.#subscribe(input.channel, input.options, now);
+			case "subscribe":
+				if (input.keyed) this.#keyed.add(input.channel);
+				return this.#subscribe(input.channel, input.options, now);
 			case "unsubscribe": return this.#unsubscribe(input.channel);
 			case "publish": return this.#publish(input.ticket, input.fields);
 			case "request": return this.#request(input.ticket, input.request, now);
@@ -2171,13 +2318,18 @@ var Session = class {
 			return this.#link.welcomed(connected, now);
 		}
 		const s = this.#askedBy(m);
-		if (s !== void 0) return s.confirm(m.payload, now);
+		if (s !== void 0) return this.#confirm(s, m.payload, now);
 		const ticket = this.#ticketOf(m);
 		if (ticket !== void 0) this.#out.push({
 			type: "answer",
 			ticket,
 			payload: m.payload
 		});
+	}
+	#confirm(s, reply, now) {
+		if (!reply.e2e || this.#keyed.has(s.channel)) return s.confirm(reply, now);
+		this.#sendUnsubscribe(s.channel);
+		s.fail(localError("no_key", `${s.channel} is encrypted end to end: give connect() an option e2e that covers it`), now);
 	}
 	#error(m, now) {
 		const error = HocketError.from(m.error);
@@ -2285,6 +2437,7 @@ var Connection = class extends Emitter {
 	#session;
 	#WebSocket;
 	#tokenSource;
+	#sealer;
 	#channels = /* @__PURE__ */ new Map();
 	#hosts = /* @__PURE__ */ new Map();
 	#waiters = /* @__PURE__ */ new Map();
@@ -2304,6 +2457,7 @@ var Connection = class extends Emitter {
 		this.#WebSocket = WebSocket;
 		this.#clock = options.clock ?? systemClock;
 		this.#tokenSource = typeof options.token === "function" ? options.token : void 0;
+		this.#sealer = options.e2e;
 		this.#session = new Session(settings(url, options), options.random ?? Math.random);
 		globalThis.addEventListener?.("online", this.#online);
 		this.#run({ type: "start" });
@@ -2341,10 +2495,12 @@ var Connection = class extends Emitter {
 			return known;
 		}
 		const channel = new Channel(name, options ?? {}, {
-			subscribe: (wanted) => this.#run({
+			sealer: this.#sealer?.covers(name) ? this.#sealer : void 0,
+			subscribe: (wanted, keyed) => this.#run({
 				type: "subscribe",
 				channel: name,
-				options: wanted
+				options: wanted,
+				keyed
 			}),
 			unsubscribe: () => this.#run({
 				type: "unsubscribe",

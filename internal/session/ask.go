@@ -204,19 +204,24 @@ func (s *Session) askAbout(c *dialect.Command, r *rule.Rule) {
 	}
 	node := s.shard.node
 	var a PublishAnswer
+	var wrong error // with the answer
 	s.ask(func(ctx context.Context) *dialect.Error {
 		err := node.checkPayload(r, q.Channel, q.Op, q.Format, q.Payload, schema.Steps(len(q.Payload)))
 		if err != nil {
 			return err
 		}
-		if a, err = node.cfg.Asker.Publish(ctx, q); err != nil || a.Payload == nil || jsonval.Check(a.Payload, maxDepth) != nil {
-			return err // changed sees to what is no JSON
+		if a, err = node.cfg.Asker.Publish(ctx, q); err == nil && a.Payload != nil {
+			wrong = node.checkAnswer(&q, &a, r)
 		}
-		return node.checkPayload(r, q.Channel, q.Op, a.Format, a.Payload, schema.Steps(len(a.Payload)))
+		return err
 	}, func(err *dialect.Error) {
 		s.letGo(c)
-		if err == nil {
-			err = s.changed(c, &a)
+		switch {
+		case err != nil:
+		case wrong != nil:
+			err = s.unusable(c.Channel, wrong)
+		default:
+			a.change(c)
 		}
 		if err == nil {
 			err = s.mayNotPublish(c, r) // since it was asked
@@ -246,22 +251,28 @@ func (s *Session) nextOf(channel string, r *rule.Rule) {
 	s.askAbout(line[0], r)
 }
 
-// changed makes of a publish what an answer says.
-func (s *Session) changed(c *dialect.Command, a *PublishAnswer) *dialect.Error {
-	if a.Tags != nil {
-		c.Publish.Tags = a.Tags
-	}
-	if a.Payload == nil {
-		return nil
-	}
-	if limit := s.shard.node.cfg.Limits.MessageBytes; int64(len(a.Payload)) > limit {
-		return s.unusable(c.Channel, fmt.Errorf("the payload has more than %d bytes", limit))
+// checkAnswer tells what is wrong with the payload that an answer has in place of a client's.
+func (n *Node) checkAnswer(q *PublishQuestion, a *PublishAnswer, r *rule.Rule) error {
+	if limit := n.cfg.Limits.MessageBytes; int64(len(a.Payload)) > limit {
+		return fmt.Errorf("the payload has more than %d bytes", limit)
 	}
 	if a.Format == broker.JSON {
 		if err := jsonval.Check(a.Payload, maxDepth); err != nil {
-			return s.unusable(c.Channel, fmt.Errorf("the payload is not JSON: %w", err))
+			return fmt.Errorf("the payload is not JSON: %w", err)
 		}
 	}
-	c.Payload, c.Format = a.Payload, a.Format
+	if err := n.checkPayload(r, q.Channel, q.Op, a.Format, a.Payload, schema.Steps(len(a.Payload))); err != nil {
+		return err
+	}
 	return nil
+}
+
+// change makes of a publish what the answer says.
+func (a *PublishAnswer) change(c *dialect.Command) {
+	if a.Tags != nil {
+		c.Publish.Tags = a.Tags
+	}
+	if a.Payload != nil {
+		c.Payload, c.Format = a.Payload, a.Format
+	}
 }

@@ -183,6 +183,35 @@ func TestAPublishIsChanged(t *testing.T) {
 	}
 }
 
+// TestAnAnswerFitsTheSchemaOfItsChannel has the application answer what a client could not send.
+func TestAnAnswerFitsTheSchemaOfItsChannel(t *testing.T) {
+	w, a := inquiring(t, func(c *Config) {
+		rules := []rule.Rule{{Pattern: "ask:>", Ask: rule.CanPublish, Schema: `{"type":"number"}`, History: rule.History{Count: 10}}}
+		set, err := rule.Compile(rules, rule.Rule{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Schemas, err = CompileSchemas(rules, rule.Rule{}); err != nil {
+			t.Fatal(err)
+		}
+		c.Rules = set
+	})
+	c := w.connect()
+	c.send(`{"type":"publish","id":1,"channel":"ask:a","payload":"text"}`)
+	c.want(`"id":1,"channel":"ask:a","error":{"code":1114`)
+	a.wantAsked(t)
+	for _, bad := range []PublishAnswer{{Payload: []byte(`"text"`)}, {Payload: []byte{255}, Format: broker.Binary}, {Payload: []byte(`1 2`)}} {
+		a.onPublish("ask:a", func(PublishQuestion) (PublishAnswer, *dialect.Error) { return bad, nil })
+		c.send(`{"type":"publish","id":1,"channel":"ask:a","payload":1}`)
+		c.want(`"id":1,"channel":"ask:a","error":{"code":1500`)
+	}
+	a.onPublish("ask:a", func(PublishQuestion) (PublishAnswer, *dialect.Error) { return PublishAnswer{Payload: []byte("2")}, nil })
+	c.wantDone(`{"type":"publish","id":1,"channel":"ask:a","payload":1}`)
+	if got := w.payloads("ask:a"); got != "2" || !strings.Contains(w.log.String(), "does not fit the schema") {
+		t.Errorf("the log holds %s; that of the node says\n%s", got, w.log.String())
+	}
+}
+
 func TestOnlyWhatIsPermittedIsAskedAbout(t *testing.T) {
 	a := &asker{}
 	w := closedDoors(t, grants{"t": may(t, "ada", "ask=subscribe,publish"), "less": may(t, "ada", "ask=subscribe"), "none": may(t, "ada", "")},

@@ -569,7 +569,9 @@ func TestARefusalTakesNothing(t *testing.T) {
 }
 
 func TestAMessageWithTooManyBytesIsNotCounted(t *testing.T) {
-	w := rated(t, func(r *Rates) { r.Session.Messages, r.Session.Bytes = rate(t, "1/m burst 3"), rate(t, "100/m burst 1000") })
+	w := rated(t, func(r *Rates) {
+		r.Session.Messages, r.Session.Bytes = rate(t, "1/m burst 3"), rate(t, "100/m burst 1000")
+	})
 	c := w.connect()
 	large := `{"type":"ping","id":"` + strings.Repeat("x", 930) + `"}`
 	c.send(large, large, large, large, `{"type":"ping"}`, `{"type":"ping"}`, `{"type":"ping"}`)

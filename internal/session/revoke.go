@@ -63,9 +63,8 @@ type revocation struct {
 type revoked struct {
 	count atomic.Int64 // so that nobody waits for the lock where there are none
 
-	mu  sync.RWMutex
-	now int64 // Unix milliseconds at the last sweep
-	by  map[string]revocation
+	mu sync.RWMutex
+	by map[string]revocation
 }
 
 // ends tells whether a grant was revoked as a whole.

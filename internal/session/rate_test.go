@@ -322,8 +322,8 @@ func everywhere(t testing.TB) *world {
 	return w
 }
 
-// BenchmarkPublish compares a publish to a channel without subscribers with and without limits.
-func BenchmarkPublish(b *testing.B) {
+// BenchmarkRatedPublish compares a publish to a channel without subscribers with and without limits.
+func BenchmarkRatedPublish(b *testing.B) {
 	for _, limited := range []bool{false, true} {
 		b.Run(fmt.Sprintf("limited=%v", limited), func(b *testing.B) {
 			w := newWorld(b, func(*Config) {})

@@ -40,6 +40,12 @@ type backEnd struct {
 var backEnds = []backEnd{
 	{"go", true, func(_ *testing.T, bin string) []string { return []string{filepath.Join(bin, "go")} }},
 	{"node", true, func(t *testing.T, _ string) []string { return []string{program(t, "node"), "server.mjs"} }},
+	{"django", false, func(t *testing.T, _ string) []string { return []string{django(t), "server.py"} }},
+	{"php", false, func(t *testing.T, _ string) []string {
+		return []string{"sh", "-c", "exec " + program(t, "php") + " -S 127.0.0.1:$PORT server.php"}
+	}},
+	{"spring", false, func(t *testing.T, _ string) []string { return []string{spring(t), "-q", "-B", "spring-boot:run"} }},
+	{"csharp", false, func(t *testing.T, _ string) []string { return []string{program(t, "dotnet"), "run"} }},
 }
 
 func TestBackends(t *testing.T) {
@@ -230,8 +236,13 @@ func start(t *testing.T, server string, backend *exec.Cmd) *pair {
 		}
 		backend.Env = append(backend.Env, name+"="+value)
 	}
-	testproc.StartCmd(t, backend)
+	process := testproc.StartCmd(t, backend)
 	testproc.Until(t, "the back end to answer", func() bool {
+		select {
+		case <-process.Ended():
+			t.Fatal("the back end has ended")
+		default:
+		}
 		resp, err := browser.Get("http://" + p.backend + "/")
 		if err != nil {
 			return false

@@ -56,6 +56,10 @@ sim: ## simulate SEEDS=1000 worlds from FIRST=1 on, each TIMES=1, and end with o
 	@go test -c -o bin/sim.test ./internal/sim
 	@bin/sim.test -seeds $(SEEDS) -first $(FIRST) -times $(TIMES)
 
+.PHONY: examples
+examples: ## run the back ends of examples/backends in every language that is installed here
+	HOCKET_EXAMPLES=all go test -count=1 -v ./examples/backends
+
 .PHONY: bench
 bench: ## measure against other servers, about an hour; cd bench && go run . -help has less
 	cd bench && go run .

@@ -100,17 +100,13 @@ func (a *actor) publish(channel string) {
 	what := map[string]any{"type": "publish", "channel": channel}
 	k := kinds[channel]
 	if d.chance(k.keys) {
-		p.key = fmt.Sprintf("k%d", d.n(5))
+		p.key = fmt.Sprintf("k%d", d.n(k.names))
 		p.op = pick(d, []string{"set", "set", "append", "append", "delete"})
 		what["key"], what["op"] = p.key, p.op
 	}
-	if k.scored {
-		p.key = fmt.Sprintf("k%d", d.n(8))
-		what["key"] = p.key
-		if p.op != "delete" {
-			p.score = float64(d.n(9)-3) / 2
-			what["score"] = p.score
-		}
+	if k.scored && p.op != "delete" {
+		p.score = float64(d.n(9)-3) / 2
+		what["score"] = p.score
 	}
 	if p.op != "delete" && d.chance(k.fleeting) {
 		what["ttl_ms"] = pick(d, lifetimes) + d.n(50)

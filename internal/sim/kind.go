@@ -10,6 +10,7 @@ import (
 // A kind is what is particular about a channel. The zero value is a stream that is kept.
 type kind struct {
 	keys     int  // percent of entries that have a key
+	names    int  // how many keys there are
 	state    bool // it is followed from its state, and each entry has a key
 	fleeting int  // percent of entries with a time to live
 	removed  bool // the back end removes entries
@@ -42,15 +43,15 @@ var (
 
 var kinds = map[string]kind{
 	stream:   {},
-	keyed:    {keys: 100, state: true, fleeting: 10, removed: true},
+	keyed:    {keys: 100, names: 5, state: true, fleeting: 10, removed: true},
 	crowd:    {presence: true},
 	nothing:  {nothing: true},
 	strict:   {overflow: rule.OverflowDisconnect},
 	fleeting: {fleeting: 50, removed: true},
 	refilled: {overflow: rule.OverflowRefill},
-	latest:   {keys: 70, overflow: rule.OverflowLatest},
-	sampled:  {keys: 80, sample: 250 * time.Millisecond},
-	board:    {keys: 100, state: true, fleeting: 15, removed: true, scored: true},
+	latest:   {keys: 70, names: 40, overflow: rule.OverflowLatest},
+	sampled:  {keys: 80, names: 5, sample: 250 * time.Millisecond},
+	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true},
 }
 
 // rules are those of all channels, of which each keeps so many entries.

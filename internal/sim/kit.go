@@ -109,7 +109,7 @@ func (k *kit) publish(c *client.Client, channel string) {
 	opts := client.PublishOptions{NoEcho: !p.echo}
 	of := kinds[channel]
 	if k.dice.chance(of.keys) {
-		p.key, p.op = fmt.Sprintf("k%d", k.dice.n(5)), pick(&k.dice, []string{"set", "append", "delete"})
+		p.key, p.op = fmt.Sprintf("k%d", k.dice.n(of.names)), pick(&k.dice, []string{"set", "append", "delete"})
 		opts.Key, opts.Op = p.key, p.op
 	}
 	if of.scored && p.op != "delete" {

@@ -87,7 +87,7 @@ type house struct {
 // open starts a node.
 func (w *world) open() error {
 	srv, err := hocket.New(hocket.Config{
-		Node: "n1", Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
+		Node: "n1", Secret: []byte("the same for every node"), Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
 		Broker: w.engine, Log: slog.New(slog.DiscardHandler), Drain: 300 * time.Millisecond,
 		PingEvery: pingEvery, PongTimeout: pongTimeout, WindowBytes: w.profile.windowBytes,
 		Channels: w.profile.rules, Compression: w.profile.compression,

@@ -5,6 +5,7 @@
 //	hocket pub chat:lobby '{"text":1}'  publish
 //	hocket call time null               call a method
 //	hocket token --user ada …           sign a token, for development
+//	hocket check access chat:lobby      explain what a client may do
 //	hocket bench ws://…/v1/ws           load a server and measure it
 //
 // `hocket --help` is the manual.
@@ -44,6 +45,7 @@ type commands struct {
 	Pub     pubCmd     `cmd:"" help:"Publish to a channel."`
 	Call    callCmd    `cmd:"" help:"Call a method."`
 	Token   tokenCmd   `cmd:"" help:"Print a signed token, for development."`
+	Check   checkCmd   `cmd:"" help:"Ask a configuration what it does."`
 	Bench   benchCmd   `cmd:"" help:"Load a server and measure it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -67,7 +69,9 @@ func run(ctx context.Context, args []string, std streams) int {
 		fmt.Fprintf(std.err, "hocket: %v (see hocket --help)\n", err)
 		return exitUsage
 	}
-	if err := command.Run(); err != nil {
+	if err := command.Run(); errors.Is(err, errDenied) {
+		return exitFailed
+	} else if err != nil {
 		fmt.Fprintf(std.err, "hocket: %v\n", err)
 		var usage *usageError
 		if errors.As(err, &usage) {

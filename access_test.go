@@ -1,0 +1,59 @@
+package hocket
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAccessIsExplained(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	c := Config{
+		Tokens:     Tokens{Keys: []TokenKey{{Secret: secret}}},
+		AllowCalls: []string{"time"},
+		Channels: []Rule{
+			{Pattern: "news", AllowAnonymous: CanSubscribe, Publish: PublishServer},
+			{Pattern: "talk:*", Allow: CanSubscribe},
+		},
+	}
+	signer, err := NewTokenSigner([]byte(secret), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(expires time.Duration) string {
+		text, err := signer.Sign(TokenClaims{User: "ada", Expires: time.Now().Add(expires), Capabilities: map[string][]string{"chat:*": {"subscribe", "publish:mine:{user}"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	ada, old := token(time.Hour), token(-time.Hour)
+	for _, test := range []struct {
+		q       AccessQuestion
+		allowed bool
+		why     string
+	}{
+		{AccessQuestion{ada, "subscribe", "chat:lobby", ""}, true, `the capability "chat:*" allows it`},
+		{AccessQuestion{ada, "publish", "chat:lobby", ""}, false, "no capability allows it, nor does the fallback rule"},
+		{AccessQuestion{ada, "publish", "chat:lobby", "mine:ada"}, true, `the capability "chat:*" allows it`},
+		{AccessQuestion{ada, "subscribe", "chat-admin", ""}, false, "no capability allows it"},
+		{AccessQuestion{ada, "subscribe", "talk:a", ""}, true, `the rule "talk:*" allows it to everybody who has proved who they are`},
+		{AccessQuestion{"", "subscribe", "talk:a", ""}, false, "without proof of identity"},
+		{AccessQuestion{"", "subscribe", "news", ""}, true, `the rule "news" allows it to everybody`},
+		{AccessQuestion{ada, "publish", "news", ""}, false, `the rule "news" lets only the server publish`},
+		{AccessQuestion{ada, "subscribe", "$presence:news", ""}, false, "the server's own"},
+		{AccessQuestion{ada, "call", "time", ""}, true, `"time" may be called`},
+		{AccessQuestion{old, "subscribe", "chat:lobby", ""}, false, "expired"},
+		{AccessQuestion{ada + "x", "subscribe", "chat:lobby", ""}, false, "not signed"},
+	} {
+		a, err := c.ExplainAccess(t.Context(), test.q)
+		if err != nil || a.Allowed != test.allowed || !strings.Contains(a.Why, test.why) {
+			t.Errorf("%s %s %s: %+v, %v; want %v because %s", test.q.Verb, test.q.Name, test.q.Key, a, err, test.allowed, test.why)
+		}
+	}
+	for _, wrong := range []AccessQuestion{{Verb: "read", Name: "a"}, {Verb: "*", Name: "a"}, {Verb: "subscribe", Name: "a:*"}, {Verb: "subscribe"}} {
+		if _, err := c.ExplainAccess(t.Context(), wrong); err == nil {
+			t.Errorf("%+v is answered", wrong)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCheckAccess asks about a token as somebody does whose page gets permission_denied.
+func TestCheckAccess(t *testing.T) {
+	file := write(t, `
+tokens: {keys: [{secret: 0123456789abcdef0123456789abcdef}]}
+channels: [{pattern: news, allow_anonymous: [subscribe], publish: server}]
+`)
+	secret := write(t, "0123456789abcdef0123456789abcdef")
+	token := strings.TrimSpace(execute(t, command("token", "--secret-file", secret, "--user", "ada", "--can", "chat:*=subscribe")).out)
+	for _, test := range []struct {
+		args []string
+		code int
+		out  string
+	}{
+		{[]string{"--token", token, "chat:lobby"}, 0, `chat:lobby for "ada": subscribe yes (the capability "chat:*" allows it), publish no (no capability allows it, nor does the fallback rule), history no (no`},
+		{[]string{"--token", token, "--do", "subscribe", "chat:lobby"}, 0, `allowed: subscribe chat:lobby for "ada", because the capability "chat:*" allows it`},
+		{[]string{"--token", token, "--do", "publish", "chat:lobby"}, 1, `denied: publish chat:lobby for "ada", because no capability allows it, nor does the fallback rule`},
+		{[]string{"--token", token + "x", "--do", "publish", "chat:lobby"}, 1, `denied: publish chat:lobby for the bearer of the token, because the token`},
+		{[]string{"--do", "subscribe", "news"}, 0, `allowed: subscribe news for a client without proof, because the rule "news" allows it to everybody`},
+	} {
+		r := execute(t, command(append([]string{"check", "access", "--config", file}, test.args...)...))
+		if r.code != test.code || !strings.HasPrefix(r.out, test.out) || strings.Count(r.out, "\n") != 1 || r.err != "" {
+			t.Errorf("%v: %+v\nwant %d %s", test.args[len(test.args)-1:], r, test.code, test.out)
+		}
+	}
+	for part, args := range map[string][]string{
+		"can only stand in a pattern": {"chat:*"},
+		"must be one of":              {"--do", "read", "chat"},
+		"cannot be read":              {"--config", "/nowhere", "chat"},
+	} {
+		if r := execute(t, command(append([]string{"check", "access"}, args...)...)); r.code != exitUsage || !strings.Contains(r.err, part) || strings.Count(r.err, "\n") != 1 {
+			t.Errorf("%v: %+v, want %q", args, r, part)
+		}
+	}
+}

@@ -76,7 +76,7 @@ func draw(seed uint64) profile {
 		}
 	}
 	if d.chance(fat) {
-		p.fat, p.windowBytes, p.busy = 60, 24<<10, 30
+		p.fat, p.windowBytes, p.busy = 60, pick(&d, []int64{4 << 10, 24 << 10}), 30
 	}
 	if p.restarts > 0 {
 		p.losses = 0                                           // a node that dies before it has told the new log of itself is known to nobody

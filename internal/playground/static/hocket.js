@@ -82,6 +82,12 @@ var ErrorCode = {
 	invalid_range: 1112,
 	/** What a member tells about itself is larger than the limit. */
 	info_too_large: 1113,
+	/** The payload does not fit the schema of its channel or method. */
+	schema_mismatch: 1114,
+	/** The channel is encrypted end to end, and the payload is no envelope made with its key. */
+	not_encrypted: 1115,
+	/** The request has come in clear text, and this server is reached under TLS only. */
+	tls_required: 1116,
 	/** The session has not proved who it is. */
 	unauthenticated: 1401,
 	/** A session keeps its user: a later connect cannot name another one. */
@@ -94,16 +100,24 @@ var ErrorCode = {
 	not_subscribed: 1405,
 	/** The session is subscribed to this channel already. */
 	already_subscribed: 1406,
+	/** The API key has not the scope that this needs; the message names it. */
+	missing_scope: 1407,
 	/** The answer did not come in time. */
 	timeout: 1408,
 	/** The channel or key is not in the state the request expects. */
 	conflict: 1409,
 	/** The channel's log began anew: subscribe again to go on in the new epoch. */
 	epoch_changed: 1410,
+	/** The token has expired: get a new one. */
+	token_expired: 1411,
+	/** The token was revoked: get a new one. */
+	revoked: 1412,
 	/** Too many requests: wait retry_after_ms. */
 	rate_limited: 1429,
 	/** The session holds as many of these as it may. */
 	limit_reached: 1430,
+	/** The user or the address is shut out for a while: wait retry_after_ms. */
+	banned: 1431,
 	/** The server failed; its log says why. */
 	internal: 1500,
 	/** This server does not support this yet. */
@@ -127,6 +141,10 @@ var CloseCode = {
 	rate_limited: 4003,
 	/** The session failed on the server: reconnect. */
 	internal: 4004,
+	/** Who the client is cannot be decided now: reconnect. */
+	unavailable: 4005,
+	/** The user or the address has as many sessions as it may: reconnect after a longer delay. */
+	limit_reached: 4006,
 	/** The token has expired: get a new one and reconnect. */
 	token_expired: 4100,
 	/** The token was revoked: get a new one and reconnect. */
@@ -160,6 +178,8 @@ var CloseAction = {
 	4002: "reconnect",
 	4003: "reconnect",
 	4004: "reconnect",
+	4005: "reconnect",
+	4006: "reconnect",
 	4100: "token",
 	4101: "token",
 	4200: "stop",
@@ -183,8 +203,12 @@ var LocalErrorCode = {
 	iterator_overflow: 4,
 	/** `unsubscribe()` was called while a subscription was being made. */
 	unsubscribed: 5,
-	/** The token callback failed, or the server refused the token and there is no callback. */
-	no_token: 6
+	/** The callback for a token or ticket failed, or there is none and another is needed. */
+	no_token: 6,
+	/** The channel is encrypted end to end, and there is no key for it. */
+	no_key: 7,
+	/** A payload could not be decrypted: it was changed, moved, made with another key, or never encrypted. */
+	unreadable: 8
 };
 /** Every error of the SDK, whether the server answered with it or the SDK found it. */
 var HocketError = class HocketError extends Error {
@@ -372,6 +396,7 @@ var LiveMap = class extends Emitter {
 		super();
 		this.#channel = channel;
 		channel.on("message", (m) => this.#apply(m));
+		channel.on("unreadable", ({ message }) => this.#lose(message));
 		channel.on("position", (at) => {
 			this.#at = at;
 			this.#wake();
@@ -538,6 +563,12 @@ var LiveMap = class extends Emitter {
 			op,
 			live: m.live
 		});
+	}
+	/** The key has a value by now that cannot be read: the one that is known is not its value any more. */
+	#lose(m) {
+		if (m.key === void 0) return;
+		this.#stale.delete(m.key);
+		this.#remove(m.key, m.live);
 	}
 	#remove(key, live) {
 		const previous = this.#entries.get(key);
@@ -839,6 +870,96 @@ function toMember(m) {
 		user: m.user ?? "",
 		info: m.info
 	};
+}
+// src/sealed.ts
+/**
+* The payloads of one channel on their way through a {@link Sealer}, which takes its time: what comes and what goes keeps
+* its order all the same.
+*/
+var Sealed = class {
+	#channel;
+	#sealer;
+	#tell;
+	#inbox = [];
+	#turn = Promise.resolve();
+	constructor(channel, sealer, tell) {
+		this.#channel = channel;
+		this.#sealer = sealer;
+		this.#tell = tell;
+	}
+	/** Takes what happens on the channel and tells it once it can be read, after what came before. */
+	take(event) {
+		if (this.#inbox.length === 0 && event.type !== "message") return this.#tell(event);
+		this.#inbox.push(event.type === "message" ? this.#open(event.message) : Promise.resolve(event));
+		if (this.#inbox.length === 1) this.#drain();
+	}
+	async #drain() {
+		for (let next = this.#inbox[0]; next !== void 0; next = this.#inbox[0]) {
+			this.#tell(await next);
+			this.#inbox.shift();
+		}
+	}
+	async #open(message) {
+		const { key = "", op } = message;
+		if (op === "delete" && (message.payload === void 0 || message.payload === null)) return {
+			type: "message",
+			message
+		};
+		try {
+			const payload = await this.#sealer.open({
+				channel: this.#channel,
+				key,
+				op
+			}, message.payload);
+			return {
+				type: "message",
+				message: {
+					...message,
+					payload
+				}
+			};
+		} catch (error) {
+			return {
+				type: "unreadable",
+				message,
+				error: asError(error)
+			};
+		}
+	}
+	/** Gives the messages of a page that can be read, and tells of the others. */
+	async openAll(messages) {
+		const readable = [];
+		for (const event of await Promise.all(messages.map((m) => this.#open(m)))) if (event.type === "message") readable.push(event.message);
+		else this.#tell(event);
+		return readable;
+	}
+	/** Encrypts the payload of a publish and hands it on, after those before it. Resolves with what `send` does. */
+	async publish(fields, send) {
+		const { payload, ...rest } = fields;
+		const place = {
+			channel: this.#channel,
+			key: rest["key"] ?? "",
+			op: rest["op"] ?? "set"
+		};
+		if (place.op === "append") {
+			const why = `nothing can be appended on ${this.#channel}: the server cannot join what is encrypted`;
+			throw new HocketError(ErrorCode.not_supported, "not_supported", why);
+		}
+		const none = place.op === "delete" && (payload === void 0 || payload === null);
+		const sealed = none ? void 0 : this.#sealer.seal(place, payload instanceof Uint8Array ? payload.slice() : JSON.stringify(payload ?? null));
+		const handedOn = Promise.allSettled([sealed, this.#turn]).then(([result]) => {
+			if (result.status === "rejected") throw asError(result.reason);
+			return { reply: send(none ? rest : {
+				...rest,
+				payload: result.value
+			}) };
+		});
+		this.#turn = handedOn.catch(() => {});
+		return (await handedOn).reply;
+	}
+};
+function asError(error) {
+	return error instanceof HocketError ? error : HocketError.from({ message: String(error) });
 }
 // src/backoff.ts
 var defaultBackoff = {
@@ -1270,6 +1391,7 @@ var Channel = class extends Emitter {
 	/** Who is on the channel; kept while it is subscribed with `presence`. */
 	presence;
 	#link;
+	#sealed;
 	#options;
 	#state = "unsubscribed";
 	#subscribing;
@@ -1285,7 +1407,9 @@ var Channel = class extends Emitter {
 			type: "presence",
 			payload
 		}), () => link.session());
-		link.register((event) => this.#happened(event));
+		const tell = (event) => this.#happened(event);
+		this.#sealed = link.sealer && new Sealed(name, link.sealer, tell);
+		link.register((event) => this.#sealed ? this.#sealed.take(event) : tell(event));
 	}
 	get state() {
 		return this.#state;
@@ -1316,7 +1440,7 @@ var Channel = class extends Emitter {
 				resolve,
 				reject
 			};
-			this.#link.subscribe(this.#options);
+			this.#link.subscribe(this.#options, this.#sealed !== void 0);
 			return promise;
 		}
 		return this.#subscribing.promise;
@@ -1329,15 +1453,18 @@ var Channel = class extends Emitter {
 	* Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
 	* out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
 	* new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
-	* not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
-	* once: an ArrayBuffer or a view of one, such as a Uint8Array, is published as its bytes, anything else as JSON.
+	* not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same; with `no_key` where the
+	* channel is encrypted and there is no key. The payload is read at once: an ArrayBuffer or a view of one, such as a
+	* Uint8Array, is published as its bytes, anything else as JSON.
 	*/
 	async publish(payload, options = {}) {
 		const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
 		const bytes = bytesOf(payload);
-		const reply = await this.#link.publish({
-			payload: bytes === void 0 ? payload : toBase64(bytes),
-			...bytes !== void 0 && { encoding: "base64" },
+		const fields = {
+			...bytes === void 0 || this.#sealed ? { payload: bytes ?? payload } : {
+				payload: toBase64(bytes),
+				encoding: "base64"
+			},
 			...key !== void 0 && { key },
 			...op !== void 0 && op !== "set" && { op },
 			...echo === false && { echo },
@@ -1347,7 +1474,9 @@ var Channel = class extends Emitter {
 			...score !== void 0 && { score },
 			...ephemeral && { ephemeral },
 			...tags !== void 0 && { tags }
-		});
+		};
+		const send = (f) => this.#link.publish(f);
+		const reply = await (this.#sealed ? this.#sealed.publish(fields, send) : send(fields));
 		return {
 			epoch: reply.epoch ?? "",
 			offset: reply.offset ?? 0,
@@ -1363,7 +1492,7 @@ var Channel = class extends Emitter {
 		return {
 			epoch: reply.epoch,
 			offset: reply.offset,
-			messages: this.#page(reply),
+			messages: await this.#page(reply),
 			more: reply.more === true
 		};
 	}
@@ -1377,16 +1506,17 @@ var Channel = class extends Emitter {
 		return {
 			epoch,
 			offset,
-			messages: this.#page(reply),
+			messages: await this.#page(reply),
 			count: count ?? 0,
 			next
 		};
 	}
-	#page(reply) {
-		return (reply.messages ?? []).map((m) => toMessage({
+	async #page(reply) {
+		const messages = (reply.messages ?? []).map((m) => toMessage({
 			channel: this.name,
 			...m
 		}, reply.epoch, false));
+		return this.#sealed ? this.#sealed.openAll(messages) : messages;
 	}
 	/** The channel as a live map: each key with its latest value. It subscribes with `from: 'state'`. */
 	map() {
@@ -1428,6 +1558,10 @@ var Channel = class extends Emitter {
 	#happened(event) {
 		switch (event.type) {
 			case "message": return this.emit("message", event.message);
+			case "unreadable": return this.emit("unreadable", {
+				message: event.message,
+				error: event.error
+			});
 			case "gap": return this.emit("gap", event.gap);
 			case "reset": return this.emit("reset", event.reset);
 			case "state":
@@ -1513,7 +1647,7 @@ function socketURL(url, base) {
 /** The close codes of a client: what it holds on the server ends with the first, and waits for it after the second. */
 var goodbye = 1e3;
 var comingBack = 4e3;
-/** How long a token callback may take, in multiples of connectTimeoutMs: people may have to type a password. */
+/** How long a callback for a token or ticket may take, in multiples of connectTimeoutMs: people may have to type a password. */
 var tokenPatience = 6;
 /** After an `error` to `connect` the server closes with a code that says what to do. It may have this long, in ms. */
 var verdictWithinMs = 1e3;
@@ -1521,7 +1655,7 @@ var verdictWithinMs = 1e3;
 var refreshAheadMs = 3e4;
 var refreshEveryMs = 1e4;
 /**
-* The life of one connection: token, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
+* The life of one connection: token, ticket, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
 * no clock: the session tells it what happened and when, and it asks its host to act.
 */
 var Link = class {
@@ -1533,6 +1667,8 @@ var Link = class {
 	#deadline;
 	#url;
 	#token;
+	#ticket;
+	#ticketRefused = false;
 	#info;
 	#infoIsNew = false;
 	#connectId = -1;
@@ -1549,6 +1685,7 @@ var Link = class {
 		this.#backoff = new Backoff(settings.backoff, random);
 		this.#url = settings.url;
 		this.#token = settings.token;
+		this.#ticket = settings.ticket;
 		this.#info = settings.info;
 	}
 	get state() {
@@ -1576,8 +1713,12 @@ var Link = class {
 			this.#host.getToken();
 			return;
 		}
-		this.#wait("opening", now + this.#settings.connectTimeoutMs);
-		this.#host.open(this.#url);
+		if (this.#settings.hasTicketSource) {
+			this.#wait("ticket", now + tokenPatience * this.#settings.connectTimeoutMs);
+			this.#host.getTicket();
+			return;
+		}
+		this.#open(this.#ticket, now);
 	}
 	/** The host has got a token, to begin with or to refresh the one in use. */
 	gotToken(token, now) {
@@ -1585,10 +1726,14 @@ var Link = class {
 		if (this.#phase === "token") this.start(now);
 		else if (this.#phase === "connected") this.#connect();
 	}
-	/** The host could not get a token. */
+	/** The host has got a ticket for the attempt under way. One that comes too late is left to expire. */
+	gotTicket(ticket, now) {
+		if (this.#phase === "ticket") this.#open(ticket, now);
+	}
+	/** The host could not get a token or ticket. */
 	noToken(error, now) {
 		this.#host.failed(error);
-		if (this.#phase === "token") this.#retry(error, now);
+		if (this.#phase === "token" || this.#phase === "ticket") this.#retry(error, now);
 		else if (this.#phase === "connected") this.#refreshAt = now + refreshEveryMs;
 	}
 	/** What others see of this session has changed. */
@@ -1620,6 +1765,8 @@ var Link = class {
 		if (this.#settings.hasTokenSource && reply.expires_at) this.#refreshAt = Math.max(now + refreshEveryMs, reply.expires_at - refreshAheadMs);
 		if (this.#phase !== "greeting") return;
 		this.#wait("connected", void 0);
+		this.#ticketRefused = false;
+		this.#ticket = void 0;
 		this.#upSince = now;
 		this.#enter("connected");
 		this.#host.up(now);
@@ -1641,7 +1788,7 @@ var Link = class {
 	}
 	/** The server asks to connect anew after a while, perhaps elsewhere. Until then the line stays in use. */
 	move(afterMs, url, now) {
-		if (this.#phase !== "connected") return;
+		if (this.#phase !== "connected" || this.#spent) return;
 		this.#moveAt = now + Math.max(0, afterMs);
 		if (url !== void 0 && this.#mayMoveTo(url)) this.#url = url;
 	}
@@ -1652,7 +1799,8 @@ var Link = class {
 		if (this.#phase === "opening") this.#url = this.#settings.url;
 		const what = verdict(code);
 		const move = this.#moveAt;
-		if (what === "stop") return this.#end(error);
+		const again = code === CloseCode.unauthenticated && this.#mayAskAgain();
+		if (what === "stop" && !again) return this.#end(error);
 		this.#lose(now);
 		if (what === "token") return this.#renew(error, now);
 		if (code === CloseCode.rate_limited) this.#backoff.atLeast(4);
@@ -1682,8 +1830,12 @@ var Link = class {
 	/** The application closes the connection. */
 	stop() {
 		if (this.#phase === "closed") return;
-		if (this.#phase !== "idle" && this.#phase !== "waiting" && this.#phase !== "token") this.#host.drop(goodbye);
+		if (this.#phase !== "idle" && this.#phase !== "waiting" && this.#phase !== "token" && this.#phase !== "ticket") this.#host.drop(goodbye);
 		this.#end(localError("closed", "the connection was closed by close()"));
+	}
+	#open(ticket, now) {
+		this.#wait("opening", now + this.#settings.connectTimeoutMs);
+		this.#host.open(ticket === void 0 ? this.#url : withTicket(this.#url, ticket));
 	}
 	#connect() {
 		this.#connectId = this.#host.newId();
@@ -1716,6 +1868,7 @@ var Link = class {
 		switch (this.#phase) {
 			case "waiting": return this.start(now);
 			case "token": return this.#retry(timeoutError("the token callback", tokenPatience * connectTimeoutMs), now);
+			case "ticket": return this.#retry(timeoutError("the ticket callback", tokenPatience * connectTimeoutMs), now);
 			case "opening":
 				this.#url = this.#settings.url;
 				return this.#giveUp(timeoutError("connecting", connectTimeoutMs), now);
@@ -1727,12 +1880,19 @@ var Link = class {
 		if (error.retryable) return this.#giveUp(error, now);
 		this.#host.drop(comingBack);
 		if (error.code !== ErrorCode.unauthenticated) return this.#end(error);
+		if (this.#settings.hasTicketSource && !this.#mayAskAgain()) return this.#end(error);
 		this.#lose(now);
 		this.#renew(error, now);
 	}
-	/** A new token is needed before the next attempt. */
+	/** Whether a refused ticket may be followed by another. One may: it may have expired on its way. */
+	#mayAskAgain() {
+		const may = this.#settings.hasTicketSource && !this.#ticketRefused;
+		this.#ticketRefused = true;
+		return may;
+	}
+	/** A new token or ticket is needed before the next attempt. */
 	#renew(error, now) {
-		if (!this.#settings.hasTokenSource) return this.#end(error);
+		if (!this.#settings.hasTokenSource && !this.#settings.hasTicketSource) return this.#end(error);
 		this.#token = void 0;
 		this.#retry(error, now);
 	}
@@ -1755,6 +1915,7 @@ var Link = class {
 		this.#retryAt(now + Math.max(error.retryAfterMs, this.#backoff.next()), error, now);
 	}
 	#retryAt(at, error, now) {
+		if (this.#spent) return this.#end(localError("no_token", `the ticket has been used, and no callback gets another (${error.message})`));
 		this.#wait("waiting", at);
 		this.#enter("waiting", at - now, error);
 	}
@@ -1762,6 +1923,11 @@ var Link = class {
 		this.#wait("closed", void 0);
 		this.#host.ended(error);
 		this.#enter("closed", void 0, error);
+	}
+	/** Whether the only proof there was has been used. */
+	get #spent() {
+		const { ticket, hasTokenSource } = this.#settings;
+		return ticket !== void 0 && this.#ticket === void 0 && !hasTokenSource && this.#token === void 0;
 	}
 	#wait(phase, until) {
 		this.#phase = phase;
@@ -1783,6 +1949,11 @@ var Link = class {
 		return to.protocol === "wss:" || to.protocol === "ws:" && !this.#settings.url.startsWith("wss:");
 	}
 };
+function withTicket(url, ticket) {
+	const to = new URL(url);
+	to.searchParams.set("ticket", ticket);
+	return to.href;
+}
 function due(at, now) {
 	return at !== void 0 && at <= now;
 }
@@ -1959,6 +2130,7 @@ var Session = class {
 	#requests;
 	#outbox;
 	#subscriptions = /* @__PURE__ */ new Map();
+	#keyed = /* @__PURE__ */ new Set();
 	#asking = /* @__PURE__ */ new Map();
 	#lastId = 0;
 	#out = [];
@@ -1980,6 +2152,7 @@ var Session = class {
 			send: (text) => this.#send(text),
 			newId: () => this.#newId(),
 			getToken: () => emit({ type: "get token" }),
+			getTicket: () => emit({ type: "get ticket" }),
 			stateChanged: (state, previous, retryInMs, error) => emit({
 				type: "state",
 				state,
@@ -2028,11 +2201,14 @@ var Session = class {
 				if (input.code === 1009) this.#dropTooLarge();
 				return this.#link.closed(input.code, input.reason, now);
 			case "token": return this.#link.gotToken(input.token, now);
+			case "ticket": return this.#link.gotTicket(input.text, now);
 			case "no token": return this.#link.noToken(input.error, now);
 			case "info": return this.#link.setInfo(input.info);
 			case "online": return this.#link.online(now);
 			case "tick": return this.#tick(now);
-			case "subscribe": return this.#subscribe(input.channel, input.options, now);
+			case "subscribe":
+				if (input.keyed) this.#keyed.add(input.channel);
+				return this.#subscribe(input.channel, input.options, now);
 			case "unsubscribe": return this.#unsubscribe(input.channel);
 			case "publish": return this.#publish(input.ticket, input.fields);
 			case "request": return this.#request(input.ticket, input.request, now);
@@ -2171,13 +2347,18 @@ var Session = class {
 			return this.#link.welcomed(connected, now);
 		}
 		const s = this.#askedBy(m);
-		if (s !== void 0) return s.confirm(m.payload, now);
+		if (s !== void 0) return this.#confirm(s, m.payload, now);
 		const ticket = this.#ticketOf(m);
 		if (ticket !== void 0) this.#out.push({
 			type: "answer",
 			ticket,
 			payload: m.payload
 		});
+	}
+	#confirm(s, reply, now) {
+		if (!reply.e2e || this.#keyed.has(s.channel)) return s.confirm(reply, now);
+		this.#sendUnsubscribe(s.channel);
+		s.fail(localError("no_key", `${s.channel} is encrypted end to end: give connect() an option e2e that covers it`), now);
 	}
 	#error(m, now) {
 		const error = HocketError.from(m.error);
@@ -2285,6 +2466,8 @@ var Connection = class extends Emitter {
 	#session;
 	#WebSocket;
 	#tokenSource;
+	#ticketSource;
+	#sealer;
 	#channels = /* @__PURE__ */ new Map();
 	#hosts = /* @__PURE__ */ new Map();
 	#waiters = /* @__PURE__ */ new Map();
@@ -2304,6 +2487,8 @@ var Connection = class extends Emitter {
 		this.#WebSocket = WebSocket;
 		this.#clock = options.clock ?? systemClock;
 		this.#tokenSource = typeof options.token === "function" ? options.token : void 0;
+		this.#ticketSource = typeof options.ticket === "function" ? options.ticket : void 0;
+		this.#sealer = options.e2e;
 		this.#session = new Session(settings(url, options), options.random ?? Math.random);
 		globalThis.addEventListener?.("online", this.#online);
 		this.#run({ type: "start" });
@@ -2341,10 +2526,12 @@ var Connection = class extends Emitter {
 			return known;
 		}
 		const channel = new Channel(name, options ?? {}, {
-			subscribe: (wanted) => this.#run({
+			sealer: this.#sealer?.covers(name) ? this.#sealer : void 0,
+			subscribe: (wanted, keyed) => this.#run({
 				type: "subscribe",
 				channel: name,
-				options: wanted
+				options: wanted,
+				keyed
 			}),
 			unsubscribe: () => this.#run({
 				type: "unsubscribe",
@@ -2444,7 +2631,14 @@ var Connection = class extends Emitter {
 					direction: "out",
 					text: output.text
 				});
-			case "get token": return this.#getToken();
+			case "get token": return this.#get("token", this.#tokenSource, (token) => this.#run({
+				type: "token",
+				token
+			}));
+			case "get ticket": return this.#get("ticket", this.#ticketSource, (text) => this.#run({
+				type: "ticket",
+				text
+			}));
 			case "state": return this.#stateChanged(output);
 			case "connected":
 				this.#connected = output.connected;
@@ -2483,7 +2677,7 @@ var Connection = class extends Emitter {
 			this.#run({
 				type: "closed",
 				code: 1006,
-				reason: String(error)
+				reason: String(error).replaceAll(url, url.replace(/\?.*/, ""))
 			});
 			return;
 		}
@@ -2518,14 +2712,10 @@ var Connection = class extends Emitter {
 		socket.onopen = socket.onmessage = socket.onclose = null;
 		socket.close(code);
 	}
-	#getToken() {
-		const source = this.#tokenSource;
+	#get(what, source, got) {
 		if (source === void 0) return;
-		new Promise((resolve) => resolve(source())).then((token) => this.#run({
-			type: "token",
-			token
-		}), (error) => {
-			const known = error instanceof HocketError ? error : localError("no_token", `the token callback failed: ${String(error)}`);
+		new Promise((resolve) => resolve(source())).then(got, (error) => {
+			const known = error instanceof HocketError ? error : localError("no_token", `the ${what} callback failed: ${String(error)}`);
 			this.#run({
 				type: "no token",
 				error: known
@@ -2541,6 +2731,8 @@ function settings(url, o) {
 		info: o.info,
 		token: typeof o.token === "string" ? o.token : void 0,
 		hasTokenSource: typeof o.token === "function",
+		ticket: typeof o.ticket === "string" ? o.ticket : void 0,
+		hasTicketSource: typeof o.ticket === "function",
 		backoff: {
 			...defaultBackoff,
 			...o.backoff

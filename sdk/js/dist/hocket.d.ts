@@ -36,6 +36,8 @@ declare interface SubscribeReply extends Position {
     presence?: {
         count: number;
     } & Partial<Position>;
+    /** Payloads are encrypted end to end. */
+    e2e?: boolean;
 }
 /** One message of the server. Every field but `type` depends on the type. */
 declare interface ServerMessage {
@@ -88,8 +90,12 @@ declare const LocalErrorCode: {
     readonly iterator_overflow: 4;
     /** `unsubscribe()` was called while a subscription was being made. */
     readonly unsubscribed: 5;
-    /** The token callback failed, or the server refused the token and there is no callback. */
+    /** The callback for a token or ticket failed, or there is none and another is needed. */
     readonly no_token: 6;
+    /** The channel is encrypted end to end, and there is no key for it. */
+    readonly no_key: 7;
+    /** A payload could not be decrypted: it was changed, moved, made with another key, or never encrypted. */
+    readonly unreadable: 8;
 };
 /** Every error of the SDK, whether the server answered with it or the SDK found it. */
 declare class HocketError extends Error {
@@ -353,7 +359,7 @@ declare interface RawEvent {
     readonly direction: 'in' | 'out';
     readonly text: string;
 }
-/** Gives a token, freshly made or from the back end. */
+/** Gives a token or ticket, freshly made or from the back end. */
 declare type TokenSource = () => string | Promise<string>;
 /** What the SDK needs of a WebSocket; the browser's and the `ws` package's both fit. */
 declare interface SocketLike {
@@ -373,10 +379,40 @@ declare interface Clock {
     /** Calls `fn` after `ms`; returns what cancels it. */
     after(ms: number, fn: () => void): () => void;
 }
+/** What an encrypted payload is bound to: nobody can move it elsewhere. */
+declare interface Place {
+    readonly channel: string;
+    /** "" in a stream. */
+    readonly key: string;
+    readonly op: Op;
+}
+/** What encrypts and decrypts payloads: made by `endToEnd()` of `hocket/e2e`. */
+declare interface Sealer {
+    /** Whether the payloads of this channel are encrypted. */
+    covers(channel: string): boolean;
+    /** Encrypts a payload: a text in JSON, or bytes. */
+    seal(place: Place, payload: string | Uint8Array): Promise<unknown>;
+    /** Decrypts what {@link seal} has made; rejects with a {@link HocketError} when it is none. */
+    open(place: Place, payload: unknown): Promise<unknown>;
+}
+/** A message came whose payload could not be decrypted; what comes after it does. */
+declare interface UnreadableEvent {
+    /** With the payload as it came. */
+    readonly message: Message;
+    /** `no_key` or `unreadable`. */
+    readonly error: HocketError;
+}
 /** How a connection is made. Everything may be left out. */
 declare interface ConnectOptions {
+    /** Encrypts payloads end to end. */
+    e2e?: Sealer;
     /** A token, or what gets one. Only with a function can an expired token be replaced. */
     token?: string | TokenSource;
+    /**
+     * A ticket, or what gets one. A ticket is good for one connection, so a function is asked before each attempt; with a text
+     * the connection ends when the line is lost.
+     */
+    ticket?: string | TokenSource;
     /** The user's name, where the server lets clients name themselves. */
     user?: string;
     /** What others see of this session in presence. */
@@ -571,6 +607,12 @@ declare class Requests {
 declare type ChannelEvent = {
     type: 'message';
     message: Message;
+}
+/** Its payload could not be decrypted. */
+ | {
+    type: 'unreadable';
+    message: Message;
+    error: HocketError;
 } | {
     type: 'gap';
     gap: GapEvent;
@@ -663,6 +705,8 @@ declare function toMessage(m: ServerMessage, epoch: string, live: boolean): Mess
 /** The events of a {@link Channel}. */
 declare interface ChannelEvents {
     message: Message;
+    /** With end-to-end encryption: a payload could not be decrypted. */
+    unreadable: UnreadableEvent;
     /** Entries are missing for good. */
     gap: GapEvent;
     /** The subscription could not go on where it stood. */
@@ -686,7 +730,10 @@ declare interface ChannelEvents {
 declare type ChannelHost = (event: ChannelEvent) => void;
 /** What a channel asks of its connection. */
 declare interface ChannelLink {
-    subscribe(options: ChannelOptions): void;
+    /** What encrypts the payloads of this channel. */
+    sealer?: Sealer | undefined;
+    /** `keyed`: what is encrypted can be decrypted. */
+    subscribe(options: ChannelOptions, keyed: boolean): void;
     unsubscribe(): void;
     publish(fields: Record<string, unknown>): Promise<unknown>;
     request(request: Request): Promise<unknown>;
@@ -714,8 +761,9 @@ declare class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Me
      * Publishes. Resolves when the entry is in the log. Without a line it waits, in order with the others; it never times
      * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
      * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
-     * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
-     * once: an ArrayBuffer or a view of one, such as a Uint8Array, is published as its bytes, anything else as JSON.
+     * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same; with `no_key` where the
+     * channel is encrypted and there is no key. The payload is read at once: an ArrayBuffer or a view of one, such as a
+     * Uint8Array, is published as its bytes, anything else as JSON.
      */
     publish(payload: unknown, options?: PublishOptions): Promise<Published>;
     /** Reads older messages, oldest first. */
@@ -814,6 +862,12 @@ declare const ErrorCode: {
     readonly invalid_range: 1112;
     /** What a member tells about itself is larger than the limit. */
     readonly info_too_large: 1113;
+    /** The payload does not fit the schema of its channel or method. */
+    readonly schema_mismatch: 1114;
+    /** The channel is encrypted end to end, and the payload is no envelope made with its key. */
+    readonly not_encrypted: 1115;
+    /** The request has come in clear text, and this server is reached under TLS only. */
+    readonly tls_required: 1116;
     /** The session has not proved who it is. */
     readonly unauthenticated: 1401;
     /** A session keeps its user: a later connect cannot name another one. */
@@ -826,16 +880,24 @@ declare const ErrorCode: {
     readonly not_subscribed: 1405;
     /** The session is subscribed to this channel already. */
     readonly already_subscribed: 1406;
+    /** The API key has not the scope that this needs; the message names it. */
+    readonly missing_scope: 1407;
     /** The answer did not come in time. */
     readonly timeout: 1408;
     /** The channel or key is not in the state the request expects. */
     readonly conflict: 1409;
     /** The channel's log began anew: subscribe again to go on in the new epoch. */
     readonly epoch_changed: 1410;
+    /** The token has expired: get a new one. */
+    readonly token_expired: 1411;
+    /** The token was revoked: get a new one. */
+    readonly revoked: 1412;
     /** Too many requests: wait retry_after_ms. */
     readonly rate_limited: 1429;
     /** The session holds as many of these as it may. */
     readonly limit_reached: 1430;
+    /** The user or the address is shut out for a while: wait retry_after_ms. */
+    readonly banned: 1431;
     /** The server failed; its log says why. */
     readonly internal: 1500;
     /** This server does not support this yet. */
@@ -859,6 +921,10 @@ declare const CloseCode: {
     readonly rate_limited: 4003;
     /** The session failed on the server: reconnect. */
     readonly internal: 4004;
+    /** Who the client is cannot be decided now: reconnect. */
+    readonly unavailable: 4005;
+    /** The user or the address has as many sessions as it may: reconnect after a longer delay. */
+    readonly limit_reached: 4006;
     /** The token has expired: get a new one and reconnect. */
     readonly token_expired: 4100;
     /** The token was revoked: get a new one and reconnect. */
@@ -897,6 +963,10 @@ declare interface LinkSettings {
     token?: string | undefined;
     /** Whether the host can get tokens. */
     hasTokenSource: boolean;
+    /** A ticket, good for one connection. */
+    ticket?: string | undefined;
+    /** Whether the host can get tickets: one for each attempt. */
+    hasTicketSource: boolean;
     backoff: BackoffSettings;
     connectTimeoutMs: number;
     pingEveryMs: number;
@@ -910,6 +980,7 @@ declare interface LinkHost {
     send(text: string): void;
     newId(): number;
     getToken(): void;
+    getTicket(): void;
     stateChanged(state: ConnectionState, previous: ConnectionState, retryInMs?: number, error?: HocketError): void;
     latency(ms: number): void;
     failed(error: HocketError): void;
@@ -920,7 +991,7 @@ declare interface LinkHost {
     ended(error: HocketError): void;
 }
 /**
- * The life of one connection: token, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
+ * The life of one connection: token, ticket, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
  * no clock: the session tells it what happened and when, and it asks its host to act.
  */
 declare class Link {
@@ -936,7 +1007,9 @@ declare class Link {
     start(now: number): void;
     /** The host has got a token, to begin with or to refresh the one in use. */
     gotToken(token: string, now: number): void;
-    /** The host could not get a token. */
+    /** The host has got a ticket for the attempt under way. One that comes too late is left to expire. */
+    gotTicket(ticket: string, now: number): void;
+    /** The host could not get a token or ticket. */
     noToken(error: HocketError, now: number): void;
     /** What others see of this session has changed. */
     setInfo(info: unknown): void;
@@ -963,7 +1036,7 @@ declare class Link {
     stop(): void;
 }
 
-/** What can happen to a session. A ticket is the caller's own number for something that will be answered. */
+/** What can happen to a session. The number `ticket` is the caller's own number for something that will be answered. */
 declare type Input = {
     type: 'start';
 } | {
@@ -981,6 +1054,9 @@ declare type Input = {
     type: 'token';
     token: string;
 } | {
+    type: 'ticket';
+    text: string;
+} | {
     type: 'no token';
     error: HocketError;
 } | {
@@ -990,10 +1066,13 @@ declare type Input = {
     type: 'online';
 } | {
     type: 'tick';
-} | {
+}
+/** `keyed`: what is encrypted end to end can be decrypted. */
+ | {
     type: 'subscribe';
     channel: string;
     options: ChannelOptions;
+    keyed?: boolean;
 } | {
     type: 'unsubscribe';
     channel: string;
@@ -1020,6 +1099,8 @@ declare type Output = {
     text: string;
 } | {
     type: 'get token';
+} | {
+    type: 'get ticket';
 } | {
     type: 'state';
     state: ConnectionState;
@@ -1072,4 +1153,4 @@ declare class Session {
     get wakeAt(): number | undefined;
 }
 
-export { BackoffSettings, Channel, ChannelEvents, ChannelOptions, ChannelState, Clock, CloseCode, ConflictError, ConnectOptions, Connected, Connection, ConnectionEvents, ConnectionState, ErrorCode, From, GapEvent, History, HistoryOptions, HocketError, Input, LiveMap, LiveText, LocalErrorCode, MapChange, MapEntry, MapEvents, MapOptions, Member, Message, Op, Output, Position, Presence, PresenceEvents, PresentUser, PublishOptions, Published, RawEvent, ResetEvent, Session, SessionSettings, SocketConstructor, SocketLike, State, StateEvent, StateOptions, SubscribedEvent, TextEvents, TokenSource, UnknownOutcomeError, UpdateOptions, Users, UsersEvents, WriteOptions, connect };
+export { BackoffSettings, Channel, ChannelEvents, ChannelOptions, ChannelState, Clock, CloseCode, ConflictError, ConnectOptions, Connected, Connection, ConnectionEvents, ConnectionState, ErrorCode, From, GapEvent, History, HistoryOptions, HocketError, Input, LiveMap, LiveText, LocalErrorCode, MapChange, MapEntry, MapEvents, MapOptions, Member, Message, Op, Output, Place, Position, Presence, PresenceEvents, PresentUser, PublishOptions, Published, RawEvent, ResetEvent, Sealer, Session, SessionSettings, SocketConstructor, SocketLike, State, StateEvent, StateOptions, SubscribedEvent, TextEvents, TokenSource, UnknownOutcomeError, UnreadableEvent, UpdateOptions, Users, UsersEvents, WriteOptions, connect };

@@ -36,6 +36,10 @@ type Options struct {
 	// User and Info name the user, where the server lets clients name themselves. Info is shown in presence, as JSON.
 	User string
 	Info any
+	// Ticket gets a ticket, such as from a back end: a proof of identity that is good for one connection, so it is called before
+	// every attempt to connect, on the Client's own goroutine, and by Dial. ctx ends with the attempt, after 15 s. Its error is
+	// one of the attempt. After a ticket that was refused one other is asked for, except by Dial. nil connects without.
+	Ticket func(ctx context.Context) (string, error)
 	// ClientID is the name under which the log remembers what was published, at most 64 bytes; "" means a random one.
 	// Who sets it keeps it unique, and starts a new one with every process.
 	ClientID string
@@ -176,10 +180,14 @@ func (c *Client) run(ctx context.Context, l *link) {
 	for {
 		began := time.Now()
 		err := c.serve(ctx, l)
+		refused := false // whether a new proof was
 		if time.Since(began) >= stableAfter {
 			attempt = 0
 		}
 		for {
+			if c.opts.Ticket != nil && !refused && needsProof(err) {
+				refused, err = true, nil
+			}
 			if c.over(ctx, err) {
 				return
 			}

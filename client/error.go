@@ -125,6 +125,20 @@ func refusal(url string, response *http.Response, err error) error {
 	return fmt.Errorf("client: connect to %s: %w", url, err)
 }
 
+// needsProof tells whether the server wants a new proof of identity: a token or ticket that was good no longer is, or this one was not.
+func needsProof(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch dialect.Code(e.Code) {
+	case dialect.Unauthenticated, dialect.TokenExpired, dialect.Revoked,
+		dialect.CloseUnauthenticated, dialect.CloseTokenExpired, dialect.CloseRevoked:
+		return true
+	}
+	return false
+}
+
 // final returns the error of a close that says not to come back, nil for one after which to reconnect. What the server
 // said before, as an error that belongs to no request, explains it better than a close code.
 func final(err error, said *Error) *Error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"hocket.dev/websocket"
@@ -44,7 +45,7 @@ type connected struct {
 // connect opens a connection and introduces the client.
 func (c *Client) connect(ctx context.Context) (*link, error) {
 	c.mu.Lock()
-	url := c.url
+	address := c.url
 	c.lastID++
 	id := c.lastID
 	c.mu.Unlock()
@@ -54,9 +55,13 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	if !c.opts.NoCompression {
 		opts.Compression.Mode = websocket.CompressionOn
 	}
-	conn, response, err := websocket.Dial(ctx, url, &opts)
+	proved, err := c.withTicket(ctx, address)
 	if err != nil {
-		return nil, refusal(url, response, err)
+		return nil, err
+	}
+	conn, response, err := websocket.Dial(ctx, proved, &opts)
+	if err != nil {
+		return nil, refusal(address, response, err)
 	}
 	conn.SetReadLimit(maxMessage)
 	l := &link{conn: conn, wake: make(chan struct{}, 1)}
@@ -65,6 +70,25 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// withTicket returns address with a new ticket in it, which is in no error.
+func (c *Client) withTicket(ctx context.Context, address string) (string, error) {
+	if c.opts.Ticket == nil {
+		return address, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", fmt.Errorf("client: connect: %w", err)
+	}
+	ticket, err := c.opts.Ticket(ctx)
+	if err != nil {
+		return "", fmt.Errorf("client: get a ticket: %w", err)
+	}
+	query := u.Query()
+	query.Set("ticket", ticket)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }
 
 // introduce sends a connect and waits for the reply.

@@ -179,7 +179,7 @@ func parseTarget(rawURL string) (target, error) {
 		return target{}, fmt.Errorf("the URL's scheme is %q, want ws or wss", u.Scheme)
 	}
 	if u.Hostname() == "" {
-		return target{}, fmt.Errorf("the URL %q names no host", u.Redacted())
+		return target{}, errors.New("the URL names no host") // it may hold a ticket
 	}
 	if u.Port() != "" {
 		port = u.Port()

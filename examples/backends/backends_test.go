@@ -2,6 +2,7 @@
 package backends
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -78,8 +79,11 @@ func tellStory(t *testing.T, p *pair) {
 		t.Errorf("the page is %q", page)
 	}
 
-	ticket := p.get(t, "/ticket?user=ada")
-	ada, err := client.Dial(t.Context(), p.ws()+"?ticket="+ticket, nil)
+	var ticket string
+	ada, err := client.Dial(t.Context(), p.ws(), &client.Options{Ticket: func(context.Context) (string, error) {
+		ticket = p.get(t, "/ticket?user=ada")
+		return ticket, nil
+	}})
 	if err != nil {
 		t.Fatalf("with a ticket: %v", err)
 	}

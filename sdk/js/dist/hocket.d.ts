@@ -90,7 +90,7 @@ declare const LocalErrorCode: {
     readonly iterator_overflow: 4;
     /** `unsubscribe()` was called while a subscription was being made. */
     readonly unsubscribed: 5;
-    /** The token callback failed, or the server refused the token and there is no callback. */
+    /** The callback for a token or ticket failed, or there is none and another is needed. */
     readonly no_token: 6;
     /** The channel is encrypted end to end, and there is no key for it. */
     readonly no_key: 7;
@@ -359,7 +359,7 @@ declare interface RawEvent {
     readonly direction: 'in' | 'out';
     readonly text: string;
 }
-/** Gives a token, freshly made or from the back end. */
+/** Gives a token or ticket, freshly made or from the back end. */
 declare type TokenSource = () => string | Promise<string>;
 /** What the SDK needs of a WebSocket; the browser's and the `ws` package's both fit. */
 declare interface SocketLike {
@@ -408,6 +408,11 @@ declare interface ConnectOptions {
     e2e?: Sealer;
     /** A token, or what gets one. Only with a function can an expired token be replaced. */
     token?: string | TokenSource;
+    /**
+     * A ticket, or what gets one. A ticket is good for one connection, so a function is asked before each attempt; with a text
+     * the connection ends when the line is lost.
+     */
+    ticket?: string | TokenSource;
     /** The user's name, where the server lets clients name themselves. */
     user?: string;
     /** What others see of this session in presence. */
@@ -960,6 +965,10 @@ declare interface LinkSettings {
     token?: string | undefined;
     /** Whether the host can get tokens. */
     hasTokenSource: boolean;
+    /** A ticket, good for one connection. */
+    ticket?: string | undefined;
+    /** Whether the host can get tickets: one for each attempt. */
+    hasTicketSource: boolean;
     backoff: BackoffSettings;
     connectTimeoutMs: number;
     pingEveryMs: number;
@@ -973,6 +982,7 @@ declare interface LinkHost {
     send(text: string): void;
     newId(): number;
     getToken(): void;
+    getTicket(): void;
     stateChanged(state: ConnectionState, previous: ConnectionState, retryInMs?: number, error?: HocketError): void;
     latency(ms: number): void;
     failed(error: HocketError): void;
@@ -983,7 +993,7 @@ declare interface LinkHost {
     ended(error: HocketError): void;
 }
 /**
- * The life of one connection: token, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
+ * The life of one connection: token, ticket, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
  * no clock: the session tells it what happened and when, and it asks its host to act.
  */
 declare class Link {
@@ -999,7 +1009,9 @@ declare class Link {
     start(now: number): void;
     /** The host has got a token, to begin with or to refresh the one in use. */
     gotToken(token: string, now: number): void;
-    /** The host could not get a token. */
+    /** The host has got a ticket for the attempt under way. One that comes too late is left to expire. */
+    gotTicket(ticket: string, now: number): void;
+    /** The host could not get a token or ticket. */
     noToken(error: HocketError, now: number): void;
     /** What others see of this session has changed. */
     setInfo(info: unknown): void;
@@ -1026,7 +1038,7 @@ declare class Link {
     stop(): void;
 }
 
-/** What can happen to a session. A ticket is the caller's own number for something that will be answered. */
+/** What can happen to a session. The number `ticket` is the caller's own number for something that will be answered. */
 declare type Input = {
     type: 'start';
 } | {
@@ -1043,6 +1055,9 @@ declare type Input = {
 } | {
     type: 'token';
     token: string;
+} | {
+    type: 'ticket';
+    text: string;
 } | {
     type: 'no token';
     error: HocketError;
@@ -1086,6 +1101,8 @@ declare type Output = {
     text: string;
 } | {
     type: 'get token';
+} | {
+    type: 'get ticket';
 } | {
     type: 'state';
     state: ConnectionState;

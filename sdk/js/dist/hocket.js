@@ -203,7 +203,7 @@ var LocalErrorCode = {
 	iterator_overflow: 4,
 	/** `unsubscribe()` was called while a subscription was being made. */
 	unsubscribed: 5,
-	/** The token callback failed, or the server refused the token and there is no callback. */
+	/** The callback for a token or ticket failed, or there is none and another is needed. */
 	no_token: 6,
 	/** The channel is encrypted end to end, and there is no key for it. */
 	no_key: 7,
@@ -1657,7 +1657,7 @@ function socketURL(url, base) {
 /** The close codes of a client: what it holds on the server ends with the first, and waits for it after the second. */
 var goodbye = 1e3;
 var comingBack = 4e3;
-/** How long a token callback may take, in multiples of connectTimeoutMs: people may have to type a password. */
+/** How long a callback for a token or ticket may take, in multiples of connectTimeoutMs: people may have to type a password. */
 var tokenPatience = 6;
 /** After an `error` to `connect` the server closes with a code that says what to do. It may have this long, in ms. */
 var verdictWithinMs = 1e3;
@@ -1665,7 +1665,7 @@ var verdictWithinMs = 1e3;
 var refreshAheadMs = 3e4;
 var refreshEveryMs = 1e4;
 /**
-* The life of one connection: token, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
+* The life of one connection: token, ticket, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
 * no clock: the session tells it what happened and when, and it asks its host to act.
 */
 var Link = class {
@@ -1677,6 +1677,8 @@ var Link = class {
 	#deadline;
 	#url;
 	#token;
+	#ticket;
+	#ticketRefused = false;
 	#info;
 	#infoIsNew = false;
 	#connectId = -1;
@@ -1693,6 +1695,7 @@ var Link = class {
 		this.#backoff = new Backoff(settings.backoff, random);
 		this.#url = settings.url;
 		this.#token = settings.token;
+		this.#ticket = settings.ticket;
 		this.#info = settings.info;
 	}
 	get state() {
@@ -1720,8 +1723,12 @@ var Link = class {
 			this.#host.getToken();
 			return;
 		}
-		this.#wait("opening", now + this.#settings.connectTimeoutMs);
-		this.#host.open(this.#url);
+		if (this.#settings.hasTicketSource) {
+			this.#wait("ticket", now + tokenPatience * this.#settings.connectTimeoutMs);
+			this.#host.getTicket();
+			return;
+		}
+		this.#open(this.#ticket, now);
 	}
 	/** The host has got a token, to begin with or to refresh the one in use. */
 	gotToken(token, now) {
@@ -1729,10 +1736,14 @@ var Link = class {
 		if (this.#phase === "token") this.start(now);
 		else if (this.#phase === "connected") this.#connect();
 	}
-	/** The host could not get a token. */
+	/** The host has got a ticket for the attempt under way. One that comes too late is left to expire. */
+	gotTicket(ticket, now) {
+		if (this.#phase === "ticket") this.#open(ticket, now);
+	}
+	/** The host could not get a token or ticket. */
 	noToken(error, now) {
 		this.#host.failed(error);
-		if (this.#phase === "token") this.#retry(error, now);
+		if (this.#phase === "token" || this.#phase === "ticket") this.#retry(error, now);
 		else if (this.#phase === "connected") this.#refreshAt = now + refreshEveryMs;
 	}
 	/** What others see of this session has changed. */
@@ -1764,6 +1775,8 @@ var Link = class {
 		if (this.#settings.hasTokenSource && reply.expires_at) this.#refreshAt = Math.max(now + refreshEveryMs, reply.expires_at - refreshAheadMs);
 		if (this.#phase !== "greeting") return;
 		this.#wait("connected", void 0);
+		this.#ticketRefused = false;
+		this.#ticket = void 0;
 		this.#upSince = now;
 		this.#enter("connected");
 		this.#host.up(now);
@@ -1785,7 +1798,7 @@ var Link = class {
 	}
 	/** The server asks to connect anew after a while, perhaps elsewhere. Until then the line stays in use. */
 	move(afterMs, url, now) {
-		if (this.#phase !== "connected") return;
+		if (this.#phase !== "connected" || this.#spent) return;
 		this.#moveAt = now + Math.max(0, afterMs);
 		if (url !== void 0 && this.#mayMoveTo(url)) this.#url = url;
 	}
@@ -1796,7 +1809,8 @@ var Link = class {
 		if (this.#phase === "opening") this.#url = this.#settings.url;
 		const what = verdict(code);
 		const move = this.#moveAt;
-		if (what === "stop") return this.#end(error);
+		const again = code === CloseCode.unauthenticated && this.#mayAskAgain();
+		if (what === "stop" && !again) return this.#end(error);
 		this.#lose(now);
 		if (what === "token") return this.#renew(error, now);
 		if (code === CloseCode.rate_limited) this.#backoff.atLeast(4);
@@ -1826,8 +1840,12 @@ var Link = class {
 	/** The application closes the connection. */
 	stop() {
 		if (this.#phase === "closed") return;
-		if (this.#phase !== "idle" && this.#phase !== "waiting" && this.#phase !== "token") this.#host.drop(goodbye);
+		if (this.#phase !== "idle" && this.#phase !== "waiting" && this.#phase !== "token" && this.#phase !== "ticket") this.#host.drop(goodbye);
 		this.#end(localError("closed", "the connection was closed by close()"));
+	}
+	#open(ticket, now) {
+		this.#wait("opening", now + this.#settings.connectTimeoutMs);
+		this.#host.open(ticket === void 0 ? this.#url : withTicket(this.#url, ticket));
 	}
 	#connect() {
 		this.#connectId = this.#host.newId();
@@ -1860,6 +1878,7 @@ var Link = class {
 		switch (this.#phase) {
 			case "waiting": return this.start(now);
 			case "token": return this.#retry(timeoutError("the token callback", tokenPatience * connectTimeoutMs), now);
+			case "ticket": return this.#retry(timeoutError("the ticket callback", tokenPatience * connectTimeoutMs), now);
 			case "opening":
 				this.#url = this.#settings.url;
 				return this.#giveUp(timeoutError("connecting", connectTimeoutMs), now);
@@ -1871,12 +1890,19 @@ var Link = class {
 		if (error.retryable) return this.#giveUp(error, now);
 		this.#host.drop(comingBack);
 		if (error.code !== ErrorCode.unauthenticated) return this.#end(error);
+		if (this.#settings.hasTicketSource && !this.#mayAskAgain()) return this.#end(error);
 		this.#lose(now);
 		this.#renew(error, now);
 	}
-	/** A new token is needed before the next attempt. */
+	/** Whether a refused ticket may be followed by another. One may: it may have expired on its way. */
+	#mayAskAgain() {
+		const may = this.#settings.hasTicketSource && !this.#ticketRefused;
+		this.#ticketRefused = true;
+		return may;
+	}
+	/** A new token or ticket is needed before the next attempt. */
 	#renew(error, now) {
-		if (!this.#settings.hasTokenSource) return this.#end(error);
+		if (!this.#settings.hasTokenSource && !this.#settings.hasTicketSource) return this.#end(error);
 		this.#token = void 0;
 		this.#retry(error, now);
 	}
@@ -1899,6 +1925,7 @@ var Link = class {
 		this.#retryAt(now + Math.max(error.retryAfterMs, this.#backoff.next()), error, now);
 	}
 	#retryAt(at, error, now) {
+		if (this.#spent) return this.#end(localError("no_token", `the ticket has been used, and no callback gets another (${error.message})`));
 		this.#wait("waiting", at);
 		this.#enter("waiting", at - now, error);
 	}
@@ -1906,6 +1933,11 @@ var Link = class {
 		this.#wait("closed", void 0);
 		this.#host.ended(error);
 		this.#enter("closed", void 0, error);
+	}
+	/** Whether the only proof there was has been used. */
+	get #spent() {
+		const { ticket, hasTokenSource } = this.#settings;
+		return ticket !== void 0 && this.#ticket === void 0 && !hasTokenSource && this.#token === void 0;
 	}
 	#wait(phase, until) {
 		this.#phase = phase;
@@ -1927,6 +1959,11 @@ var Link = class {
 		return to.protocol === "wss:" || to.protocol === "ws:" && !this.#settings.url.startsWith("wss:");
 	}
 };
+function withTicket(url, ticket) {
+	const to = new URL(url);
+	to.searchParams.set("ticket", ticket);
+	return to.href;
+}
 function due(at, now) {
 	return at !== void 0 && at <= now;
 }
@@ -2125,6 +2162,7 @@ var Session = class {
 			send: (text) => this.#send(text),
 			newId: () => this.#newId(),
 			getToken: () => emit({ type: "get token" }),
+			getTicket: () => emit({ type: "get ticket" }),
 			stateChanged: (state, previous, retryInMs, error) => emit({
 				type: "state",
 				state,
@@ -2173,6 +2211,7 @@ var Session = class {
 				if (input.code === 1009) this.#dropTooLarge();
 				return this.#link.closed(input.code, input.reason, now);
 			case "token": return this.#link.gotToken(input.token, now);
+			case "ticket": return this.#link.gotTicket(input.text, now);
 			case "no token": return this.#link.noToken(input.error, now);
 			case "info": return this.#link.setInfo(input.info);
 			case "online": return this.#link.online(now);
@@ -2437,6 +2476,7 @@ var Connection = class extends Emitter {
 	#session;
 	#WebSocket;
 	#tokenSource;
+	#ticketSource;
 	#sealer;
 	#channels = /* @__PURE__ */ new Map();
 	#hosts = /* @__PURE__ */ new Map();
@@ -2457,6 +2497,7 @@ var Connection = class extends Emitter {
 		this.#WebSocket = WebSocket;
 		this.#clock = options.clock ?? systemClock;
 		this.#tokenSource = typeof options.token === "function" ? options.token : void 0;
+		this.#ticketSource = typeof options.ticket === "function" ? options.ticket : void 0;
 		this.#sealer = options.e2e;
 		this.#session = new Session(settings(url, options), options.random ?? Math.random);
 		globalThis.addEventListener?.("online", this.#online);
@@ -2600,7 +2641,14 @@ var Connection = class extends Emitter {
 					direction: "out",
 					text: output.text
 				});
-			case "get token": return this.#getToken();
+			case "get token": return this.#get("token", this.#tokenSource, (token) => this.#run({
+				type: "token",
+				token
+			}));
+			case "get ticket": return this.#get("ticket", this.#ticketSource, (text) => this.#run({
+				type: "ticket",
+				text
+			}));
 			case "state": return this.#stateChanged(output);
 			case "connected":
 				this.#connected = output.connected;
@@ -2639,7 +2687,7 @@ var Connection = class extends Emitter {
 			this.#run({
 				type: "closed",
 				code: 1006,
-				reason: String(error)
+				reason: String(error).replaceAll(url, url.replace(/\?.*/, ""))
 			});
 			return;
 		}
@@ -2674,14 +2722,10 @@ var Connection = class extends Emitter {
 		socket.onopen = socket.onmessage = socket.onclose = null;
 		socket.close(code);
 	}
-	#getToken() {
-		const source = this.#tokenSource;
+	#get(what, source, got) {
 		if (source === void 0) return;
-		new Promise((resolve) => resolve(source())).then((token) => this.#run({
-			type: "token",
-			token
-		}), (error) => {
-			const known = error instanceof HocketError ? error : localError("no_token", `the token callback failed: ${String(error)}`);
+		new Promise((resolve) => resolve(source())).then(got, (error) => {
+			const known = error instanceof HocketError ? error : localError("no_token", `the ${what} callback failed: ${String(error)}`);
 			this.#run({
 				type: "no token",
 				error: known
@@ -2697,6 +2741,8 @@ function settings(url, o) {
 		info: o.info,
 		token: typeof o.token === "string" ? o.token : void 0,
 		hasTokenSource: typeof o.token === "function",
+		ticket: typeof o.ticket === "string" ? o.ticket : void 0,
+		hasTicketSource: typeof o.ticket === "function",
 		backoff: {
 			...defaultBackoff,
 			...o.backoff

@@ -48,6 +48,7 @@ export class Connection extends Emitter<ConnectionEvents> {
   readonly #session: Session;
   readonly #WebSocket: SocketConstructor;
   readonly #tokenSource: TokenSource | undefined;
+  readonly #ticketSource: TokenSource | undefined;
   readonly #sealer: Sealer | undefined;
   readonly #channels = new Map<string, Channel>();
   readonly #hosts = new Map<string, ChannelHost>();
@@ -69,6 +70,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.#WebSocket = WebSocket;
     this.#clock = options.clock ?? systemClock;
     this.#tokenSource = typeof options.token === 'function' ? options.token : undefined;
+    this.#ticketSource = typeof options.ticket === 'function' ? options.ticket : undefined;
     this.#sealer = options.e2e;
     this.#session = new Session(settings(url, options), options.random ?? Math.random);
     globalThis.addEventListener?.('online', this.#online);
@@ -196,7 +198,9 @@ export class Connection extends Emitter<ConnectionEvents> {
         this.#socket?.send(output.text);
         return this.emit('raw', { direction: 'out', text: output.text });
       case 'get token':
-        return this.#getToken();
+        return this.#get('token', this.#tokenSource, (token) => this.#run({ type: 'token', token }));
+      case 'get ticket':
+        return this.#get('ticket', this.#ticketSource, (text) => this.#run({ type: 'ticket', text }));
       case 'state':
         return this.#stateChanged(output);
       case 'connected':
@@ -233,7 +237,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     try {
       socket = new this.#WebSocket(url, [subprotocol]);
     } catch (error) {
-      this.#run({ type: 'closed', code: 1006, reason: String(error) });
+      this.#run({ type: 'closed', code: 1006, reason: String(error).replaceAll(url, url.replace(/\?.*/, '')) }); // no ticket
       return;
     }
     this.#socket = socket;
@@ -259,13 +263,12 @@ export class Connection extends Emitter<ConnectionEvents> {
     socket.close(code);
   }
 
-  #getToken(): void {
-    const source = this.#tokenSource;
+  #get(what: string, source: TokenSource | undefined, got: (text: string) => void): void {
     if (source === undefined) return;
     new Promise<string>((resolve) => resolve(source())).then(
-      (token) => this.#run({ type: 'token', token }),
+      got,
       (error: unknown) => {
-        const known = error instanceof HocketError ? error : localError('no_token', `the token callback failed: ${String(error)}`);
+        const known = error instanceof HocketError ? error : localError('no_token', `the ${what} callback failed: ${String(error)}`);
         this.#run({ type: 'no token', error: known });
       },
     );
@@ -280,6 +283,8 @@ function settings(url: string, o: ConnectOptions): SessionSettings {
     info: o.info,
     token: typeof o.token === 'string' ? o.token : undefined,
     hasTokenSource: typeof o.token === 'function',
+    ticket: typeof o.ticket === 'string' ? o.ticket : undefined,
+    hasTicketSource: typeof o.ticket === 'function',
     backoff: { ...defaultBackoff, ...o.backoff },
     connectTimeoutMs: o.connectTimeoutMs ?? 10_000,
     requestTimeoutMs: o.requestTimeoutMs ?? 10_000,

@@ -16,7 +16,7 @@ export const LocalErrorCode = {
   iterator_overflow: 4,
   /** `unsubscribe()` was called while a subscription was being made. */
   unsubscribed: 5,
-  /** The token callback failed, or the server refused the token and there is no callback. */
+  /** The callback for a token or ticket failed, or there is none and another is needed. */
   no_token: 6,
   /** The channel is encrypted end to end, and there is no key for it. */
   no_key: 7,

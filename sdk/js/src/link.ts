@@ -15,6 +15,10 @@ export interface LinkSettings {
   token?: string | undefined;
   /** Whether the host can get tokens. */
   hasTokenSource: boolean;
+  /** A ticket, good for one connection. */
+  ticket?: string | undefined;
+  /** Whether the host can get tickets: one for each attempt. */
+  hasTicketSource: boolean;
   backoff: BackoffSettings;
   connectTimeoutMs: number;
   pingEveryMs: number;
@@ -29,6 +33,7 @@ export interface LinkHost {
   send(text: string): void;
   newId(): number;
   getToken(): void;
+  getTicket(): void;
   stateChanged(state: ConnectionState, previous: ConnectionState, retryInMs?: number, error?: HocketError): void;
   latency(ms: number): void;
   failed(error: HocketError): void;
@@ -43,9 +48,9 @@ export interface LinkHost {
 const goodbye = 1000;
 const comingBack = 4000;
 
-type Phase = 'idle' | 'token' | 'opening' | 'greeting' | 'connected' | 'waiting' | 'closed';
+type Phase = 'idle' | 'token' | 'ticket' | 'opening' | 'greeting' | 'connected' | 'waiting' | 'closed';
 
-/** How long a token callback may take, in multiples of connectTimeoutMs: people may have to type a password. */
+/** How long a callback for a token or ticket may take, in multiples of connectTimeoutMs: people may have to type a password. */
 const tokenPatience = 6;
 /** After an `error` to `connect` the server closes with a code that says what to do. It may have this long, in ms. */
 const verdictWithinMs = 1_000;
@@ -54,7 +59,7 @@ const refreshAheadMs = 30_000;
 const refreshEveryMs = 10_000;
 
 /**
- * The life of one connection: token, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
+ * The life of one connection: token, ticket, socket, `connect`, pings, loss, backoff, and over again. It does no I/O and reads
  * no clock: the session tells it what happened and when, and it asks its host to act.
  */
 export class Link {
@@ -66,6 +71,8 @@ export class Link {
   #deadline: number | undefined; // of the present phase; in `waiting` the moment of the next attempt
   #url: string;
   #token: string | undefined;
+  #ticket: string | undefined;
+  #ticketRefused = false; // the last attempt that the server answered: a second refusal is the end
   #info: unknown;
   #infoIsNew = false; // the server has not been told
   #connectId = -1;
@@ -83,6 +90,7 @@ export class Link {
     this.#backoff = new Backoff(settings.backoff, random);
     this.#url = settings.url;
     this.#token = settings.token;
+    this.#ticket = settings.ticket;
     this.#info = settings.info;
   }
 
@@ -115,8 +123,12 @@ export class Link {
       this.#host.getToken();
       return;
     }
-    this.#wait('opening', now + this.#settings.connectTimeoutMs);
-    this.#host.open(this.#url);
+    if (this.#settings.hasTicketSource) {
+      this.#wait('ticket', now + tokenPatience * this.#settings.connectTimeoutMs);
+      this.#host.getTicket();
+      return;
+    }
+    this.#open(this.#ticket, now);
   }
 
   /** The host has got a token, to begin with or to refresh the one in use. */
@@ -126,10 +138,15 @@ export class Link {
     else if (this.#phase === 'connected') this.#connect();
   }
 
-  /** The host could not get a token. */
+  /** The host has got a ticket for the attempt under way. One that comes too late is left to expire. */
+  gotTicket(ticket: string, now: number): void {
+    if (this.#phase === 'ticket') this.#open(ticket, now);
+  }
+
+  /** The host could not get a token or ticket. */
   noToken(error: HocketError, now: number): void {
     this.#host.failed(error);
-    if (this.#phase === 'token') this.#retry(error, now);
+    if (this.#phase === 'token' || this.#phase === 'ticket') this.#retry(error, now);
     else if (this.#phase === 'connected') this.#refreshAt = now + refreshEveryMs;
   }
 
@@ -168,6 +185,8 @@ export class Link {
     }
     if (this.#phase !== 'greeting') return;
     this.#wait('connected', undefined);
+    this.#ticketRefused = false;
+    this.#ticket = undefined;
     this.#upSince = now;
     this.#enter('connected');
     this.#host.up(now);
@@ -192,7 +211,7 @@ export class Link {
 
   /** The server asks to connect anew after a while, perhaps elsewhere. Until then the line stays in use. */
   move(afterMs: number, url: string | undefined, now: number): void {
-    if (this.#phase !== 'connected') return;
+    if (this.#phase !== 'connected' || this.#spent) return;
     this.#moveAt = now + Math.max(0, afterMs);
     if (url !== undefined && this.#mayMoveTo(url)) this.#url = url;
   }
@@ -204,7 +223,8 @@ export class Link {
     if (this.#phase === 'opening') this.#url = this.#settings.url; // the address we were sent to does not answer
     const what = verdict(code);
     const move = this.#moveAt;
-    if (what === 'stop') return this.#end(error);
+    const again = code === CloseCode.unauthenticated && this.#mayAskAgain();
+    if (what === 'stop' && !again) return this.#end(error);
     this.#lose(now);
     if (what === 'token') return this.#renew(error, now);
     if (code === CloseCode.rate_limited) this.#backoff.atLeast(4);
@@ -239,8 +259,15 @@ export class Link {
   /** The application closes the connection. */
   stop(): void {
     if (this.#phase === 'closed') return;
-    if (this.#phase !== 'idle' && this.#phase !== 'waiting' && this.#phase !== 'token') this.#host.drop(goodbye);
+    if (this.#phase !== 'idle' && this.#phase !== 'waiting' && this.#phase !== 'token' && this.#phase !== 'ticket') {
+      this.#host.drop(goodbye);
+    }
     this.#end(localError('closed', 'the connection was closed by close()'));
+  }
+
+  #open(ticket: string | undefined, now: number): void {
+    this.#wait('opening', now + this.#settings.connectTimeoutMs);
+    this.#host.open(ticket === undefined ? this.#url : withTicket(this.#url, ticket));
   }
 
   #connect(): void {
@@ -266,6 +293,8 @@ export class Link {
         return this.start(now);
       case 'token':
         return this.#retry(timeoutError('the token callback', tokenPatience * connectTimeoutMs), now);
+      case 'ticket':
+        return this.#retry(timeoutError('the ticket callback', tokenPatience * connectTimeoutMs), now);
       case 'opening':
         this.#url = this.#settings.url;
         return this.#giveUp(timeoutError('connecting', connectTimeoutMs), now);
@@ -281,13 +310,21 @@ export class Link {
     if (error.retryable) return this.#giveUp(error, now);
     this.#host.drop(comingBack);
     if (error.code !== ErrorCode.unauthenticated) return this.#end(error);
+    if (this.#settings.hasTicketSource && !this.#mayAskAgain()) return this.#end(error);
     this.#lose(now);
     this.#renew(error, now);
   }
 
-  /** A new token is needed before the next attempt. */
+  /** Whether a refused ticket may be followed by another. One may: it may have expired on its way. */
+  #mayAskAgain(): boolean {
+    const may = this.#settings.hasTicketSource && !this.#ticketRefused;
+    this.#ticketRefused = true;
+    return may;
+  }
+
+  /** A new token or ticket is needed before the next attempt. */
   #renew(error: HocketError, now: number): void {
-    if (!this.#settings.hasTokenSource) return this.#end(error);
+    if (!this.#settings.hasTokenSource && !this.#settings.hasTicketSource) return this.#end(error);
     this.#token = undefined;
     this.#retry(error, now);
   }
@@ -314,6 +351,7 @@ export class Link {
   }
 
   #retryAt(at: number, error: HocketError, now: number): void {
+    if (this.#spent) return this.#end(localError('no_token', `the ticket has been used, and no callback gets another (${error.message})`));
     this.#wait('waiting', at);
     this.#enter('waiting', at - now, error);
   }
@@ -322,6 +360,12 @@ export class Link {
     this.#wait('closed', undefined);
     this.#host.ended(error);
     this.#enter('closed', undefined, error);
+  }
+
+  /** Whether the only proof there was has been used. */
+  get #spent(): boolean {
+    const { ticket, hasTokenSource } = this.#settings;
+    return ticket !== undefined && this.#ticket === undefined && !hasTokenSource && this.#token === undefined;
   }
 
   #wait(phase: Phase, until: number | undefined): void {
@@ -345,6 +389,12 @@ export class Link {
     }
     return to.protocol === 'wss:' || (to.protocol === 'ws:' && !this.#settings.url.startsWith('wss:'));
   }
+}
+
+function withTicket(url: string, ticket: string): string {
+  const to = new URL(url);
+  to.searchParams.set('ticket', ticket);
+  return to.href;
 }
 
 function due(at: number | undefined, now: number): boolean {

@@ -8,7 +8,7 @@ import { type Failure, type Request, Requests } from './requests.ts';
 import { type ChannelEvent, Subscription } from './subscription.ts';
 import type { ChannelOptions, ConnectionState } from './types.ts';
 
-/** What can happen to a session. A ticket is the caller's own number for something that will be answered. */
+/** What can happen to a session. The number `ticket` is the caller's own number for something that will be answered. */
 export type Input =
   | { type: 'start' }
   | { type: 'stop' }
@@ -16,7 +16,8 @@ export type Input =
   | { type: 'received'; text: string }
   | { type: 'closed'; code: number; reason: string }
   | { type: 'token'; token: string }
-  | { type: 'no token'; error: HocketError }
+  | { type: 'ticket'; text: string } // the proof for one connection
+  | { type: 'no token'; error: HocketError } // or ticket
   | { type: 'info'; info: unknown }
   | { type: 'online' }
   | { type: 'tick' }
@@ -33,6 +34,7 @@ export type Output =
   | { type: 'drop'; code: number }
   | { type: 'send'; text: string }
   | { type: 'get token' }
+  | { type: 'get ticket' }
   | { type: 'state'; state: ConnectionState; previous: ConnectionState; retryInMs?: number; error?: HocketError }
   | { type: 'connected'; connected: Connected }
   | { type: 'latency'; ms: number }
@@ -82,6 +84,7 @@ export class Session {
       send: (text) => this.#send(text),
       newId: () => this.#newId(),
       getToken: () => emit({ type: 'get token' }),
+      getTicket: () => emit({ type: 'get ticket' }),
       stateChanged: (state, previous, retryInMs, error) =>
         emit({ type: 'state', state, previous, ...(retryInMs !== undefined && { retryInMs }), ...(error && { error }) }),
       latency: (ms) => emit({ type: 'latency', ms }),
@@ -129,6 +132,8 @@ export class Session {
         return this.#link.closed(input.code, input.reason, now);
       case 'token':
         return this.#link.gotToken(input.token, now);
+      case 'ticket':
+        return this.#link.gotTicket(input.text, now);
       case 'no token':
         return this.#link.noToken(input.error, now);
       case 'info':

@@ -184,7 +184,7 @@ export interface RawEvent {
   readonly text: string;
 }
 
-/** Gives a token, freshly made or from the back end. */
+/** Gives a token or ticket, freshly made or from the back end. */
 export type TokenSource = () => string | Promise<string>;
 
 /** What the SDK needs of a WebSocket; the browser's and the `ws` package's both fit. */
@@ -240,6 +240,11 @@ export interface ConnectOptions {
   e2e?: Sealer;
   /** A token, or what gets one. Only with a function can an expired token be replaced. */
   token?: string | TokenSource;
+  /**
+   * A ticket, or what gets one. A ticket is good for one connection, so a function is asked before each attempt; with a text
+   * the connection ends when the line is lost.
+   */
+  ticket?: string | TokenSource;
   /** The user's name, where the server lets clients name themselves. */
   user?: string;
   /** What others see of this session in presence. */

@@ -145,6 +145,35 @@ test('the token callback is asked, waited for, and its failure told', async () =
   expect(sockets[0]?.sent[0].payload.token).toBe('fresh');
 });
 
+test('the ticket callback is asked for every socket, and no error tells what it gave', async () => {
+  let calls = 0;
+  const told: string[] = [];
+  class Broken {
+    constructor(url: string) {
+      throw new SyntaxError(`the URL '${url}' is invalid`);
+    }
+  }
+  const broken = open({ ticket: () => 'hkt_secret', WebSocket: Broken as never });
+  broken.on('state', (e) => told.push(String(e.error?.message)));
+  await pass(50);
+  broken.close();
+  expect(told[0]).toContain('is invalid');
+  expect(told.join()).not.toContain('hkt_secret');
+
+  const conn = open({
+    ticket: async () => {
+      if (++calls === 1) throw new Error('the back end sleeps');
+      return `hkt_${calls}`;
+    },
+  });
+  conn.on('error', (e) => told.push(e.message));
+  await pass(1_000);
+  expect(told).toContain('the ticket callback failed: Error: the back end sleeps');
+  sockets[0]?.closes(1006);
+  await pass(2_000);
+  expect(sockets.map((s) => new URL(s.url).searchParams.get('ticket'))).toEqual(['hkt_2', 'hkt_3']);
+});
+
 test('call answers, and rejects with what the server says', async () => {
   takes = (text, socket) => {
     const m = JSON.parse(text);

@@ -82,7 +82,7 @@ export class Drive {
 
   /** Lets time pass until the next attempt to connect begins. */
   waitForAttempt(): void {
-    const attempts = () => this.of('open').length + this.of('get token').length;
+    const attempts = () => this.of('open').length + this.of('get token').length + this.of('get ticket').length;
     const before = attempts();
     for (let at = this.session.wakeAt; at !== undefined && attempts() === before; at = this.session.wakeAt) {
       this.now = Math.max(at, this.now);

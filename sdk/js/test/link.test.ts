@@ -188,6 +188,82 @@ describe('tokens', () => {
   });
 });
 
+describe('tickets', () => {
+  const source = { hasTicketSource: true };
+  const opened = (d: Drive) => d.of('open').map((o) => o.url);
+
+  function begun(ticket: string): Drive {
+    const d = new Drive(source);
+    d.input({ type: 'start' });
+    d.input({ type: 'ticket', text: ticket });
+    return d;
+  }
+
+  test('one is asked for before the socket opens, and stands in its URL', () => {
+    const d = new Drive({ ...source, url: 'wss://test/v1/ws?room=1' });
+    d.input({ type: 'start' });
+    expect(d.take().map((o) => o.type)).toEqual(['get ticket']);
+    d.input({ type: 'ticket', text: 'a+b&c' });
+    expect(opened(d)).toEqual(['wss://test/v1/ws?room=1&ticket=a%2Bb%26c']);
+    d.input({ type: 'opened' });
+    expect(JSON.stringify(d.last('connect'))).not.toContain('a+b');
+  });
+
+  test.each([1006, 4000, 4100, 4101])('every attempt has its own: after %i', (code) => {
+    const d = begun('one');
+    d.welcome();
+    d.take();
+    d.close(code);
+    d.waitForAttempt();
+    expect(d.of('get ticket')).toHaveLength(1);
+    expect(opened(d)).toEqual([]);
+    d.input({ type: 'ticket', text: 'two' });
+    expect(opened(d)).toEqual(['ws://test/v1/ws?ticket=two']);
+  });
+
+  test('after a refused one another is asked for, once', () => {
+    const d = begun('late');
+    d.input({ type: 'opened' });
+    d.take();
+    d.close(4200);
+    d.waitForAttempt();
+    expect(d.of('get ticket')).toHaveLength(1);
+    d.input({ type: 'ticket', text: 'late too' });
+    d.close(4200);
+    expect(d.of('state').at(-1)).toMatchObject({ state: 'closed', error: { name: 'unauthenticated' } });
+  });
+
+  test('a session in between allows one refusal more', () => {
+    const d = begun('late');
+    d.close(4200);
+    d.waitForAttempt();
+    d.input({ type: 'ticket', text: 'good' });
+    d.welcome();
+    d.close(4200);
+    expect(d.of('state').at(-1)).toMatchObject({ state: 'waiting' });
+  });
+
+  test('one that comes too late opens nothing', () => {
+    const d = new Drive(source);
+    d.input({ type: 'start' });
+    d.pass(60_000);
+    expect(d.of('state').at(-1)).toMatchObject({ state: 'waiting', error: { name: 'timeout' } });
+    d.input({ type: 'ticket', text: 'too late' });
+    expect(opened(d)).toEqual([]);
+  });
+
+  test('a fixed one serves until it is used, and then the connection ends with the line', () => {
+    const d = new Drive({ ticket: 'only' });
+    d.input({ type: 'start' });
+    d.close(1006);
+    d.waitForAttempt();
+    expect(opened(d)).toEqual(['ws://test/v1/ws?ticket=only', 'ws://test/v1/ws?ticket=only']);
+    d.welcome();
+    d.close(1006);
+    expect(d.of('state').at(-1)).toMatchObject({ state: 'closed', error: { name: 'no_token' } });
+  });
+});
+
 test('a refusal without a close is judged by its own code', () => {
   const d = new Drive();
   d.input({ type: 'start' });

@@ -554,6 +554,7 @@ export const simSettings: SessionSettings = {
   url: 'ws://test/v1/ws',
   client: 'c1',
   hasTokenSource: false,
+  hasTicketSource: false,
   backoff: defaultBackoff,
   connectTimeoutMs: 10_000,
   requestTimeoutMs: 10_000,

@@ -374,3 +374,22 @@ func TestProofsThatAreDecidedAboutAreBounded(t *testing.T) {
 		t.Errorf("%d sessions are still to prove who they are", n)
 	}
 }
+
+// TestARevocationReachesEveryNode revokes on one node what was proved to another, before and after.
+func TestARevocationReachesEveryNode(t *testing.T) {
+	known := grants{"t": may(t, "ada", "a=subscribe")}
+	c := newCluster(t, 2, func(cfg *Config) { cfg.Anonymous, cfg.Authenticator = false, known })
+	for _, w := range c.nodes {
+		w.node.Start()
+	}
+	far := c.nodes[1].prove("t")
+	c.pass(time.Second)
+	if err := c.nodes[0].node.Revoke(context.Background(), Revocation{User: "ada"}); err != nil {
+		t.Fatal(err)
+	}
+	c.pass(time.Second)
+	far.wantClosed(dialect.CloseRevoked)
+	again := c.nodes[1].prove("t")
+	c.settle()
+	again.wantClosed(dialect.CloseRevoked)
+}

@@ -26,7 +26,8 @@ func main() {
 	http.HandleFunc("GET /token", token)
 	http.HandleFunc("POST /say", say)
 	http.HandleFunc("POST /hook", hook)
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+	web := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(web.ListenAndServe())
 }
 
 // visitor is where your login goes: this example believes what it is told.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -83,6 +84,49 @@ func TestChannelsAreBounded(t *testing.T) {
 	b.Unfollow([]string{"4"})
 	c.pass(b, time.Hour)
 	must(t, b, "3", Entry{}, Retention{})
+}
+
+// TestARefusedPublishCreatesNoChannel has each way to be refused, and a channel that is followed, which stays.
+func TestARefusedPublishCreatesNoChannel(t *testing.T) {
+	b := NewMemory(MemoryConfig{MaxChannels: 2})
+	defer run(t, b, &recorder{})()
+	r := Retention{Count: 1}
+	for name, e := range map[string]Entry{
+		"an expect that does not hold": {HasExpect: true, Expect: 7},
+		"an append without a key":      {Op: Append},
+		"an append of what is no text": {Op: Append, Key: "a", Payload: []byte("1")},
+	} {
+		for range 3 {
+			_, err := publish(b, "none", e, r)
+			var conflict *ConflictError
+			if !errors.Is(err, ErrConflict) || errors.As(err, &conflict) && conflict.Position != (Position{}) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if names, err := b.Channels(t.Context(), "", 10); err != nil || len(names) != 0 || b.count.Load() != 0 {
+			t.Errorf("%s: there are %v, %v", name, names, err)
+		}
+	}
+	b.Follow([]string{"followed"})
+	before, _ := b.Heads(t.Context(), []string{"followed"})
+	if _, err := publish(b, "followed", Entry{HasExpect: true, Expect: 7}, r); !errors.Is(err, ErrConflict) {
+		t.Error(err)
+	}
+	if after, _ := b.Heads(t.Context(), []string{"followed"}); after[0] != before[0] || after[0].Epoch == "" {
+		t.Errorf("the followed channel was at %v and is at %v", before, after)
+	}
+	must(t, b, "none", Entry{HasExpect: true}, r)
+}
+
+func TestEntriesCountWhatTheyCarry(t *testing.T) {
+	bare := new(Entry).Size()
+	e := Entry{
+		Key: "key", Payload: []byte("payload"), Client: "client", IdempotencyKey: "idempotency",
+		From: &Member{Session: "session", User: "user"}, Headers: map[string]string{"h": "header"},
+	}
+	if got, want := e.Size()-bare, int64(len("keypayloadclientidempotencysessionuserhheader")+32); got != want {
+		t.Errorf("what an entry carries counts for %d bytes, want %d", got, want)
+	}
 }
 
 func TestRingGivesMemoryBack(t *testing.T) {

@@ -127,7 +127,10 @@ func (e *Entry) valid() bool {
 
 // Size is what an entry counts for against bounds in bytes: its variable parts and a fixed share for the rest.
 func (e *Entry) Size() int64 {
-	n := int64(128 + len(e.Payload) + len(e.Key))
+	n := int64(128 + len(e.Payload) + len(e.Key) + len(e.Client) + len(e.IdempotencyKey))
+	if e.From != nil {
+		n += int64(len(e.From.Session) + len(e.From.User))
+	}
 	for k, v := range e.Headers {
 		n += int64(32 + len(k) + len(v))
 	}

@@ -217,7 +217,7 @@ func (b *Memory) append(name string, e *Entry, r *Retention) (receipt Receipt, t
 	if b.sink.Load() == nil {
 		return receipt, to, ErrClosed
 	}
-	c := b.lock(name, true)
+	c, created := b.lock(name, true)
 	if c == nil {
 		return receipt, to, ErrBusy
 	}
@@ -239,6 +239,11 @@ func (b *Memory) append(name string, e *Entry, r *Retention) (receipt Receipt, t
 	grown := c.size().minus(before)
 	c.mu.Unlock()
 	b.grow(grown)
+	if created && err != nil && b.dropIf(c, func() bool { return c.log.head == 0 && !c.followed }) {
+		if conflict, ok := err.(*ConflictError); ok {
+			conflict.Epoch = "" // of a channel that does not exist
+		}
+	}
 	return receipt, to, err
 }
 
@@ -249,7 +254,7 @@ func (b *Memory) full() bool { return b.held.Load() >= b.cfg.MaxBytes }
 // they have an epoch.
 func (b *Memory) Follow(channels []string) {
 	for _, name := range channels {
-		c := b.lock(name, false)
+		c, _ := b.lock(name, false)
 		c.followed = true
 		c.mu.Unlock()
 	}
@@ -292,34 +297,33 @@ func (b *Memory) lockExisting(name string) *channel {
 
 // lock returns the channel, created if need be, with its lock held. It is nil when bounded is true and there are
 // MaxChannels others.
-func (b *Memory) lock(name string, bounded bool) *channel {
+func (b *Memory) lock(name string, bounded bool) (c *channel, created bool) {
 	for {
-		c := b.find(name)
-		if c == nil {
-			if c = b.create(name, bounded); c == nil {
-				return nil
+		if c, created = b.find(name), false; c == nil {
+			if c, created = b.create(name, bounded); c == nil {
+				return nil, false
 			}
 		}
 		c.mu.Lock()
 		if !c.dropped {
-			return c
+			return c, created
 		}
 		c.mu.Unlock()
 	}
 }
 
-func (b *Memory) create(name string, bounded bool) *channel {
+func (b *Memory) create(name string, bounded bool) (c *channel, created bool) {
 	s := b.shard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.byName[name]; c != nil {
-		return c
+	if c = s.byName[name]; c != nil {
+		return c, false
 	}
 	if bounded && b.count.Load() >= int64(b.cfg.MaxChannels) {
-		return nil
+		return nil, false
 	}
 	nth := b.epochs.Add(1)
-	c := &channel{name: name, epoch: epochName(b.epochStart + nth*epochStep), touched: b.cfg.Now().UnixMilli()}
+	c = &channel{name: name, epoch: epochName(b.epochStart + nth*epochStep), touched: b.cfg.Now().UnixMilli()}
 	if b.cfg.Scatter {
 		c.scatter = mix(b.cfg.Seed+nth) | 1
 	}
@@ -327,7 +331,7 @@ func (b *Memory) create(name string, bounded bool) *channel {
 	s.list = append(s.list, c)
 	s.byName[name] = c
 	b.count.Add(1)
-	return c
+	return c, true
 }
 
 func (b *Memory) shard(name string) *shard {

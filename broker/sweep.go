@@ -44,7 +44,7 @@ func (b *Memory) sweep(at *place) {
 		}
 		for _, c := range some[:n] {
 			if b.sweepOne(c, now) {
-				b.drop(c, now)
+				b.dropIf(c, func() bool { return c.idle(now) })
 			}
 		}
 		budget -= n
@@ -63,16 +63,16 @@ func (b *Memory) sweepOne(c *channel, now int64) bool {
 	return c.idle(now)
 }
 
-// drop takes an idle channel out of its shard, unless somebody has used it meanwhile. A publish that has found it but
-// not yet locked it sees that it was dropped and looks again.
-func (b *Memory) drop(c *channel, now int64) {
+// dropIf takes a channel out of its shard, if it still may: somebody may have used it meanwhile. It answers whether it did. A publish that has found
+// it but not yet locked it sees that it was dropped and looks again.
+func (b *Memory) dropIf(c *channel, may func() bool) bool {
 	s := b.shard(c.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dropped || !c.idle(now) {
-		return
+	if c.dropped || !may() {
+		return false
 	}
 	c.dropped = true
 	b.agenda.set(c, 0)
@@ -82,6 +82,7 @@ func (b *Memory) drop(c *channel, now int64) {
 	s.list[len(s.list)-1] = nil
 	s.list = s.list[:len(s.list)-1]
 	b.count.Add(-1)
+	return true
 }
 
 // makeRoom removes the oldest entries until all channels together are a sixteenth below MaxBytes, so that not every

@@ -15,6 +15,9 @@ const (
 	// CrowdHeader says that an entry of a presence log is not told by itself, because there are too many members, and how
 	// many there are with it.
 	CrowdHeader = "crowd"
+	// EphemeralHeader says that an entry of a channel is deleted when the session ends that wrote it, and when that began, in
+	// Unix milliseconds.
+	EphemeralHeader = "ephemeral"
 	// PresencePrefix begins the names of presence logs: "$presence:chat:lobby" is that of "chat:lobby".
 	PresencePrefix = "$presence:"
 )

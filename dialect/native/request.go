@@ -137,6 +137,10 @@ func (e *envelope) state(c *dialect.Command) *dialect.Error {
 			limit = o.Value()
 		case "next":
 			next = o.Value()
+		case "after", "before":
+			if !absent(o.Value()) { // what is meant would not be what is answered
+				return dialect.Errorf(dialect.InvalidMessage, "a state has no %s: its pages go on by next, and history has the entries after an offset", o.Name())
+			}
 		}
 	}
 	a := new(dialect.StateArgs)

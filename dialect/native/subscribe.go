@@ -50,7 +50,7 @@ func (e *envelope) subscribe(c *dialect.Command) *dialect.Error {
 	return err
 }
 
-const fromForms = `from must be "live", "state", {"last":N}, {"since_ms":N} or {"epoch":"…","offset":N}`
+const fromForms = `from must be "live", "state", {"last":N}, {"since_ms":N}, {"epoch":"…","offset":N} or {"epoch":"…","offset":N,"state":true}`
 
 // decodeFrom reads where a subscription begins.
 func decodeFrom(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
@@ -95,7 +95,13 @@ func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 	if forms != 1 {
 		return dialect.Errorf(dialect.InvalidPosition, "%s: exactly one of them", fromForms)
 	}
+	wantsState, err := truth("state", state, false)
+	if err != nil {
+		return err
+	}
 	switch {
+	case wantsState && epoch == nil && offset == nil:
+		return dialect.Errorf(dialect.InvalidPosition, "%s: state goes with a position", fromForms)
 	case last != nil:
 		n, err := whole(dialect.InvalidPosition, "last", last, 0, math.MaxInt32)
 		a.Start, a.Last = dialect.StartLast, int(n)
@@ -110,8 +116,8 @@ func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 		return err
 	}
 	a.Start, a.Epoch, a.Offset = dialect.StartPosition, p.Epoch, p.Offset
-	a.WantsState, err = truth("state", state, false)
-	return err
+	a.WantsState = wantsState
+	return nil
 }
 
 // decodePosition reads the two parts of a position, of which one may be missing; name is the field it stands in. The epoch

@@ -149,9 +149,9 @@ func TestAPageHasABoundInBytes(t *testing.T) {
 	for i := range 5 {
 		s.want(t, "publish", fmt.Sprintf(`{"channel":"c","payload":"%d%s","key":"%d"}`, i, strings.Repeat("x", 1000), i), new(receipt))
 	}
-	for _, method := range []string{"history", "state"} {
+	for method, args := range map[string]string{"history": `{"channel":"c","after":0}`, "state": `{"channel":"c"}`} {
 		var p page
-		s.want(t, method, `{"channel":"c","after":0}`, &p)
+		s.want(t, method, args, &p)
 		if len(p.Messages) != 2 || !p.More && p.Next == "" {
 			t.Errorf("%s gave %d messages, more %v, next %q", method, len(p.Messages), p.More, p.Next)
 		}

@@ -92,14 +92,15 @@ func (f fields) pattern() (p rule.Pattern, failed *dialect.Error) {
 	if !ok {
 		return p, dialect.Errorf(dialect.InvalidChannel, "pattern must be a string, not %s", jsonval.Kind(f["pattern"]))
 	}
+	if rule.IsReserved(text) { // also where it is no pattern, such as "$>"
+		return p, dialect.Errorf(dialect.PermissionDenied, "pattern: what begins with $ is the server's own")
+	}
 	p, err := rule.ParsePattern(text)
 	switch {
 	case err != nil:
 		return p, dialect.Errorf(dialect.InvalidChannel, "pattern: %v", err)
 	case p.HasUser():
 		return p, dialect.Errorf(dialect.InvalidChannel, "pattern: {user} stands for nobody here")
-	case rule.IsReserved(text):
-		return p, dialect.Errorf(dialect.PermissionDenied, "pattern: what begins with $ is the server's own")
 	}
 	return p, nil
 }

@@ -64,6 +64,7 @@ func TestReadKeepsWhatIsNotNamed(t *testing.T) {
 func TestHocketGetsEverySetting(t *testing.T) {
 	f, err := read(t, `
 node: n1
+session_secret: sixteen bytes, no less
 ping_every: 5s
 pong_timeout: 2s
 drain: 100ms
@@ -80,7 +81,7 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 	}
 	have := f.Hocket()
 	want := hocket.Config{
-		Node: "n1", PingEvery: 5 * time.Second, PongTimeout: 2 * time.Second, Drain: 100 * time.Millisecond, WindowBytes: 2 << 20,
+		Node: "n1", Secret: []byte("sixteen bytes, no less"), PingEvery: 5 * time.Second, PongTimeout: 2 * time.Second, Drain: 100 * time.Millisecond, WindowBytes: 2 << 20,
 		Compression: true, CompressionMinBytes: 1 << 10,
 		Channels: []hocket.Rule{{Pattern: "a", Presence: true, Publish: hocket.PublishServer,
 			History:  hocket.History{Count: 1, Bytes: 2048, Age: 3 * time.Second, Deletes: 4 * time.Second},
@@ -102,8 +103,9 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"listen: 8000", `hocket.yaml:1: listen: "8000" is no address: write it like 127.0.0.1:8000 or :8000`},
 		{"listen:", `hocket.yaml:1: listen: has no value: give it one, or leave the line out`},
 		{"anonymous: yes please", `hocket.yaml:1: anonymous: "yes please" must be true or false`},
-		{"\nlimit: {}", `hocket.yaml:2: limit: there is no such setting; here can be listen, tls, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
+		{"\nlimit: {}", `hocket.yaml:2: limit: there is no such setting; here can be listen, tls, anonymous, origins, api_keys, node, session_secret, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
 		{"node: a\nnode: b", `hocket.yaml:2: node: stands here a second time, after line 1`},
+		{"session_secret: too short", `hocket.yaml:1: session_secret: is too short to be a secret: it has 9 bytes and needs 16`},
 		{"node: [a]", `hocket.yaml:1: node: must be a single value`},
 		{"- a", `hocket.yaml:1: must hold names and values, such as listen: …`},
 		{"tls: {cert: a.pem}", `hocket.yaml:1: tls.cert: is a certificate without its key: name that too, as tls.key`},
@@ -132,7 +134,7 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"fallback:\n  overflow: sample", `hocket.yaml:2: fallback.overflow: "sample" is none of gap, disconnect, refill, latest`},
 		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, overflow, sample, presence_grace`},
 		{"channels:\n- pattern: a\n- pattern: a", `hocket.yaml:3: channels[1].pattern: is the same as that of rule 0, which comes first`},
-		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, tls, anonymous, origins, api_keys, node, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
+		{"a: &x 1\nb: *x", `hocket.yaml:1: a: there is no such setting; here can be listen, tls, anonymous, origins, api_keys, node, session_secret, ping_every, pong_timeout, drain, compression, compression_min_bytes, memory_bytes, window_bytes, channels, fallback, limits`},
 		{"node: &x n\nlisten: *x", `hocket.yaml:2: listen: refers to another value by *: write the value out`},
 		{"listen: a:1\n---\nlisten: b:1", `hocket.yaml:2: a second document begins here: a configuration is one`},
 	} {
@@ -185,6 +187,11 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		"api_keys:\n- \"" + secret,
 		"api_keys:\n- " + secret + ": b: c",
 		"api_keys:\n- %" + secret + "\n- ''",
+		"session_secret: " + secret,
+		"session_secret: [" + secret + "]",
+		"session_secret: {" + secret + ": 1}",
+		"session_secret: *" + secret,
+		"session_secret: \"" + secret,
 	} {
 		_, err := read(t, text)
 		if err == nil {

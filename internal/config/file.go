@@ -20,6 +20,8 @@ type File struct {
 	APIKeys   []string `name:"api_keys" secret:"true" doc:"Keys that open the HTTP API for back ends; without one it is closed. More can be given in the environment, as HOCKET_API_KEYS, separated by commas."`
 	Node      string   `name:"node" doc:"The node's name, as clients are told; a random one when left out."`
 
+	SessionSecret string `name:"session_secret" secret:"true" doc:"Makes the public names of sessions out of the ids of their clients: at least 16 bytes, such as those of openssl rand -base64 32. With it a client has the same name after a restart and on every node that is given the same one; without it one is made up at every start."`
+
 	PingEvery   time.Duration `name:"ping_every" default:"25s" min:"1s" doc:"The time between pings to a client: whole seconds, at most 4m."`
 	PongTimeout time.Duration `name:"pong_timeout" default:"10s" min:"1s" doc:"How long a client has to answer a ping: whole seconds, at most 4m. A client that vanishes is closed after both times at the latest."`
 	Drain       time.Duration `name:"drain" default:"1s" min:"1ms" doc:"How long the server waits for clients to go when it stops."`
@@ -100,8 +102,13 @@ func (f *File) Hocket() hocket.Config {
 	for i, c := range f.Channels {
 		rules[i] = c.rule(c.Pattern)
 	}
+	var secret []byte
+	if f.SessionSecret != "" {
+		secret = []byte(f.SessionSecret)
+	}
 	return hocket.Config{
-		Node: f.Node, Anonymous: f.Anonymous, Origins: f.Origins, APIKeys: f.APIKeys,
+		Secret: secret,
+		Node:   f.Node, Anonymous: f.Anonymous, Origins: f.Origins, APIKeys: f.APIKeys,
 		Channels: rules, Fallback: f.Fallback.rule(""),
 		PingEvery: f.PingEvery, PongTimeout: f.PongTimeout, Drain: f.Drain,
 		Compression: f.Compression, CompressionMinBytes: int(f.CompressionMinBytes),

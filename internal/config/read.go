@@ -128,6 +128,9 @@ func (f *File) check() error {
 			return f.fail(fmt.Sprintf("api_keys[%d]", i), "a key is empty or holds white space")
 		}
 	}
+	if n := len(f.SessionSecret); n > 0 && n < minSecret {
+		return f.fail("session_secret", "is too short to be a secret: it has %d bytes and needs %d", n, minSecret)
+	}
 	if err := f.checkTicks("ping_every", f.PingEvery); err != nil {
 		return err
 	}
@@ -136,6 +139,9 @@ func (f *File) check() error {
 	}
 	return f.checkRules()
 }
+
+// minSecret is how many bytes a secret has at least: a random one of 128 bits, however it is written, has as many.
+const minSecret = 16
 
 // checkTicks holds what the sweep of connections can count: seconds, in one byte.
 func (f *File) checkTicks(path string, d time.Duration) error {

@@ -20,10 +20,11 @@ const (
 	NotUTF8                        // a byte begins no UTF-8 sequence
 	Control                        // there is a control character
 	Space                          // there is white space
-	Wildcard                       // there is a "*" or ">" in a name, or one in a pattern that is no whole segment
+	Wildcard                       // there is a "*" or ">" in a name
 	EmptySegment                   // two ":" in a row, or one at either end
 	Rest                           // ">" in a pattern is not the last segment
 	PartialUser                    // "{user}" in a pattern is no whole segment
+	PartialWildcard                // "*" or ">" in a pattern is no whole segment
 )
 
 // A NameError says what is wrong with a name or a pattern, and where.
@@ -54,6 +55,8 @@ func (e *NameError) Error() string {
 		return fmt.Sprintf("\">\" at byte %d is not the last segment of the pattern", e.At)
 	case PartialUser:
 		return fmt.Sprintf("\"{user}\" at byte %d is not a whole segment of the pattern", e.At)
+	case PartialWildcard:
+		return fmt.Sprintf("%q at byte %d is not a whole segment of the pattern", e.char(), e.At)
 	}
 	return "name is not allowed"
 }

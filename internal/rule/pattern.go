@@ -24,7 +24,7 @@ func ParsePattern(s string) (Pattern, error) {
 			}
 		default:
 			if i := strings.IndexAny(segment, "*>"); i >= 0 {
-				return Pattern{}, &NameError{Wildcard, at + i, s}
+				return Pattern{}, &NameError{PartialWildcard, at + i, s}
 			}
 			if i := strings.Index(segment, userSegment); i >= 0 {
 				return Pattern{}, &NameError{PartialUser, at + i, s}

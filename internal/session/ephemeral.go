@@ -1,39 +1,25 @@
 package session
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
-	"time"
+	"strconv"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
-	"hocket.dev/internal/hub"
-	"hocket.dev/internal/rule"
 )
 
 // deleteTries is how often the delete of an ephemeral key is tried, leaveRetry apart.
 const deleteTries = 60
 
-// place names a key of a channel.
-type place struct{ channel, key string }
-
-// owned is an ephemeral key: it is deleted when the session ends, unless somebody else has written to it since.
+// owned is an ephemeral key of a session: it is deleted when the session ends, unless somebody else has written to it since.
 type owned struct {
-	place
-	keep   rule.History
+	key    string
 	open   int    // publishes of it that have not been answered
 	last   uint64 // the offset of the session's last entry, 0 for none
 	gone   bool   // that was a delete
-	unsure bool   // a publish failed, and may have been applied
+	unsure bool   // there may be a newer entry: a publish failed that may have been applied, or another node knew it
 	until  int64  // when that entry's TTL ends it, Unix milliseconds; 0 for none
-
-	// Once the session has parted with it:
-	owner *broker.Member
-	grace time.Duration // how long it waits for the client to come back
 }
 
 // idle says that nothing is there to be deleted.
@@ -43,43 +29,83 @@ func (o *owned) idle(now int64) bool {
 
 // own finds or makes what is known of the key that is to be published: nil when it is not ephemeral. It fails when the
 // session would have too many.
-func (s *Session) own(channel string, a *dialect.PublishArgs) (*owned, *dialect.Error) {
-	if a.Key == "" {
-		return nil, nil
+func (s *Session) own(channel string, a *dialect.PublishArgs) (*estate, *owned, *dialect.Error) {
+	es := s.estates[channel]
+	if a.Key == "" || es == nil && !a.Ephemeral {
+		return nil, nil, nil
 	}
-	at := place{channel, a.Key}
-	o := s.owns[at]
-	if o == nil {
-		if !a.Ephemeral {
-			return nil, nil
+	if es != nil {
+		if o := es.keys[a.Key]; o != nil || !a.Ephemeral {
+			return es, o, nil
 		}
-		if limit := s.shard.node.cfg.Limits.EphemeralKeys; len(s.owns) >= limit && !s.disownIdle() {
-			return nil, dialect.Errorf(dialect.LimitReached, "a session may have at most %d ephemeral keys", limit)
-		}
-		if s.owns == nil {
-			s.owns = make(map[place]*owned)
-		}
-		o = &owned{place: at, keep: s.shard.node.cfg.Rules.For(channel).History}
-		s.owns[at] = o
 	}
-	o.open++
-	return o, nil
+	if limit := s.shard.node.cfg.Limits.EphemeralKeys; s.owning() >= limit && !s.disownIdle() {
+		return nil, nil, dialect.Errorf(dialect.LimitReached, "a session may have at most %d ephemeral keys", limit)
+	}
+	if es == nil {
+		s.retire()
+		es = s.estate(channel)
+	}
+	o := &owned{key: a.Key}
+	es.keys[a.Key] = o
+	return es, o, nil
+}
+
+// estate finds or makes the session's estate in a channel.
+func (s *Session) estate(channel string) *estate {
+	es := s.estates[channel]
+	if es == nil {
+		es = &estate{channel: channel, keep: s.shard.node.cfg.Rules.For(channel).History, keys: make(map[string]*owned)}
+		s.have(es)
+	}
+	return es
+}
+
+// have makes an estate the session's.
+func (s *Session) have(es *estate) {
+	es.shard, es.session, es.stable, es.began = s.shard, s, s.stable, s.began
+	es.owner = &broker.Member{Session: s.name, User: s.who.user}
+	es.headers = map[string]string{dialect.EphemeralHeader: strconv.FormatInt(s.began, 10)}
+	if s.estates == nil {
+		s.estates = make(map[string]*estate)
+	}
+	s.estates[es.channel] = es
+}
+
+// owning is how many ephemeral keys the session has.
+func (s *Session) owning() (n int) {
+	for _, es := range s.estates {
+		n += len(es.keys)
+	}
+	return n
 }
 
 // disownIdle forgets the keys that have gone by themselves. It answers whether there were any.
 func (s *Session) disownIdle() (any bool) {
 	now := s.shard.node.cfg.Now().UnixMilli()
-	for at, o := range s.owns {
-		if o.idle(now) {
-			delete(s.owns, at)
-			any = true
+	for _, es := range s.estates {
+		for key, o := range es.keys {
+			if o.idle(now) {
+				delete(es.keys, key)
+				any = true
+			}
 		}
 	}
 	return any
 }
 
-// owned notes how a publish of an ephemeral key has ended.
-func (s *Session) owned(o *owned, e *broker.Entry, r broker.Receipt, err error) {
+// holdBack keeps a publish until the record of its key has been written. Those that come to the channel meanwhile wait as well,
+// since a session's entries stand in the order it sent them.
+func (s *Session) holdBack(es *estate, c *dialect.Command, own *owned) {
+	if own != nil {
+		own.open++
+	}
+	es.held = append(es.held, heldPublish{keep(c), own})
+	s.begin(c.ID)
+}
+
+// published notes how a publish of an ephemeral key has ended.
+func (es *estate) published(o *owned, e *broker.Entry, r broker.Receipt, err error) {
 	o.open--
 	switch {
 	case err != nil:
@@ -87,103 +113,115 @@ func (s *Session) owned(o *owned, e *broker.Entry, r broker.Receipt, err error) 
 	case r.Offset > o.last:
 		o.last, o.gone, o.until = r.Offset, e.Op == broker.Delete, 0
 		if e.TTL > 0 {
-			o.until = s.shard.node.cfg.Now().Add(e.TTL).UnixMilli()
+			o.until = es.shard.node.cfg.Now().Add(e.TTL).UnixMilli()
 		}
 	}
 	switch {
 	case o.open > 0:
-	case o.owner != nil:
-		s.shard.pass(o)
+	case es.session == nil:
+		es.turn()
 	case o.idle(0): // what its TTL ends is looked at when there are too many
-		delete(s.owns, o.place)
+		delete(es.keys, o.key)
 	}
 }
 
 // part gives the session's keys up. lost says that its client may come back. Keys with a publish under way follow when
 // that has been answered.
 func (s *Session) part(lost bool) {
-	node := s.shard.node
-	inOrder := func(a, b *owned) int {
-		return cmp.Or(cmp.Compare(a.last, b.last), cmp.Compare(a.channel, b.channel), cmp.Compare(a.key, b.key))
-	}
-	for _, o := range slices.SortedFunc(maps.Values(s.owns), inOrder) { // as a repetition does it too
-		o.owner = &broker.Member{Session: s.name, User: s.who.user}
-		if lost && !node.draining.Load() { // else the node would not be there to delete them
-			o.grace = graceOf(node.cfg.Rules.For(o.channel))
-		}
-		if o.open == 0 {
-			s.shard.pass(o)
-		}
-	}
-	s.owns = nil
-}
-
-// pass keeps a key for its grace, where there is one, and deletes it when nobody has come for it.
-func (sh *Shard) pass(o *owned) {
-	switch left := &sh.node.left; {
-	case o.idle(sh.node.cfg.Now().UnixMilli()):
-	case o.grace > 0 && left.put(o, sh.node.cfg.Limits.LostMembers):
-		sh.loop.After(o.grace, func() {
-			if left.drop(o) {
-				sh.deleteOwned(o, 1)
-			}
-		})
-		if heir := sh.node.roster.named(o.owner.Session); heir != nil {
-			heir.shard.loop.Post(heir.inherit)
-		}
-	default:
-		sh.deleteOwned(o, 1)
+	channels, estates := s.estateChannels(), s.estates // in order, as a repetition does it too
+	s.estates = nil
+	for _, channel := range channels {
+		estates[channel].part(lost)
 	}
 }
 
-// deleteOwned tries until the broker has taken the delete, or has said that the newest entry is another one.
-func (sh *Shard) deleteOwned(o *owned, try int) {
-	e := broker.Entry{Key: o.key, Op: broker.Delete, From: o.owner, HasExpect: true}
-	if !o.gone {
-		e.Expect = o.last
-	}
-	sh.append(o.channel, e, o.keep, func(_ broker.Receipt, err error) {
-		var conflict *broker.ConflictError
-		switch {
-		case err == nil || err == broker.ErrClosed:
-		case errors.As(err, &conflict):
-			if o.unsure && conflict.Offset > o.last {
-				sh.lookAtOwned(o, conflict.Offset, try)
-			}
-		default:
-			sh.retryOwned(o, try, err)
-		}
-	})
-}
-
-// retryOwned tries again later.
-func (sh *Shard) retryOwned(o *owned, try int, err error) {
-	if try == deleteTries {
-		sh.node.cfg.Log.Error("an ephemeral key could not be deleted", slog.String("channel", o.channel), slog.Any("error", err))
+// delete tries until the broker has taken the delete of a key, or has said that the newest entry is another one, and calls
+// done.
+func (es *estate) delete(o *owned, try int, done func()) {
+	if o.idle(es.shard.node.cfg.Now().UnixMilli()) {
+		done()
 		return
 	}
-	sh.loop.After(leaveRetry, func() { sh.deleteOwned(o, try+1) })
+	e := broker.Entry{Key: o.key, Op: broker.Delete, From: es.owner, HasExpect: true, Expect: o.last}
+	if o.gone || o.last == 0 {
+		e.Expect = broker.MaxOffset // which no entry has: this only asks what is there
+	}
+	es.shard.append(es.channel, e, es.keep, func(_ broker.Receipt, err error) {
+		var there *broker.ConflictError
+		switch {
+		case err == nil || err == broker.ErrClosed:
+			done()
+		case !errors.As(err, &there):
+			es.deleteLater(o, try, err, done)
+		case there.Offset <= o.last:
+			done()
+		default:
+			es.look(o, there.Offset, func(err error) {
+				if err != nil {
+					es.deleteLater(o, try, err, done)
+					return
+				}
+				es.delete(o, try, done)
+			})
+		}
+	})
 }
 
-// lookAtOwned deletes a key whose newest entry, at offset, may be the owner's: of a publish that failed and was applied
-// all the same.
-func (sh *Shard) lookAtOwned(o *owned, offset uint64, try int) {
-	ok := sh.node.cfg.Task(func(ctx context.Context) {
-		page, err := sh.node.cfg.Broker.Read(ctx, o.channel, broker.Query{Before: offset + 1, Limit: 1})
-		sh.loop.Post(func() {
-			if err != nil {
-				sh.retryOwned(o, try, err)
-				return
-			}
-			for _, e := range page.Entries {
-				if e.Offset == offset && e.From != nil && e.From.Session == o.owner.Session {
-					o.last, o.gone, o.unsure = offset, false, false
-					sh.deleteOwned(o, try)
-				}
-			}
-		})
-	})
-	if !ok {
-		sh.retryOwned(o, try, hub.ErrBusy)
+// deleteLater tries again after a while.
+func (es *estate) deleteLater(o *owned, try int, err error, done func()) {
+	if try == deleteTries {
+		es.shard.node.cfg.Log.Error("an ephemeral key could not be deleted", slog.String("channel", es.channel), slog.Any("error", err))
+		es.stuck = true
+		done()
+		return
 	}
+	es.shard.loop.After(leaveRetry, func() { es.delete(o, try+1, done) })
+}
+
+// find finds out what there is of a key.
+func (es *estate) find(o *owned, then func(error)) {
+	probe := broker.Entry{Key: o.key, Op: broker.Delete, HasExpect: true, Expect: broker.MaxOffset}
+	es.shard.append(es.channel, probe, es.keep, func(_ broker.Receipt, err error) {
+		var there *broker.ConflictError
+		if !errors.As(err, &there) {
+			then(err)
+			return
+		}
+		es.look(o, there.Offset, then)
+	})
+}
+
+// errChanged says that a key was written while it was looked at.
+var errChanged = errors.New("session: the key was written meanwhile")
+
+// look reads the newest entry of a key, which is at offset: it is the estate's where the session wrote it as one of an
+// ephemeral key, or an older one of its name did. A newer one looks after it itself.
+func (es *estate) look(o *owned, offset uint64, then func(error)) {
+	if offset == 0 {
+		o.last, o.gone, o.unsure = 0, false, false
+		then(nil)
+		return
+	}
+	es.shard.look(es.channel, o.key, offset, func(e *broker.Entry, err error) {
+		switch {
+		case err != nil:
+		case e == nil:
+			err = errChanged
+		case offset < o.last: // the session has written it since
+		case e.From == nil || e.From.Session != es.owner.Session || !es.covers(e.Headers[dialect.EphemeralHeader]):
+			o.last, o.gone, o.unsure = 0, false, false
+		default:
+			o.last, o.gone, o.unsure, o.until = offset, false, false, 0
+			if e.TTL > 0 {
+				o.until = e.Time + e.TTL.Milliseconds()
+			}
+		}
+		then(err)
+	})
+}
+
+// covers says that an ephemeral entry with this header is of the session or an older one.
+func (es *estate) covers(header string) bool {
+	began, err := strconv.ParseInt(header, 10, 64)
+	return err == nil && began <= es.began
 }

@@ -355,14 +355,15 @@ func (c *client) wantClosed(code dialect.Code) {
 	}
 }
 
-// ghostly writes every publish and answers that it does not know.
+// ghostly writes a publish and answers that it does not know.
 type ghostly struct {
 	*brokertest.Lossy
-	lie bool
+	lie  bool
+	only string // to this channel; "" for any
 }
 
 func (g *ghostly) Publish(channel string, e broker.Entry, r broker.Retention, done func(broker.Receipt, error)) {
-	if g.lie {
+	if g.lie && (g.only == "" || g.only == channel) {
 		g.lie = false
 		inner := done
 		done = func(broker.Receipt, error) { inner(broker.Receipt{}, io.ErrUnexpectedEOF) }

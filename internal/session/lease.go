@@ -50,6 +50,7 @@ type lease struct {
 	former     []string       // lives of this node that have ended, and are not known to be known to the others
 	dead       map[string]int // lives without a lease, and how often in a row that was seen
 	cleaning   bool           // leaves are being written
+	questions  questions      // about estates, as far as they have been read
 }
 
 func newLease(n *Node) *lease {
@@ -72,6 +73,7 @@ func (l *lease) begin() {
 func (n *Node) Start() {
 	if _, ok := n.cfg.Broker.(broker.State); ok {
 		n.lease.registered.Store(false)
+		n.started.Store(true)
 		n.shards[0].loop.Post(n.lease.tick)
 	}
 }
@@ -84,6 +86,7 @@ func (l *lease) shard() *Shard { return l.node.shards[0] }
 func (l *lease) tick() {
 	l.renew()
 	l.look()
+	l.answer()
 	l.shard().loop.After(leaseRenewal, l.tick)
 }
 
@@ -195,6 +198,9 @@ func (l *lease) lost() {
 func (sh *Shard) renewMembers() {
 	var all []*subscription
 	for _, s := range sh.sessions {
+		for _, es := range s.estates {
+			es.turn()
+		}
 		for _, sub := range s.subs {
 			if sub.member != nil {
 				all = append(all, sub)
@@ -283,7 +289,13 @@ func (l *lease) cleanUp(life string) {
 		}
 		ok := l.node.cfg.Task(func(ctx context.Context) {
 			left, err := l.node.writeOff(ctx, life)
-			l.shard().loop.Post(func() { l.cleaned(life, left, err) })
+			asked, failed := l.node.askFor(ctx, life)
+			l.shard().loop.Post(func() {
+				l.cleaned(life, left, errors.Join(err, failed))
+				if asked > 0 {
+					l.shard().loop.After(askWait, func() { l.endAsked(life, 0) })
+				}
+			})
 		})
 		l.cleaning = ok
 	})

@@ -270,3 +270,34 @@ func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
 		t.Errorf("%d members of a dead node are left", n)
 	}
 }
+
+// TestNobodyIsRenewedForALifeThatIsNotKnown has a node lose its lease, and end before the others could learn of its next life.
+func TestNobodyIsRenewedForALifeThatIsNotKnown(t *testing.T) {
+	c := startCluster(t, 2)
+	n, w := c.nodes[0], c.nodes[1].watch("room")
+	a, leaves := n.as(1, "a", ""), n.as(0, "b", "")
+	a.subscribe("room", member)
+	leaves.subscribe("room", member)
+	c.pass(4 * time.Second)
+	w.read()
+	life := n.node.life()
+	n.fault(func(e *broker.Entry) fault {
+		if strings.HasPrefix(e.Key, nodeKey) {
+			return loses
+		}
+		return works
+	})
+	c.shared.Publish(nodesLog, broker.Entry{Key: leaseKey + life, Op: broker.Delete}, retention(nodesKeep), nil)
+	c.pass(2 * time.Second)
+	if n.node.life() == life {
+		t.Fatal("the node goes on with the life whose lease has ended")
+	}
+	leaves.Closed(1000, "")
+	w.wantLeave(leaves.Name())
+	n.of().kill()
+	c.pass(2 * time.Minute)
+	w.wantLeave(a.Name())
+	if m := c.nodes[1].members("room"); m != 0 {
+		t.Errorf("%d members of a dead node are left", m)
+	}
+}

@@ -1,58 +1,60 @@
 package session
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
-// left holds the ephemeral keys of sessions whose connections were lost, for those of the same names to take over.
-type left struct {
-	mu   sync.Mutex
-	keys map[string]map[place]*owned // by the session's name
-}
+// The roster holds the estates of sessions whose connections were lost, for those of the same names to take over.
 
-// put leaves a key behind. It answers false when too many sessions have, or when a newer write of it has been left.
-func (l *left) put(o *owned, sessions int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	name := o.owner.Session
-	keys := l.keys[name]
-	if keys == nil {
-		if len(l.keys) >= sessions {
-			return false
-		}
-		if l.keys == nil {
-			l.keys = make(map[string]map[place]*owned)
-		}
-		keys = make(map[place]*owned)
-		l.keys[name] = keys
+// leave holds an estate until its time is over. It answers false when too many are held.
+func (r *roster) leave(es *estate, d time.Duration) bool {
+	name := es.owner.Session
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if other := r.left[name][es.channel]; other != nil {
+		other.absorb(es)
+		return true
 	}
-	if other := keys[o.place]; other != nil && other.last > o.last {
+	if r.leftCount >= r.node.cfg.Limits.LostMembers {
 		return false
 	}
-	keys[o.place] = o
+	if r.left[name] == nil {
+		r.left[name] = make(map[string]*estate)
+	}
+	r.left[name][es.channel] = es
+	r.leftCount++
+	r.await(es, d)
 	return true
 }
 
-// drop forgets a key. It answers false when somebody has come for it.
-func (l *left) drop(o *owned) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	name := o.owner.Session
-	keys := l.keys[name]
-	if keys[o.place] != o {
-		return false
+// unleave holds an estate no more. r.mu is held.
+func (r *roster) unleave(es *estate) {
+	name := es.owner.Session
+	estates := r.left[name]
+	if estates[es.channel] != es {
+		return
 	}
-	if delete(keys, o.place); len(keys) == 0 {
-		delete(l.keys, name)
+	r.leftCount--
+	if delete(estates, es.channel); len(estates) == 0 {
+		delete(r.left, name)
 	}
-	return true
 }
 
-// take answers the keys that a session of this name has left, none twice, and forgets them.
-func (l *left) take(name string) map[place]*owned {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	keys := l.keys[name]
-	delete(l.keys, name)
-	return keys
+// takeLeft answers the estates that a session of this name has left, none twice, and holds them no more.
+func (r *roster) takeLeft(name string) []*estate {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []*estate
+	estates := r.left[name]
+	for _, channel := range slices.Sorted(maps.Keys(estates)) {
+		all = append(all, estates[channel])
+		r.giveUp(estates[channel])
+	}
+	delete(r.left, name)
+	r.leftCount -= len(all)
+	return all
 }
 
 // inherit takes over what a session of the same name has left. What this one has written since counts.
@@ -60,17 +62,13 @@ func (s *Session) inherit() {
 	if s.closing || s.closed {
 		return
 	}
-	for at, o := range s.shard.node.left.take(s.name) {
-		own := s.owns[at]
-		switch {
-		case own == nil:
-			if s.owns == nil {
-				s.owns = make(map[place]*owned)
-			}
-			// Its timer compares the pointer: what is taken is another one.
-			s.owns[at] = &owned{place: at, keep: o.keep, last: o.last, gone: o.gone, unsure: o.unsure, until: o.until}
-		case own.last < o.last:
-			own.last, own.gone, own.until, own.unsure = o.last, o.gone, o.until, own.unsure || o.unsure
+	for _, es := range s.shard.node.roster.takeLeft(s.name) {
+		if own := s.estates[es.channel]; own != nil {
+			own.absorb(es)
+			es = own
+		} else {
+			s.have(es)
 		}
+		es.turn()
 	}
 }

@@ -22,8 +22,8 @@ const ephemeralA = `{"type":"publish","channel":"board","key":"a","payload":1,"e
 // wantLeftNothing fails when the node still waits for somebody.
 func (w *world) wantLeftNothing() {
 	w.t.Helper()
-	if n := len(w.node.left.keys); n != 0 {
-		w.t.Errorf("the keys of %d sessions are left", n)
+	if n := w.node.roster.leftCount; n != 0 {
+		w.t.Errorf("%d estates are left", n)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestAReplacedSessionLeavesItsKeysToTheNewer(t *testing.T) {
 
 // TestAKeyUnderWayWaitsToo loses a client whose publish has not been answered.
 func TestAKeyUnderWayWaitsToo(t *testing.T) {
-	late := &holding{}
+	late := &holding{free: estatesLog}
 	w := newWorld(t, func(c *Config) {
 		late.Lossy = c.Broker.(*brokertest.Lossy)
 		c.Broker = late

@@ -25,32 +25,45 @@ func graceOf(r *rule.Rule) time.Duration {
 	return max(r.PresenceGrace, 0)
 }
 
+// waiter is what waits for its time in the roster.
+type waiter interface {
+	slot() *slot
+	// over has it go on. The roster's lock is held.
+	over(r *roster)
+}
+
+// slot is a waiter's place in the list, guarded by the roster's lock.
+type slot struct {
+	due   int64 // Unix milliseconds
+	place int   // from 1; 0 when it is not there
+}
+
 // waitingList is a heap by due.
-type waitingList []*membership
+type waitingList []waiter
 
 func (l waitingList) Len() int           { return len(l) }
-func (l waitingList) Less(i, j int) bool { return l[i].due < l[j].due }
+func (l waitingList) Less(i, j int) bool { return l[i].slot().due < l[j].slot().due }
 func (l waitingList) Swap(i, j int) {
 	l[i], l[j] = l[j], l[i]
-	l[i].place, l[j].place = i+1, j+1
+	l[i].slot().place, l[j].slot().place = i+1, j+1
 }
 
 func (l *waitingList) Push(x any) {
-	m := x.(*membership)
-	*l = append(*l, m)
-	m.place = len(*l)
+	w := x.(waiter)
+	*l = append(*l, w)
+	w.slot().place = len(*l)
 }
 
 func (l *waitingList) Pop() any {
 	last := len(*l) - 1
-	m := (*l)[last]
+	w := (*l)[last]
 	(*l)[last] = nil
 	*l = (*l)[:last]
-	m.place = 0
+	w.slot().place = 0
 	if last == 0 {
 		*l = nil // a wave has passed; its room is not kept
 	}
-	return m
+	return w
 }
 
 // keep holds the place of a session that was lost until its grace is over. It answers false when too many wait.
@@ -62,7 +75,7 @@ func (r *roster) keep(m *membership) bool {
 		if other.at.Epoch == m.at.Epoch && other.at.Offset > m.at.Offset {
 			return false // the entry of m has been written over
 		}
-		heap.Remove(&r.waiting, other.place-1) // that of the other has
+		r.giveUp(other) // that of the other has
 	} else if len(r.lost) >= r.node.cfg.Limits.LostMembers {
 		return false
 	}
@@ -79,26 +92,34 @@ func (r *roster) take(name, channel string) *membership {
 	m := r.lost[at]
 	if m != nil {
 		delete(r.lost, at)
-		heap.Remove(&r.waiting, m.place-1)
+		r.giveUp(m)
 		m.wish = toStay
 	}
 	return m
 }
 
-// retry has m go on after a while.
-func (r *roster) retry(m *membership) {
+// retry has w go on after a while.
+func (r *roster) retry(w waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.await(m, leaveRetry)
+	r.await(w, leaveRetry)
 }
 
-// await has m go on when d has passed. r.mu is held.
-func (r *roster) await(m *membership, d time.Duration) {
-	m.due = r.node.cfg.Now().Add(d).UnixMilli()
-	if m.place == 0 {
-		heap.Push(&r.waiting, m)
+// giveUp takes w off the list, if it is there. r.mu is held.
+func (r *roster) giveUp(w waiter) {
+	if place := w.slot().place; place != 0 {
+		heap.Remove(&r.waiting, place-1)
+	}
+}
+
+// await has w go on when d has passed. r.mu is held.
+func (r *roster) await(w waiter, d time.Duration) {
+	at := w.slot()
+	at.due = r.node.cfg.Now().Add(d).UnixMilli()
+	if at.place == 0 {
+		heap.Push(&r.waiting, w)
 	} else {
-		heap.Fix(&r.waiting, m.place-1)
+		heap.Fix(&r.waiting, at.place-1)
 	}
 	if !r.ticking {
 		r.ticking = true
@@ -128,16 +149,21 @@ func (r *roster) release(now int64) (more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for range rosterStep {
-		if len(r.waiting) == 0 || r.waiting[0].due > now {
+		if len(r.waiting) == 0 || r.waiting[0].slot().due > now {
 			return false
 		}
-		m := heap.Pop(&r.waiting).(*membership)
-		if at := (seat{m.from.Session, m.channel}); r.lost[at] == m {
-			delete(r.lost, at)
-		}
-		m.shard.loop.Post(m.goOn)
+		heap.Pop(&r.waiting).(waiter).over(r)
 	}
 	return true
+}
+
+func (m *membership) slot() *slot { return &m.wait }
+
+func (m *membership) over(r *roster) {
+	if at := (seat{m.from.Session, m.channel}); r.lost[at] == m {
+		delete(r.lost, at)
+	}
+	m.shard.loop.Post(m.goOn)
 }
 
 // goOn does what m has waited for.

@@ -35,9 +35,7 @@ type membership struct {
 	wish    wish            // what comes next
 	done    func(error)     // of the join under way; nil when nobody waits for it
 
-	// While it waits in the roster, guarded by the roster's lock.
-	due   int64 // Unix milliseconds
-	place int   // in the roster's list, from 1; 0 when it is not there
+	wait slot // in the roster
 }
 
 // wish is what is to be done with a membership as soon as nothing is under way.
@@ -133,21 +131,33 @@ func (m *membership) enter(e broker.Entry, tries int) {
 	})
 }
 
-// again writes the entry of a member again: with other info, or for another life of the node.
+// again writes the entry of a member again: with other info, or for another life of the node, once the others know of that.
 func (m *membership) again() {
-	same, wish := bytes.Equal(m.info, m.wanted), m.wish
+	wish := m.wish
 	m.wish = toStay
-	switch {
-	case wish == toRenew && m.at.Offset == 0 && !m.unsure:
-		m.busy = true
-		m.join(joinTries)
-		return
-	case wish == toTell && !m.unsure && (same || m.at.Offset == 0):
+	if wish == toTell && !m.unsure && (bytes.Equal(m.info, m.wanted) || m.at.Offset == 0) {
 		m.info = m.wanted // where a newer session has the place, it tells for itself
 		m.settle(nil)
 		return
 	}
-	m.write(m.entry(broker.Set, m.at.Offset, headerFor(same)), func(err error, there *broker.ConflictError) {
+	m.busy = true
+	m.shard.node.lease.await(m.shard, func(err error) {
+		switch {
+		case err != nil:
+			m.later(wish)
+		case m.wish >= toLinger: // who is going has nothing to tell any more
+			m.settle(nil)
+		case wish == toRenew && m.at.Offset == 0 && !m.unsure:
+			m.join(joinTries)
+		default:
+			m.rewrite(wish)
+		}
+	})
+}
+
+// rewrite is again for a member that has an entry, or may have.
+func (m *membership) rewrite(wish wish) {
+	m.write(m.entry(broker.Set, m.at.Offset, headerFor(bytes.Equal(m.info, m.wanted))), func(err error, there *broker.ConflictError) {
 		switch {
 		case err == nil:
 			m.settle(nil)
@@ -222,16 +232,20 @@ func sameInfo(payload, info []byte) bool {
 
 // look reads the entry that the key has at an offset; it is nil when that has changed.
 func (m *membership) look(offset uint64, then func(*broker.Entry, error)) {
-	state, ok := m.shard.node.cfg.Broker.(broker.State)
+	m.shard.look(dialect.PresencePrefix+m.channel, m.from.Session, offset, then)
+}
+
+// look reads the entry that a key of a log has at an offset, and calls then on the loop: with nil when that has changed.
+func (sh *Shard) look(log, key string, offset uint64, then func(*broker.Entry, error)) {
+	state, ok := sh.node.cfg.Broker.(broker.State)
 	if !ok {
 		then(nil, hub.ErrNoState)
 		return
 	}
-	loop, log := m.shard.loop, dialect.PresencePrefix+m.channel
-	ok = m.shard.node.cfg.Task(func(ctx context.Context) {
+	ok = sh.node.cfg.Task(func(ctx context.Context) {
 		page, err := state.State(ctx, log, broker.StateQuery{After: offset - 1, Limit: 1})
-		loop.Post(func() {
-			if err == nil && len(page.Entries) == 1 && page.Entries[0].Offset == offset && page.Entries[0].Key == m.from.Session {
+		sh.loop.Post(func() {
+			if err == nil && len(page.Entries) == 1 && page.Entries[0].Offset == offset && page.Entries[0].Key == key {
 				then(page.Entries[0], nil)
 				return
 			}

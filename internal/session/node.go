@@ -101,13 +101,13 @@ type Config struct {
 
 // Node is what the sessions of one node share.
 type Node struct {
-	cfg    Config
-	shards []*Shard
-	roster roster
-	lease  *lease
-	left   left
-	marks  atomic.Uint64 // given to memberships
-	alone  atomic.Bool   // no other node writes to the broker, as far as is known
+	cfg     Config
+	shards  []*Shard
+	roster  roster
+	lease   *lease
+	marks   atomic.Uint64 // given to memberships
+	started atomic.Bool   // the others know of it
+	alone   atomic.Bool   // no other node writes to the broker, as far as is known
 
 	draining atomic.Bool // the node is about to end
 
@@ -125,6 +125,7 @@ func NewNode(cfg Config) *Node {
 	n := &Node{cfg: cfg}
 	n.roster = roster{
 		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
+		left: make(map[string]map[string]*estate),
 	}
 	n.lease = newLease(n)
 	for i, l := range cfg.Loops {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -20,18 +21,39 @@ func (s *Session) publish(c *dialect.Command) {
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.InvalidMessage, "seq needs a client id, given in connect"))
 		return
 	}
-	own, err := s.own(c.Channel, a)
-	if err != nil {
-		s.fail(c.ID, c.Channel, err)
+	s.settled = true
+	if es := s.estates[c.Channel]; es != nil && len(es.held) > 0 {
+		s.holdBack(es, c, nil)
 		return
 	}
+	es, own, err := s.own(c.Channel, a)
+	switch {
+	case err != nil:
+		s.fail(c.ID, c.Channel, err)
+	case own != nil && !es.lists(own.key):
+		s.holdBack(es, c, own)
+		es.write()
+	default:
+		s.put(c, r, es, own)
+	}
+}
+
+// put appends what c publishes. own is nil where it is no ephemeral key of the estate.
+func (s *Session) put(c *dialect.Command, r *rule.Rule, es *estate, own *owned) {
 	e := s.entry(c)
+	if own != nil {
+		own.open++
+		if e.Headers == nil {
+			e.Headers = es.headers
+		} else {
+			maps.Copy(e.Headers, es.headers)
+		}
+	}
 	s.begin(c.ID)
-	s.settled = true
 	id, channel := c.ID, c.Channel
 	s.shard.append(channel, e, r.History, func(r broker.Receipt, err error) {
 		if own != nil {
-			s.owned(own, &e, r, err)
+			es.published(own, &e, r, err)
 		}
 		if !s.closed {
 			s.published(id, channel, r, err)

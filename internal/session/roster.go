@@ -35,12 +35,14 @@ func (n *Node) stableName(user, client string) string {
 type roster struct {
 	node *Node
 
-	mu      sync.Mutex
-	stable  map[string]*Session  // by their names, those that have them from a client id
-	lost    map[seat]*membership // whose sessions may come back
-	waiting waitingList          // those, and what the broker is to be asked again
-	ticking bool                 // a timer runs
-	crowds  map[string]int       // how many members the channels have that have very many, as far as is known here
+	mu        sync.Mutex
+	stable    map[string]*Session           // by their names, those that have them from a client id
+	lost      map[seat]*membership          // whose sessions may come back
+	left      map[string]map[string]*estate // by name and channel: of sessions that may come back
+	leftCount int
+	waiting   waitingList    // those, and what the broker is to be asked again
+	ticking   bool           // a timer runs
+	crowds    map[string]int // how many members the channels have that have very many, as far as is known here
 }
 
 // seat is a place among the members of a channel.

@@ -101,11 +101,11 @@ type Session struct {
 	began   int64     // Unix milliseconds
 
 	// What an idle session does not need is made when it is needed, and given up afterwards.
-	subs []*subscription
-	owns map[place]*owned // ephemeral keys
-	due  followers
-	open *requests // nil when every request has been answered
-	out  *outgoing // nil when nothing waits to be sent
+	subs    []*subscription
+	estates map[string]*estate // by channel: ephemeral keys
+	due     followers
+	open    *requests // nil when every request has been answered
+	out     *outgoing // nil when nothing waits to be sent
 
 	proved func() // stops the wait for a proof; nil where none is waited for
 

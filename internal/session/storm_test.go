@@ -39,7 +39,7 @@ func (c *client) belongings() belongings {
 	return belongings{
 		channels: names, heads: heads, stats: c.w.hub.Stats(),
 		sessions: len(sh.sessions), owing: len(sh.owing), timers: len(c.w.loop.timers),
-		subs: len(c.subs), owns: len(c.owns), open: c.open != nil, out: c.out != nil, lost: c.closed,
+		subs: len(c.subs), owns: c.owning(), open: c.open != nil, out: c.out != nil, lost: c.closed,
 	}
 }
 

@@ -38,10 +38,13 @@ func (s *Session) find(channel string) *subscription {
 }
 
 // later keeps a command until the subscription is there.
-func (a *subscribing) later(c *dialect.Command) {
+func (a *subscribing) later(c *dialect.Command) { a.waiting = append(a.waiting, keep(c)) }
+
+// keep copies what of a command is valid for a while only.
+func keep(c *dialect.Command) *dialect.Command {
 	kept := *c
 	kept.Payload = slices.Clone(c.Payload)
-	a.waiting = append(a.waiting, &kept)
+	return &kept
 }
 
 func (s *Session) subscribe(c *dialect.Command, sub *subscription) {

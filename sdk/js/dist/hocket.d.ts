@@ -55,6 +55,7 @@ declare interface ServerMessage {
     };
     members?: WireMember[];
     payload?: unknown;
+    encoding?: string;
     error?: unknown;
 }
 /** Reads one message; undefined for what is none. */
@@ -225,6 +226,7 @@ declare interface Message {
     readonly offset: number;
     /** Milliseconds since 1970, by the server's clock. */
     readonly time: number;
+    /** What was published: a value of JSON, or a Uint8Array where that was not JSON. */
     readonly payload: unknown;
     readonly key: string | undefined;
     readonly op: Op;
@@ -457,10 +459,10 @@ declare class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Iter
     /** Publishes a value for the key. */
     set(key: string, value: V, options?: MapOptions): Promise<Published>;
     /**
-     * Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`.
+     * Publishes more of the key's value, a string or bytes that grow at their end. On another value the server says `conflict`.
      * {@link text} follows such a value, {@link write} makes one from a stream.
      */
-    append(key: string, more: string, options?: MapOptions): Promise<Published>;
+    append(key: string, more: string | Uint8Array, options?: MapOptions): Promise<Published>;
     /** Publishes that the key is gone. */
     delete(key: string, options?: MapOptions): Promise<Published>;
     /**
@@ -713,7 +715,7 @@ declare class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Me
      * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
      * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
      * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
-     * once.
+     * once: an ArrayBuffer or a view of one, such as a Uint8Array, is published as its bytes, anything else as JSON.
      */
     publish(payload: unknown, options?: PublishOptions): Promise<Published>;
     /** Reads older messages, oldest first. */

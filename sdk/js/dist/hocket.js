@@ -1,4 +1,32 @@
 // Hocket SDK 0.1.0. Apache-2.0. Code generated from sdk/js/src by npm run build; DO NOT EDIT.
+// src/bytes.ts
+/** How many bytes are made text at once: more arguments than that are too many for a call. */
+var step = 32768;
+/** The bytes of a payload to publish; undefined for one that goes as JSON. */
+function bytesOf(payload) {
+	if (payload instanceof ArrayBuffer) return new Uint8Array(payload);
+	if (ArrayBuffer.isView(payload)) return new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+}
+function toBase64(bytes) {
+	let text = "";
+	for (let i = 0; i < bytes.length; i += step) text += String.fromCharCode(...bytes.subarray(i, i + step));
+	return btoa(text);
+}
+/** The payload of a message of the server: what stands there, or the bytes it means. */
+function readPayload(m) {
+	if (m.encoding !== "base64" || typeof m.payload !== "string") return m.payload;
+	const text = atob(m.payload);
+	const bytes = new Uint8Array(text.length);
+	for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+	return bytes;
+}
+/** One array of two. */
+function concat(a, b) {
+	const both = new Uint8Array(a.length + b.length);
+	both.set(a);
+	both.set(b, a.length);
+	return both;
+}
 // src/emitter.ts
 /** Listeners by event. A listener that throws harms nobody else: its error is reported as uncaught. */
 var Emitter = class {
@@ -313,6 +341,7 @@ var LiveText = class extends Emitter {
 	}
 };
 function asText(value) {
+	if (value instanceof Uint8Array) return new TextDecoder().decode(value, { stream: true });
 	return typeof value === "string" ? value : "";
 }
 /** The writer marks its last entry with the tag `end`. */
@@ -394,7 +423,7 @@ var LiveMap = class extends Emitter {
 		});
 	}
 	/**
-	* Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`.
+	* Publishes more of the key's value, a string or bytes that grow at their end. On another value the server says `conflict`.
 	* {@link text} follows such a value, {@link write} makes one from a stream.
 	*/
 	append(key, more, options = {}) {
@@ -555,8 +584,9 @@ var LiveMap = class extends Emitter {
 		this.#waiters.clear();
 	}
 };
-/** What `append` makes of a value: the server lets only strings grow. */
+/** What `append` makes of a value: the server lets only strings and bytes grow. */
 function grow(value, more) {
+	if (value instanceof Uint8Array && more instanceof Uint8Array) return concat(value, more);
 	return typeof value === "string" && typeof more === "string" ? value + more : more;
 }
 // src/presence.ts
@@ -1212,7 +1242,7 @@ function toMessage(m, epoch, live) {
 		epoch,
 		offset: m.offset ?? 0,
 		time: m.time ?? 0,
-		payload: m.payload,
+		payload: readPayload(m),
 		key: m.key,
 		op: m.op ?? "set",
 		tags: m.tags,
@@ -1299,12 +1329,14 @@ var Channel = class extends Emitter {
 	* out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
 	* new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
 	* not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
-	* once.
+	* once: an ArrayBuffer or a view of one, such as a Uint8Array, is published as its bytes, anything else as JSON.
 	*/
 	async publish(payload, options = {}) {
 		const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
+		const bytes = bytesOf(payload);
 		const reply = await this.#link.publish({
-			payload,
+			payload: bytes === void 0 ? payload : toBase64(bytes),
+			...bytes !== void 0 && { encoding: "base64" },
 			...key !== void 0 && { key },
 			...op !== void 0 && op !== "set" && { op },
 			...echo === false && { echo },
@@ -2120,7 +2152,7 @@ var Session = class {
 			case "event":
 				this.#out.push({
 					type: "event",
-					payload: m.payload
+					payload: readPayload(m)
 				});
 				return;
 			case "reconnect": return this.#reconnect(m, now);

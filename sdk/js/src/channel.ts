@@ -1,3 +1,4 @@
+import { bytesOf, toBase64 } from './bytes.ts';
 import { Emitter } from './emitter.ts';
 import { type HocketError, localError } from './errors.ts';
 import { LiveMap } from './map.ts';
@@ -110,12 +111,14 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
    * out, because an entry given up might still arrive. It rejects when the server refuses it (a new publish is then a
    * new entry), when too many wait, and when the connection is closed; with a {@link ConflictError} when `expect` does
    * not hold, and with an {@link UnknownOutcomeError} when it may have been published all the same. The payload is read at
-   * once.
+   * once: an ArrayBuffer or a view of one, such as a Uint8Array, is published as its bytes, anything else as JSON.
    */
   async publish(payload: unknown, options: PublishOptions = {}): Promise<Published> {
     const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
+    const bytes = bytesOf(payload);
     const reply = (await this.#link.publish({
-      payload,
+      payload: bytes === undefined ? payload : toBase64(bytes),
+      ...(bytes !== undefined && { encoding: 'base64' }),
       ...(key !== undefined && { key }),
       ...(op !== undefined && op !== 'set' && { op }),
       ...(echo === false && { echo }),

@@ -1,3 +1,4 @@
+import { concat } from './bytes.ts';
 import type { Channel } from './channel.ts';
 import { Emitter } from './emitter.ts';
 import { ConflictError, type HocketError } from './errors.ts';
@@ -134,10 +135,10 @@ export class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Itera
   }
 
   /**
-   * Publishes more of the key's value, a string that grows at its end. On another value the server says `conflict`.
+   * Publishes more of the key's value, a string or bytes that grow at their end. On another value the server says `conflict`.
    * {@link text} follows such a value, {@link write} makes one from a stream.
    */
-  append(key: string, more: string, options: MapOptions = {}): Promise<Published> {
+  append(key: string, more: string | Uint8Array, options: MapOptions = {}): Promise<Published> {
     return this.#channel.publish(more, { ...options, key, op: 'append' });
   }
 
@@ -268,7 +269,8 @@ export class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Itera
   }
 }
 
-/** What `append` makes of a value: the server lets only strings grow. */
+/** What `append` makes of a value: the server lets only strings and bytes grow. */
 function grow(value: unknown, more: unknown): unknown {
+  if (value instanceof Uint8Array && more instanceof Uint8Array) return concat(value, more);
   return typeof value === 'string' && typeof more === 'string' ? value + more : more;
 }

@@ -48,6 +48,7 @@ export interface ServerMessage {
   from?: { user?: string; session: string };
   members?: WireMember[];
   payload?: unknown;
+  encoding?: string;
   error?: unknown;
 }
 

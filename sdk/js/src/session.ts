@@ -1,4 +1,5 @@
 import type { BackoffSettings } from './backoff.ts';
+import { readPayload } from './bytes.ts';
 import { HocketError, localError } from './errors.ts';
 import { Link, type LinkSettings } from './link.ts';
 import { Outbox } from './outbox.ts';
@@ -258,7 +259,7 @@ export class Session {
       case 'pong':
         return this.#link.pong(m.id, now);
       case 'event':
-        this.#out.push({ type: 'event', payload: m.payload });
+        this.#out.push({ type: 'event', payload: readPayload(m) });
         return;
       case 'reconnect':
         return this.#reconnect(m, now);

@@ -1,4 +1,5 @@
 import { Backoff, type BackoffSettings } from './backoff.ts';
+import { readPayload } from './bytes.ts';
 import { HocketError, timeoutError } from './errors.ts';
 import type { Position, ServerMessage, SubscribeReply, WireMember } from './protocol.ts';
 import type { ChannelOptions, ChannelState, GapEvent, Message, Op, ResetEvent, SubscribedEvent } from './types.ts';
@@ -369,7 +370,7 @@ export function toMessage(m: ServerMessage, epoch: string, live: boolean): Messa
     epoch,
     offset: m.offset ?? 0,
     time: m.time ?? 0,
-    payload: m.payload,
+    payload: readPayload(m),
     key: m.key,
     op: (m.op ?? 'set') as Op,
     tags: m.tags,

@@ -88,6 +88,7 @@ export class LiveText extends Emitter<TextEvents> implements AsyncIterable<strin
 }
 
 function asText(value: unknown): string {
+  if (value instanceof Uint8Array) return new TextDecoder().decode(value, { stream: true }); // half a character waits for the rest
   return typeof value === 'string' ? value : '';
 }
 

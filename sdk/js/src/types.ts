@@ -44,6 +44,7 @@ export interface Message {
   readonly offset: number;
   /** Milliseconds since 1970, by the server's clock. */
   readonly time: number;
+  /** What was published: a value of JSON, or a Uint8Array where that was not JSON. */
   readonly payload: unknown;
   readonly key: string | undefined;
   readonly op: Op;

@@ -61,6 +61,7 @@ export class World {
 interface Entry {
   offset: number;
   payload: unknown;
+  encoding?: 'base64';
   session: string;
   key?: string;
   op?: 'set' | 'append' | 'delete';
@@ -240,8 +241,8 @@ export class Server {
   #append(channel: string, payload: unknown, session: string, more: Partial<Entry> = {}): number {
     const log = this.log(channel);
     log.head += 1 + this.world.upTo(log.head === 0 ? 1000 : 3); // with holes, so that nobody counts
-    const { key, op, score, tags } = more;
-    const entry: Entry = { offset: log.head, payload, session, ...(key && { key }), ...(op && { op }), ...(score && { score }), ...(tags && { tags }) };
+    const { key, op, score, tags, encoding } = more;
+    const entry: Entry = { offset: log.head, payload, session, ...(encoding && { encoding }), ...(key && { key }), ...(op && { op }), ...(score && { score }), ...(tags && { tags }) };
     log.entries.push(entry);
     if (key !== undefined) this.#compact(log, key, entry);
     if (log.entries.length > this.keep) log.entries.shift();
@@ -258,7 +259,9 @@ export class Server {
     log.cells.delete(key); // and to the end with it: the order is that of offsets
     log.deleted.delete(key);
     if (entry.op !== 'delete') {
-      const payload = entry.op === 'append' ? String(before?.payload ?? '') + String(entry.payload) : entry.payload;
+      const grown = String(before?.payload ?? '') + String(entry.payload);
+      const bytes = () => btoa(atob(String(before?.payload ?? '')) + atob(String(entry.payload)));
+      const payload = entry.op !== 'append' ? entry.payload : entry.encoding === 'base64' ? bytes() : grown;
       log.cells.set(key, { ...entry, op: 'set', payload });
       return;
     }

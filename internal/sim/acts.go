@@ -112,6 +112,10 @@ func (a *actor) publish(channel string) {
 			what["score"] = p.score
 		}
 	}
+	if p.op != "delete" && d.chance(k.ephemeral) {
+		what["ephemeral"] = true
+		a.w.set(func() { a.w.ephemeral[p.text] = true })
+	}
 	if p.op != "delete" && d.chance(k.fleeting) {
 		what["ttl_ms"] = pick(d, lifetimes) + d.n(50)
 	}

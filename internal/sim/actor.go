@@ -24,6 +24,7 @@ type actor struct {
 	mu      sync.Mutex
 	socket  *socket // nil while there is no connection
 	session string
+	life    *lifetime
 	born    chan struct{} // closed when the server has said "connected"
 	lastID  uint64
 	asks    map[uint64]func(in *incoming) // by id, of requests that are open
@@ -104,7 +105,10 @@ func (a *actor) connect() bool {
 	born := make(chan struct{})
 	a.mu.Lock()
 	a.socket, a.session, a.born, a.asks = s, "", born, make(map[uint64]func(*incoming))
+	a.life = &lifetime{who: a.name, stays: a.client != "", began: a.w.now()}
+	life := a.life
 	a.mu.Unlock()
+	a.w.set(func() { a.w.lives = append(a.w.lives, life) })
 	gone := make(chan struct{})
 	a.w.acting.Go(func() {
 		defer close(gone)
@@ -172,6 +176,7 @@ func (a *actor) got(s *socket, msg []byte, handed stamp) {
 		return
 	}
 	a.w.count(func(c *Counts) { c.Messages++ })
+	a.life.heard = max(a.life.heard, in.handed)
 	switch in.Type {
 	case "connected":
 		a.named(&in)
@@ -191,6 +196,7 @@ func (a *actor) named(in *incoming) {
 	var hi struct{ Session string }
 	if json.Unmarshal(in.Payload, &hi) == nil && hi.Session != "" {
 		a.session, a.been[hi.Session] = hi.Session, true
+		a.life.names = append(a.life.names, hi.Session)
 	}
 }
 
@@ -224,7 +230,7 @@ func (a *actor) lost(s *socket, err error) {
 
 // leaveAll notes that nothing is followed any more. The lock is held.
 func (a *actor) leaveAll(why string) {
-	a.socket = nil
+	a.socket, a.life.over = nil, true
 	for _, p := range a.places {
 		p.end(a.w, why)
 		p.asking = false
@@ -256,6 +262,7 @@ func (a *actor) part() {
 	switch kind := a.dice.n(10); {
 	case kind < 4:
 		a.w.note(a.name, "closes")
+		a.life.clean = true
 		if s.write(wire.Close, wire.AppendClosePayload(nil, wire.CloseNormal, "")) == nil {
 			time.Sleep(a.dice.time(time.Millisecond, 500*time.Millisecond))
 		}

@@ -108,6 +108,10 @@ func (a *actor) publish(channel string) {
 		p.score = float64(d.n(9)-3) / 2
 		what["score"] = p.score
 	}
+	if p.op != "delete" && d.chance(k.ephemeral) {
+		what["ephemeral"] = true
+		a.w.set(func() { a.w.ephemeral[p.text] = true })
+	}
 	if p.op != "delete" && d.chance(k.fleeting) {
 		what["ttl_ms"] = pick(d, lifetimes) + d.n(50)
 	}

@@ -21,6 +21,9 @@ func (w *world) check(actors []*actor) {
 	for _, r := range w.states {
 		w.checkStateReading(r)
 	}
+	for _, channel := range w.profile.channels {
+		w.checkEphemeral(channel)
+	}
 	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)

@@ -9,16 +9,18 @@ import (
 
 // A kind is what is particular about a channel. The zero value is a stream that is kept.
 type kind struct {
-	keys     int  // percent of entries that have a key
-	names    int  // how many keys there are
-	state    bool // it is followed from its state, and each entry has a key
-	fleeting int  // percent of entries with a time to live
-	removed  bool // the back end removes entries
-	nothing  bool // nothing is kept
-	presence bool
-	scored   bool
-	overflow rule.Overflow
-	sample   time.Duration
+	keys      int  // percent of entries that have a key
+	names     int  // how many keys there are
+	state     bool // it is followed from its state, and each entry has a key
+	fleeting  int  // percent of entries with a time to live
+	removed   bool // the back end removes entries
+	nothing   bool // nothing is kept
+	presence  bool
+	scored    bool
+	ephemeral int // percent of writes that end with their session
+	grace     time.Duration
+	overflow  rule.Overflow
+	sample    time.Duration
 }
 
 // The channels. A stream, a keyed one and one with presence are in every world, of the others some.
@@ -51,14 +53,14 @@ var kinds = map[string]kind{
 	refilled: {overflow: rule.OverflowRefill},
 	latest:   {keys: 70, names: 40, overflow: rule.OverflowLatest},
 	sampled:  {keys: 80, names: 5, sample: 250 * time.Millisecond},
-	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true},
+	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second},
 }
 
 // rules are those of all channels, of which each keeps so many entries.
 func rules(keep hocket.History) (rules []hocket.Rule) {
 	for _, name := range sorted(kinds) {
 		k := kinds[name]
-		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Overflow: k.overflow, Sample: k.sample}
+		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Overflow: k.overflow, Sample: k.sample, PresenceGrace: k.grace}
 		if k.nothing {
 			r.History.Count = 0
 		}

@@ -34,7 +34,10 @@ type world struct {
 	sent     []*publication
 	readings []*reading
 	states   []*stateReading
-	counts   Counts
+	lives    []*lifetime
+
+	ephemeral map[string]bool // what was published so, by text
+	counts    Counts
 }
 
 // everybody are the goroutines of clients.

@@ -1,0 +1,76 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"hocket.dev/broker"
+)
+
+// A lifetime is a session, as its client has seen it.
+type lifetime struct {
+	who   string
+	names []string // that it had, one after another
+	stays bool     // its client has an id, and comes back under the same name
+	began time.Duration
+	heard time.Duration // when the server last had it, surely
+	clean bool          // the client has closed
+	over  bool
+}
+
+// alive says which of the lifetimes of a session there was at a moment, the newest; nil for none that is known.
+func (w *world) alive(session string, at time.Duration) (l *lifetime) {
+	for _, other := range w.lives {
+		if other.began <= at && slices.Contains(other.names, session) && (l == nil || other.began > l.began) {
+			l = other
+		}
+	}
+	return l
+}
+
+// checkEphemeral checks that ephemeral keys end with their sessions, once, and not before.
+func (w *world) checkEphemeral(channel string) {
+	k := kinds[channel]
+	for _, e := range w.truth.logs[channel].allEpochs() {
+		for _, f := range e.entries {
+			if f.Op == broker.Delete && len(f.Payload) == 0 && f.From != nil && !f.copied {
+				w.checkEnd(channel, f, k.grace)
+			}
+		}
+	}
+	e := w.truth.current(channel)
+	if k.ephemeral == 0 || e == nil {
+		return
+	}
+	for _, f := range e.values(len(e.entries)) {
+		if !w.ephemeral[textOf(f)] {
+			continue
+		}
+		if l := w.alive(f.From.Session, w.now()); l == nil || l.over {
+			w.fault(channel, "node", w.now(), "%s of %s at %d is ephemeral, and still there", f.Key, f.From.Session, f.Offset)
+		}
+	}
+}
+
+// checkEnd checks a Delete that the server wrote because a session had ended.
+func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
+	name := f.From.Session
+	if f.idle || f.last.From == nil {
+		w.fault(channel, "node", f.at, "%d ends %s of %s, which is not there or the back end's", f.Offset, f.Key, name)
+		return
+	}
+	owner, newest := w.alive(f.last.From.Session, f.last.at), w.alive(name, f.at)
+	switch {
+	case owner == nil, newest == nil: // of the SDK
+	case owner.who != newest.who:
+		w.fault(channel, "node", f.at, "%d ends %s of %s, which is %s's", f.Offset, f.Key, name, owner.who)
+	case f.last.From.Session != name: // a client that has sent its write again, under another name
+	case owner != newest && (owner.clean || w.alive(name, newest.began-1) != owner): // somebody in between may have meant to go
+	case newest.heard > f.at && owner == newest:
+		w.fault(channel, "node", f.at, "%d ends %s of %s, which lives", f.Offset, f.Key, name)
+	case owner == newest && owner.stays && !owner.clean && w.profile.restarts == 0 && f.at < owner.heard+grace:
+		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client may still come back", f.Offset, f.Key, name)
+	case owner != newest && newest.heard > f.at && newest.began < owner.heard+grace && w.profile.restarts == 0:
+		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client has come back", f.Offset, f.Key, name)
+	}
+}

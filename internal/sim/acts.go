@@ -176,6 +176,13 @@ func (a *actor) send(p *publication) {
 	a.blind = a.blind || kinds[p.channel].state && !p.echo
 	a.asks[id] = func(in *incoming) { a.published(p, in) }
 	a.mu.Unlock()
+	a.w.set(func() {
+		if _, before := a.w.writers[p.text]; before {
+			a.w.writers[p.text] = nil
+		} else {
+			a.w.writers[p.text] = a.life
+		}
+	})
 	b := fmt.Appendf(nil, `{"id":%d,%s`, id, p.body[1:])
 	a.w.note(a.name, "> "+string(b))
 	if s.write(wire.Text, b) != nil {

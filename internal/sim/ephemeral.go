@@ -43,8 +43,8 @@ func (w *world) checkEphemeral(channel string) {
 		return
 	}
 	for _, f := range e.values(len(e.entries)) {
-		if !w.ephemeral[textOf(f)] {
-			continue
+		if !w.ephemeral[textOf(f)] || w.truth.twice(channel, textOf(f)) {
+			continue // or it was on its way when the log was lost that it had come into, and came into the next one too
 		}
 		if l := w.alive(f.From.Session, w.now()); l == nil || l.over {
 			w.fault(channel, "node", w.now(), "%s of %s at %d is ephemeral, and still there", f.Key, f.From.Session, f.Offset)
@@ -60,8 +60,11 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 		return
 	}
 	owner, newest := w.alive(f.last.From.Session, f.last.at), w.alive(name, f.at)
+	if writer, by := w.writers[textOf(f.last)]; by { // a client may have begun another life while what it wrote was under way
+		owner = writer
+	}
 	switch {
-	case owner == nil, newest == nil: // of the SDK
+	case owner == nil, newest == nil: // of the SDK, or not known
 	case owner.who != newest.who:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, which is %s's", f.Offset, f.Key, name, owner.who)
 	case f.last.From.Session != name: // a client that has sent its write again, under another name
@@ -73,4 +76,15 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 	case owner != newest && newest.heard > f.at && newest.began < owner.heard+grace && w.profile.restarts == 0:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client has come back", f.Offset, f.Key, name)
 	}
+}
+
+// twice tells whether a text stands in several logs of a channel, one after another.
+func (t *truth) twice(channel, text string) bool {
+	found := 0
+	for _, e := range t.logs[channel].allEpochs() {
+		if slices.ContainsFunc(e.entries, func(f *fact) bool { return textOf(f) == text }) {
+			found++
+		}
+	}
+	return found > 1
 }

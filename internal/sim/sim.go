@@ -27,7 +27,7 @@ const (
 // Run plays a seed. It blocks for some milliseconds.
 func Run(t *testing.T, seed uint64) (r Result) {
 	synctest.Test(t, func(*testing.T) {
-		w := &world{seed: seed, profile: draw(seed), start: time.Now(), ephemeral: make(map[string]bool)}
+		w := &world{seed: seed, profile: draw(seed), start: time.Now(), ephemeral: make(map[string]bool), writers: make(map[string]*lifetime)}
 		w.truth = newTruth(w.profile.kept, func(format string, args ...any) { w.fault("", "engine", w.now(), format, args...) })
 		w.play()
 		r.Counts = w.counts

@@ -37,7 +37,10 @@ type world struct {
 	lives    []*lifetime
 
 	ephemeral map[string]bool // what was published so, by text
-	counts    Counts
+
+	// writers are the lifetimes in which actors have published, by text; nil for what was sent in several.
+	writers map[string]*lifetime
+	counts  Counts
 }
 
 // everybody are the goroutines of clients.

@@ -67,6 +67,7 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 	case owner == nil, newest == nil: // of the SDK, or not known
 	case owner.who != newest.who:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, which is %s's", f.Offset, f.Key, name, owner.who)
+	case w.closedSince(owner, f.at): // maybe before it was told its name
 	case f.last.From.Session != name: // a client that has sent its write again, under another name
 	case owner != newest && (owner.clean || w.alive(name, newest.began-1) != owner): // somebody in between may have meant to go
 	case newest.heard > f.at && owner == newest:
@@ -76,6 +77,13 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 	case owner != newest && newest.heard > f.at && newest.began < owner.heard+grace && w.profile.restarts == 0:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client has come back", f.Offset, f.Key, name)
 	}
+}
+
+// closedSince tells whether the client of a lifetime has closed another one since.
+func (w *world) closedSince(l *lifetime, at time.Duration) bool {
+	return slices.ContainsFunc(w.lives, func(other *lifetime) bool {
+		return other.who == l.who && other.clean && other.began > l.began && other.began <= at
+	})
 }
 
 // twice tells whether a text stands in several logs of a channel, one after another.

@@ -283,8 +283,12 @@ type State interface {
 	Keys(ctx context.Context, channel string) (int, error)
 }
 
-// Removal says which entries to take out of a log. Exactly one field is set, but that UpTo may bound what Key takes out.
+// Removal says which entries to take out of a log. Exactly one of UpTo, Offset and Key is set, but that UpTo may bound what Key
+// takes out.
 type Removal struct {
+	// Epoch is the one that the offsets are of; "" for whichever there is. Of a log of another epoch nothing is taken out: the
+	// answer is ErrConflict.
+	Epoch string
 	// UpTo takes out every entry up to this offset, or up to the head where that is lower. The values of keys stay. A
 	// position before it cannot be gone on from.
 	UpTo uint64

@@ -21,6 +21,9 @@ func (b *Memory) Remove(ctx context.Context, channel string, r Removal) (int, er
 	}
 	c := b.lockExisting(channel)
 	if c == nil {
+		if r.Epoch != "" {
+			return 0, ErrConflict
+		}
 		return 0, nil
 	}
 	sink := b.sink.Load() // again, as settle relies on it being looked at under the lock
@@ -30,6 +33,10 @@ func (b *Memory) Remove(ctx context.Context, channel string, r Removal) (int, er
 			return 0, ErrClosed
 		}
 		return 0, ErrBusy
+	}
+	if r.Epoch != "" && r.Epoch != c.epoch {
+		c.mu.Unlock()
+		return 0, ErrConflict
 	}
 	before := c.size()
 	r.UpTo = min(r.UpTo, c.log.head)

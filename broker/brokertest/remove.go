@@ -99,6 +99,10 @@ func testRemoveEntry(t *testing.T, open func(*testing.T) broker.Broker) {
 	for _, r := range []broker.Removal{{}, {UpTo: 1, Offset: 1}, {Offset: 1, Key: "k"}} {
 		n.wantIrremovable(c, r, nil)
 	}
+	for _, r := range []broker.Removal{{Epoch: "another", UpTo: broker.MaxOffset}, {Epoch: "another", Offset: positions[1].Offset}} {
+		n.wantIrremovable(c, r, broker.ErrConflict)
+	}
+	n.wantIrremovable(channel(), broker.Removal{Epoch: "another", Key: "k"}, broker.ErrConflict)
 	if got := len(n.all(c)); got != 3 {
 		t.Errorf("%d entries are left, want 3", got)
 	}

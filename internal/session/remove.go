@@ -8,6 +8,9 @@ import (
 	"hocket.dev/dialect"
 )
 
+// removeTries is how often a removal is tried in a log that begins anew meanwhile.
+const removeTries = 3
+
 // Remove takes entries out of a channel's log, and answers how many those were. UpTo may be behind the newest entry:
 // broker.MaxOffset means all there are. A key is deleted first, so that its followers learn of it; that Delete stays. It
 // blocks until the broker answers or ctx ends.
@@ -22,32 +25,49 @@ func (n *Node) Remove(ctx context.Context, channel string, r broker.Removal) (in
 	if !ok {
 		return 0, dialect.Errorf(dialect.NotSupported, "the broker of this server does not remove entries")
 	}
+	for try := 1; ; try++ {
+		bounded, err := n.bound(ctx, channel, r)
+		if err != nil || bounded == (broker.Removal{}) {
+			return 0, err
+		}
+		count, failed := remover.Remove(ctx, channel, bounded)
+		switch {
+		case errors.Is(failed, broker.ErrConflict) && r.Offset != 0:
+			return 0, dialect.Errorf(dialect.Conflict, "the entry at %d is part of what its key is now: remove the key", r.Offset)
+		case errors.Is(failed, broker.ErrConflict) && try < removeTries: // the log began anew meanwhile
+		case errors.Is(failed, broker.ErrConflict):
+			return 0, dialect.EpochChanged.Err()
+		case errors.Is(failed, errors.ErrUnsupported):
+			return 0, dialect.Errorf(dialect.NotSupported, "the broker of this server does not remove entries")
+		case failed != nil:
+			return 0, readError(ctx, failed, channel)
+		default:
+			return count, nil
+		}
+	}
+}
+
+// bound says up to where entries are to be removed now, and does what has to come before. It is the zero Removal when nothing is
+// there.
+func (n *Node) bound(ctx context.Context, channel string, r broker.Removal) (broker.Removal, *dialect.Error) {
 	switch {
 	case r.UpTo > 0:
 		heads, err := n.cfg.Broker.Heads(ctx, []string{channel})
 		if err != nil {
-			return 0, readError(ctx, err, channel)
+			return r, readError(ctx, err, channel)
 		}
-		if r.UpTo = min(r.UpTo, heads[0].Offset); r.UpTo == 0 {
-			return 0, nil
+		if heads[0].Offset == 0 {
+			return broker.Removal{}, nil
 		}
+		r.UpTo, r.Epoch = min(r.UpTo, heads[0].Offset), heads[0].Epoch
 	case r.Key != "":
 		at, err := n.deleteKey(ctx, channel, r.Key)
 		if err != nil {
-			return 0, err
+			return r, err
 		}
-		r.UpTo = at // what somebody writes from here on is another value
+		r.UpTo, r.Epoch = at.Offset, at.Epoch // what somebody writes from here on is another value
 	}
-	count, err := remover.Remove(ctx, channel, r)
-	switch {
-	case errors.Is(err, broker.ErrConflict):
-		return 0, dialect.Errorf(dialect.Conflict, "the entry at %d is part of what its key is now: remove the key", r.Offset)
-	case errors.Is(err, errors.ErrUnsupported):
-		return 0, dialect.Errorf(dialect.NotSupported, "the broker of this server does not remove entries")
-	case err != nil:
-		return 0, readError(ctx, err, channel)
-	}
-	return count, nil
+	return r, nil
 }
 
 // checkRemoval tells what is wrong with a Removal.
@@ -64,20 +84,20 @@ func checkRemoval(r *broker.Removal) *dialect.Error {
 	return nil
 }
 
-// deleteKey has everybody learn that a key is gone, and answers at which offset.
-func (n *Node) deleteKey(ctx context.Context, channel, key string) (at uint64, failed *dialect.Error) {
+// deleteKey has everybody learn that a key is gone, and answers where.
+func (n *Node) deleteKey(ctx context.Context, channel, key string) (at broker.Position, failed *dialect.Error) {
 	type answer struct {
-		at  uint64
+		at  broker.Position
 		err *dialect.Error
 	}
 	done := make(chan answer, 1)
 	n.Publish(channel, broker.Entry{Key: key, Op: broker.Delete}, func(r broker.Receipt, err *dialect.Error) {
-		done <- answer{r.Offset, err}
+		done <- answer{r.Position, err}
 	})
 	select {
 	case a := <-done:
 		return a.at, a.err
 	case <-ctx.Done():
-		return 0, readError(ctx, ctx.Err(), channel)
+		return at, readError(ctx, ctx.Err(), channel)
 	}
 }

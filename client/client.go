@@ -36,6 +36,9 @@ type Options struct {
 	// User and Info name the user, where the server lets clients name themselves. Info is shown in presence, as JSON.
 	User string
 	Info any
+	// Token gets a token, such as from a back end or a file: a proof of identity that is good until it expires. It is called as
+	// Ticket is. A connection that ends because its token has expired is made again, with another one. nil connects without.
+	Token func(ctx context.Context) (string, error)
 	// Ticket gets a ticket, such as from a back end: a proof of identity that is good for one connection, so it is called before
 	// every attempt to connect, on the Client's own goroutine, and by Dial. ctx ends with the attempt, after 15 s. Its error is
 	// one of the attempt. After a ticket that was refused one other is asked for, except by Dial. nil connects without.
@@ -185,7 +188,7 @@ func (c *Client) run(ctx context.Context, l *link) {
 			attempt = 0
 		}
 		for {
-			if c.opts.Ticket != nil && !refused && needsProof(err) {
+			if (c.opts.Ticket != nil || c.opts.Token != nil) && !refused && needsProof(err) {
 				refused, err = true, nil
 			}
 			if c.over(ctx, err) {

@@ -21,6 +21,8 @@ import (
 type script struct {
 	conn *websocket.Conn
 	nth  int // connection of its server, from 0
+
+	hello json.RawMessage // what the client said of itself
 }
 
 func (s *script) say(format string, args ...any) {
@@ -53,10 +55,11 @@ func acting(act func(s *script)) http.Handler {
 		defer conn.CloseNow()
 		mu.Lock()
 		nth++
-		s := &script{conn, nth}
+		s := &script{conn: conn, nth: nth}
 		mu.Unlock()
 		const hi = `{"ping_ms":1000,"limits":{"message_bytes":1000}}`
 		connect := s.hear() // first, because connections in memory hold nothing
+		s.hello = connect.Payload
 		s.say(`{"type":"connected","payload":%s}`, hi)
 		s.say(`{"type":"reply","id":%d,"payload":%s}`, connect.ID, hi)
 		act(s)

@@ -59,13 +59,17 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	hello, err := c.withToken(ctx)
+	if err != nil {
+		return nil, err
+	}
 	conn, response, err := websocket.Dial(ctx, proved, &opts)
 	if err != nil {
 		return nil, refusal(address, response, err)
 	}
 	conn.SetReadLimit(maxMessage)
 	l := &link{conn: conn, wake: make(chan struct{}, 1)}
-	if err := l.introduce(ctx, id, c.hello); err != nil {
+	if err := l.introduce(ctx, id, hello); err != nil {
 		conn.CloseNow()
 		return nil, err
 	}
@@ -89,6 +93,23 @@ func (c *Client) withTicket(ctx context.Context, address string) (string, error)
 	query.Set("ticket", ticket)
 	u.RawQuery = query.Encode()
 	return u.String(), nil
+}
+
+// withToken returns what introduces the client, with a new token in it.
+func (c *Client) withToken(ctx context.Context) (json.RawMessage, error) {
+	if c.opts.Token == nil {
+		return c.hello, nil
+	}
+	token, err := c.opts.Token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("client: get a token: %w", err)
+	}
+	text, err := marshal(token)
+	if err != nil {
+		return nil, err
+	}
+	hello := append(append([]byte(`{"token":`), text...), ',')
+	return append(hello, c.hello[1:]...), nil
 }
 
 // introduce sends a connect and waits for the reply.

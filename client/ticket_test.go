@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -89,5 +90,27 @@ func TestErrorsTellWhatATicketDidNot(t *testing.T) {
 		if _, err := Dial(t.Context(), url, &Options{Ticket: numbered()}); err == nil || strings.Contains(err.Error(), "ticket") {
 			t.Errorf("%s: error %v", url, err)
 		}
+	}
+}
+
+// TestEveryConnectionShowsATokenOfItsOwn has one that has expired be followed by another.
+func TestEveryConnectionShowsATokenOfItsOwn(t *testing.T) {
+	shown := make(chan string, 4)
+	url := play(t, func(s *script) {
+		var hello struct{ Token, Client string }
+		if err := json.Unmarshal(s.hello, &hello); err != nil || hello.Client == "" {
+			t.Errorf("introduced by %s", s.hello)
+		}
+		if shown <- hello.Token; s.nth == 0 {
+			s.conn.Close(4100, "token_expired")
+			return
+		}
+		s.rest()
+	})
+	c := dial(t, url, &Options{Token: numbered()})
+	have := []string{<-shown, <-shown}
+	c.Close()
+	if diff := cmp.Diff([]string{"ticket+1", "ticket+2"}, have); diff != "" {
+		t.Error(diff)
 	}
 }

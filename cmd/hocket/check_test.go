@@ -39,3 +39,22 @@ channels: [{pattern: news, allow_anonymous: [subscribe], publish: server}]
 		}
 	}
 }
+
+// TestTalkingWithAToken publishes and subscribes where clients have to prove who they are.
+func TestTalkingWithAToken(t *testing.T) {
+	secret := write(t, "0123456789abcdef0123456789abcdef")
+	n := start(t, command("serve", "--listen", "127.0.0.1:0", "--config", write(t, "tokens: {keys: [{secret: 0123456789abcdef0123456789abcdef}]}\n")))
+	token := strings.TrimSpace(execute(t, command("token", "--secret-file", secret, "--user", "ada", "--can", "chat:*=subscribe,publish")).out)
+	if r := execute(t, command("pub", "--url", n.ws(), "--token", token, "chat:lobby", `"hello"`)); r.code != 0 {
+		t.Errorf("with a token: %+v", r)
+	}
+	if r := execute(t, command("sub", "--url", n.ws(), "--token", token, "--last", "1", "-n", "1", "chat:lobby")); r.code != 0 || !strings.Contains(r.out, `"hello"`) || !strings.Contains(r.out, `"ada"`) {
+		t.Errorf("with a token: %+v", r)
+	}
+	for _, refused := range [][]string{{"--token", token + "x"}, nil} {
+		r := execute(t, command(append(append([]string{"pub", "--url", n.ws()}, refused...), "chat:lobby", "1")...))
+		if r.code != exitFailed || !strings.Contains(r.err, "unauthenticated") || strings.Contains(r.err, token) {
+			t.Errorf("%d words: %+v", len(refused), r)
+		}
+	}
+}

@@ -9,6 +9,6 @@ Try it:
   hocket sub ticker:demo                      watch a channel
   hocket pub chat:lobby '{"text":"hello"}'    publish to one
 
-Environment: HOCKET_URL is the server that sub, pub and call talk to; HOCKET_API_KEYS are keys that serve takes for the API of back ends, separated by commas.
+Environment: HOCKET_URL is the server that sub, pub and call talk to, HOCKET_TOKEN a token that they show; HOCKET_API_KEYS are keys that serve takes for the API of back ends, separated by commas.
 
 Exit codes: 0 all went well, 1 it failed, 2 it could not begin (wrong arguments or configuration, a port in use).`

@@ -18,12 +18,18 @@ import (
 type server struct {
 	URL  string `name:"url" default:"ws://127.0.0.1:8000/v1/ws" env:"HOCKET_URL" placeholder:"URL" help:"WebSocket address of the server (default ws://127.0.0.1:8000/v1/ws)."`
 	User string `placeholder:"NAME" help:"Name of the user, where the server lets clients name themselves."`
+
+	Token string `env:"HOCKET_TOKEN" placeholder:"TOKEN" help:"Signed token that proves who the client is; hocket token makes one."`
 }
 
 // dial connects. Lost connections are reported on standard error, and made anew by the client.
 func (s *server) dial(ctx context.Context, std streams) (*client.Client, error) {
 	lost := false
-	return client.Dial(ctx, s.URL, &client.Options{User: s.User, OnConnection: func(err error) {
+	var token func(context.Context) (string, error)
+	if s.Token != "" {
+		token = func(context.Context) (string, error) { return s.Token, nil }
+	}
+	return client.Dial(ctx, s.URL, &client.Options{User: s.User, Token: token, OnConnection: func(err error) {
 		switch {
 		case err != nil:
 			fmt.Fprintf(std.err, "hocket: connection lost: %v; trying again\n", err)

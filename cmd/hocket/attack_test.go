@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -220,4 +221,12 @@ func knockLater(t *testing.T, n *node) func(query string) bool {
 		}
 		return strings.HasPrefix(string(msg), `{"type":"connected"`)
 	}
+}
+
+// serveHook answers questions of the server as a back end, and returns its URL.
+func serveHook(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	app := httptest.NewServer(answer)
+	t.Cleanup(app.Close)
+	return app.URL
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -184,13 +183,6 @@ func hookSecrets(environment string) (all []string) {
 		}
 	}
 	return all
-}
-
-func handler(format string, w io.Writer) slog.Handler {
-	if format == "json" {
-		return slog.NewJSONHandler(w, nil)
-	}
-	return slog.NewTextHandler(w, nil)
 }
 
 // allowProcessors sets one processor more than there are: event loops wait in system calls that keep theirs, and with

@@ -41,6 +41,23 @@ func checkProofs(page file, sources []source) []string {
 	return faults
 }
 
+// checkAttacks names the tests that a page gives for attacks and that do not exist. Those of the root are called by its package.
+func checkAttacks(page file, sources []source) []string {
+	tests := testTexts(sources)
+	named := proof.FindAllStringSubmatch(string(page.text), -1)
+	if len(named) == 0 {
+		return []string{page.name + ": no test is named"}
+	}
+	var faults []string
+	for _, p := range named {
+		_, ok := tests[p[1]+"."+p[2]]
+		if _, root := tests["."+"."+p[2]]; !ok && !(root && p[1] == "hocket") {
+			faults = append(faults, fmt.Sprintf("%s: there is no test %s.%s", page.name, p[1], p[2]))
+		}
+	}
+	return faults
+}
+
 // testTexts returns every test with its comment, by the name of its directory and its own.
 func testTexts(sources []source) map[string]string {
 	tests := make(map[string]string)

@@ -185,3 +185,12 @@ func TestProofRule(t *testing.T) {
 		})
 	}
 }
+
+func TestAttackRule(t *testing.T) {
+	sources := parseAll([]file{
+		{"x_test.go", []byte("package hocket\n\nfunc TestRoot() {}\n")}, {"a/b/b_test.go", []byte("package b\n\nfunc TestB() {}\n")},
+	})
+	wantFault(t, checkAttacks(file{"docs/s.md", []byte("`hocket.TestRoot`, `b.TestB`")}, sources))
+	wantFault(t, checkAttacks(file{"docs/s.md", []byte("`b.TestRoot`")}, sources), "no test b.TestRoot")
+	wantFault(t, checkAttacks(file{"docs/s.md", []byte("nothing")}, sources), "no test is named")
+}

@@ -78,11 +78,14 @@ func TestLinks(t *testing.T) {
 func TestProofs(t *testing.T) {
 	_, files := repository(t)
 	sources := parseAll(files)
+	pages := map[string]func(file, []source) []string{"docs/conformance.md": checkProofs, "docs/security.md": checkAttacks}
 	for _, f := range files {
-		if f.name == "docs/conformance.md" {
-			report(t, checkProofs(f, sources))
-			return
+		if check := pages[f.name]; check != nil {
+			report(t, check(f, sources))
+			delete(pages, f.name)
 		}
 	}
-	t.Error("docs/conformance.md is missing")
+	for name := range pages {
+		t.Errorf("%s is missing", name)
+	}
 }

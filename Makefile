@@ -35,7 +35,7 @@ lint: ## gofmt, vet for three systems, staticcheck, gosec, generated files, tidy
 	scripts/test lint
 
 .PHONY: fuzz
-fuzz: ## every fuzz target; FUZZTIME=10000x says how long
+fuzz: ## every fuzz target; FUZZTIME=5000x says how long
 	scripts/test fuzz
 
 .PHONY: vuln

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/limit"
 )
 
@@ -29,11 +30,8 @@ func newGuesses() *guesses {
 
 // wrong counts a wrong key of an address, and tells how long it has to wait before it may show another; 0 for not at all.
 func (g *guesses) wrong(address string) time.Duration {
-	at, err := netip.ParseAddr(address)
-	if ap, failed := netip.ParseAddrPort(address); failed == nil {
-		at, err = ap.Addr(), nil
-	}
-	if err != nil {
+	at, ok := clientaddr.Parse(address)
+	if !ok {
 		return 0
 	}
 	now := time.Since(g.began)

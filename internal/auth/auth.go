@@ -16,11 +16,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/session"
 	"hocket.dev/internal/token"
@@ -187,7 +187,8 @@ func asError(err error) *dialect.Error {
 
 // grant is what claims give to whoever shows them, if it may come from where it comes.
 func grant(c *token.Claims, p *session.Proof, leeway time.Duration) (*session.Grant, *dialect.Error) {
-	if err := c.CheckPlace(addressOf(p.Address), p.Origin); err != nil {
+	from, _ := clientaddr.Parse(p.Address)
+	if err := c.CheckPlace(from, p.Origin); err != nil {
 		return nil, asError(err)
 	}
 	capabilities, err := rule.ParseCapabilities(c.Capabilities, c.User)
@@ -199,13 +200,4 @@ func grant(c *token.Claims, p *session.Proof, leeway time.Duration) (*session.Gr
 		g.Expires = c.Expires.Add(leeway)
 	}
 	return g, nil
-}
-
-// addressOf is the address without its port.
-func addressOf(s string) netip.Addr {
-	if at, err := netip.ParseAddrPort(s); err == nil {
-		return at.Addr().Unmap()
-	}
-	at, _ := netip.ParseAddr(s)
-	return at.Unmap()
 }

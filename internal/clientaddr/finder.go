@@ -58,7 +58,7 @@ func (f *Finder) Find(peer string, header map[string][]string) string {
 	if f.Header == None || len(f.Trusted) == 0 {
 		return peer
 	}
-	from, ok := parseNode(peer)
+	from, ok := Parse(peer)
 	if !ok || !f.Trusted.Contain(from) {
 		return peer
 	}
@@ -66,7 +66,7 @@ func (f *Finder) Find(peer string, header map[string][]string) string {
 	lines := header[headers[f.Header].header]
 	for i := len(lines) - 1; i >= 0; i-- {
 		for node := range f.backwards(lines[i]) {
-			a, ok := parseNode(node)
+			a, ok := Parse(node)
 			if !ok {
 				return last
 			}
@@ -107,8 +107,9 @@ func (f *Finder) backwards(line string) iter.Seq[string] {
 	}
 }
 
-// parseNode reads an address with or without a port, IPv6 with or without brackets.
-func parseNode(s string) (netip.Addr, bool) {
+// Parse reads an address with or without a port, IPv6 with or without brackets. It answers in the form in which addresses are
+// compared and counted: IPv4 as such, and without a zone.
+func Parse(s string) (netip.Addr, bool) {
 	s = strings.Trim(s, " \t")
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return plain(ap.Addr()), true

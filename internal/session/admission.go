@@ -1,10 +1,10 @@
 package session
 
 import (
-	"net/netip"
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/limit"
 )
 
@@ -13,7 +13,7 @@ import (
 func (s *Session) checkIn() (dialect.Code, *dialect.Error) {
 	node := s.shard.node
 	s.Tick()
-	address, ok := parseAddress(s.address)
+	address, ok := clientaddr.Parse(s.address)
 	if !ok {
 		return 0, nil
 	}
@@ -89,13 +89,4 @@ func (s *Session) strike() {
 	account.Ban(s.shard.now + banFor)
 	q.bans[of].Add(1)
 	s.expel(dialect.CloseBanned, banned(banFor))
-}
-
-// parseAddress reads the address of a client, with or without its port.
-func parseAddress(text string) (netip.Addr, bool) {
-	if ap, err := netip.ParseAddrPort(text); err == nil {
-		return ap.Addr(), true
-	}
-	a, err := netip.ParseAddr(text)
-	return a, err == nil
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/limit"
 )
 
@@ -26,7 +27,7 @@ func (n *Node) Knock(address string) *dialect.Error {
 		return err
 	}
 	q, now := n.quotas, n.elapsed()
-	if a, ok := parseAddress(address); ok {
+	if a, ok := clientaddr.Parse(address); ok {
 		var wait time.Duration
 		q.addresses.Look(limit.Address(a), now, func(a *limit.Account, _ int) {
 			n := int64(1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"hocket.dev/broker"
@@ -39,6 +40,7 @@ type engine struct {
 	running  sync.WaitGroup
 	channels map[string]*lane
 	listing  dice
+	underWay int // publishes, answers, deliveries and reads that take their time
 }
 
 // A mooring is a node that runs with the engine.
@@ -158,8 +160,33 @@ func (e *engine) later(at *time.Time, delay time.Duration, fn func()) {
 	}
 	*at = later(now.Add(delay), at.Add(1))
 	wait := at.Sub(now)
+	e.underWay++
 	e.mu.Unlock()
-	time.AfterFunc(wait, fn)
+	time.AfterFunc(wait, func() {
+		fn()
+		e.arrived()
+	})
+}
+
+func (e *engine) arrived() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.underWay--
+}
+
+// rest waits until nothing is on its way to the engine or back, and everybody has done what there is to do about what came. Until
+// the caller lets time go on nothing will be.
+func (e *engine) rest() {
+	for {
+		synctest.Wait()
+		e.mu.Lock()
+		quiet := e.underWay == 0
+		e.mu.Unlock()
+		if quiet {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // Publish implements broker.Broker.

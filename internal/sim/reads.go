@@ -22,7 +22,9 @@ func (e *engine) ask(ctx context.Context, channel string) (*broker.Memory, error
 		d = &e.lane(channel).dice
 	}
 	delay, fails := e.delay(d), d.chance(e.faults.read)
+	e.underWay++
 	e.mu.Unlock()
+	defer e.arrived()
 	if delay > 0 {
 		t := time.NewTimer(delay)
 		defer t.Stop()

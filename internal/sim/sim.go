@@ -64,6 +64,7 @@ func (w *world) play() {
 	w.set(func() { w.calmed = true })
 	w.note("world", "is calm from now on")
 	time.Sleep(quiet)
+	w.engine.rest()
 	for _, a := range actors {
 		a.mu.Lock()
 	}

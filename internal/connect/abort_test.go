@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -23,6 +24,49 @@ func (s *stuck) Write([]byte) (int, error) {
 }
 func (s *stuck) end()   {}
 func (s *stuck) abort() { s.aborted() }
+
+// What Close ends says net.ErrClosed, also when it ends before Close has returned.
+func TestCloseIsWhatEnds(t *testing.T) {
+	for _, direct := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			ends := &slow{both: make(chan struct{})}
+			c := newConn(ends, nil, nil)
+			if direct {
+				c.ReadDirectly()
+			}
+			failed := make(chan error, 2)
+			go func() {
+				_, err := c.Read(make([]byte, 1))
+				failed <- err
+			}()
+			go func() {
+				_, err := c.Write([]byte("x"))
+				failed <- err
+			}()
+			synctest.Wait()
+			_ = c.Close()
+			for range 2 {
+				if err := <-failed; err != net.ErrClosed {
+					t.Errorf("%v, want %v", err, net.ErrClosed)
+				}
+			}
+		})
+	}
+}
+
+// slow is a link whose abort returns when everything that it has ended has.
+type slow struct{ both chan struct{} }
+
+func (s *slow) Read([]byte) (int, error) {
+	<-s.both
+	return 0, errOver
+}
+func (s *slow) Write(p []byte) (int, error) { return s.Read(p) }
+func (s *slow) end()                        { s.abort() }
+func (s *slow) abort() {
+	close(s.both)
+	synctest.Wait()
+}
 
 // The deadline of a write that has ended must not reset the stream under the next write.
 func TestDeadlineOfAnEarlierWrite(t *testing.T) {

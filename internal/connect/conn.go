@@ -25,7 +25,7 @@ type Conn struct {
 	link          link
 	direct        bool
 	local, remote net.Addr
-	closed        chan struct{}
+	closed        chan struct{} // closed when Close has ended this side
 	readBy        *deadline
 	writeBy       *deadline
 
@@ -72,11 +72,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	switch {
-	case isClosed(c.closed):
+	case c.isOver():
 		return 0, net.ErrClosed
 	case c.direct:
 		n, err := c.link.Read(p)
-		if err != nil && isClosed(c.closed) {
+		if err != nil && c.isOver() {
 			err = net.ErrClosed
 		}
 		return n, err
@@ -112,6 +112,9 @@ func (c *Conn) fetch() error {
 	select {
 	case r := <-c.results:
 		c.asked, c.rest, c.ended = false, c.buf[:r.n], r.err
+		if r.err != nil && r.n == 0 && c.isOver() {
+			return net.ErrClosed
+		}
 		return nil
 	case <-c.readBy.done():
 		return os.ErrDeadlineExceeded
@@ -134,7 +137,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.link.Write(p)
 	switch {
 	case err == nil:
-	case isClosed(c.closed):
+	case c.isOver():
 		err = net.ErrClosed
 	case c.writeBy.hasPassed():
 		err = os.ErrDeadlineExceeded
@@ -147,6 +150,14 @@ func (c *Conn) enter() bool {
 	defer c.mu.Unlock()
 	c.inside = !c.over
 	return c.inside
+}
+
+// isOver says that Close was called. It may not have returned: what it has ended may end before it does, so the closed channel
+// is no answer to this.
+func (c *Conn) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
 }
 
 func (c *Conn) leave() {

@@ -48,10 +48,7 @@ type log struct {
 	removed  uint64 // entries up to this offset were removed
 	removals uint64 // how often something was removed
 	keyed    uint64 // offset of the newest entry with a key, or mark of what may have had one, that has come into the window
-	// unkeyed is the newest entry without a key, or mark of what could not be read, wherever it is by now: also where it
-	// waits to come into the window. It is nil where there has been none after the offset known.
-	unkeyed *broker.Entry
-	known   uint64
+	unkeyed  unkeyed
 
 	sets   []*frameSet // one per encoding in use
 	groups []*group    // one per loop with followers
@@ -115,11 +112,7 @@ func (l *log) put(e *broker.Entry) {
 	if e.TTL > 0 {
 		l.lapsesAt = min(l.lapsesAt, lapse(e))
 	}
-	switch {
-	case e.Op == opRemoved:
-	case e.Key == "" || e.Op == opGap:
-		l.unkeyed = e
-	}
+	l.unkeyed.put(e)
 	if e.Key != "" { // of a mark it is the reason
 		l.keyed = e.Offset
 	}

@@ -45,7 +45,7 @@ func (l *log) mixed(after, to uint64) (mixed, behind bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	behind = l.isBehind(to)
-	return behind || after < l.known || l.unkeyed != nil && l.unkeyed.Offset > after, behind
+	return behind || l.unkeyed.after(after), behind
 }
 
 // unkeyedUpTo reads entries without a key that come after p.after: as many as a page may have, or those up to an offset. It

@@ -39,7 +39,7 @@ func (l *log) fill(keep rule.History, limit int, page *broker.Page, removals uin
 	l.epoch, l.head = page.Epoch, page.Head
 	l.tail, l.whole = reach(page, limit)
 	if !l.whole {
-		l.known = l.tail
+		l.unkeyed.to = l.tail
 	}
 	for _, e := range page.Entries {
 		l.append(e)

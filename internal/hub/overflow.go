@@ -91,26 +91,14 @@ func (c *Cursor) latest(w *left) (Slice, bool) {
 
 // newest has c go on with the newest entry that there is for it, and then with what comes.
 func (c *Cursor) newest(w *left) (Slice, bool) {
-	e := c.newestUnkeyed(w.window)
-	if e == nil {
+	due := c.dueUnkeyed(w.window, broker.MaxOffset, broker.MaxOffset)
+	if len(due) == 0 {
 		return Slice{}, false
 	}
 	c.behind = &backlog{
-		epoch: w.epoch, kind: changesOfState, entries: []*broker.Entry{e}, upTo: w.window[len(w.window)-1].Offset, newest: true,
+		epoch: w.epoch, kind: changesOfState, entries: due, upTo: w.window[len(w.window)-1].Offset, newest: true,
 	}
 	c.group.watch.Store(true)
-	c.offset = max(c.offset, before(e))
+	c.offset = max(c.offset, before(due[0]))
 	return Slice{Passed: true}, true
-}
-
-// newestUnkeyed finds the newest of entries without a key that there is for c, or mark of what is not to be had.
-func (c *Cursor) newestUnkeyed(entries []*broker.Entry) *broker.Entry {
-	l, enc, name := c.group.log, c.view.set.enc, c.owner.Name()
-	for i := len(entries) - 1; i >= 0; i-- {
-		e := entries[i]
-		if e.Op == opGap || e.Key == "" && !l.over(e) && !skips(e, name) && len(enc.AppendEntry(nil, l.name, "", e)) > 0 {
-			return e
-		}
-	}
-	return nil
 }

@@ -63,9 +63,7 @@ func (l *log) accept(e *broker.Entry) {
 func (l *log) wait(e *broker.Entry) {
 	p := &l.pace
 	l.head = e.Offset
-	if e.Key == "" {
-		l.unkeyed = e
-	}
+	l.unkeyed.put(e)
 	p.waiting = append(p.waiting, e)
 	l.waits(e.Size())
 	most, bytes := l.hub.cfg.WindowEntries, l.hub.cfg.WindowBytes

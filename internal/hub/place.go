@@ -88,7 +88,7 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 		at := s.Position
 		switch here := at.Epoch == l.epoch; {
 		case here && at.Offset > l.head: // perhaps this node has not got it yet
-		case here && at.Offset >= l.tail:
+		case here && at.Offset >= max(l.tail, l.removed): // what was removed may lie beyond the head
 			i := l.index(at.Offset)
 			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && l.pieces(l.window[i-l.base:], l.pace.waiting))
 		case s.WantsState: // the whole state, if not what has changed in it

@@ -57,8 +57,8 @@ func (l *log) removeUpTo(offset uint64) {
 	if offset >= l.tail {
 		l.tail, l.whole = min(offset, l.head), true
 	}
-	if l.unkeyed != nil && l.unkeyed.Offset <= offset {
-		l.unkeyed, l.known = nil, l.unkeyed.Offset
+	if e := l.unkeyed.newest; e != nil && e.Offset <= offset {
+		l.unkeyed.forget()
 	}
 }
 
@@ -87,20 +87,9 @@ func (l *log) removeSome(r *broker.Removal) {
 		l.window[i] = mark
 		l.grow(mark.Size() - e.Size())
 	}
-	if l.unkeyed != nil && gone(l.unkeyed) {
+	if e := l.unkeyed.newest; e != nil && gone(e) {
 		l.findUnkeyed()
 	}
-}
-
-// findUnkeyed looks for the newest entry without a key in the window. What has left that is not known any more.
-func (l *log) findUnkeyed() {
-	for i := len(l.window) - 1; i >= 0; i-- {
-		if e := l.window[i]; e.Op == opGap || e.Key == "" && e.Op != opRemoved {
-			l.unkeyed = e
-			return
-		}
-	}
-	l.unkeyed, l.known = nil, max(l.known, l.tail)
 }
 
 // grow counts bytes of the window. l.mu is held.

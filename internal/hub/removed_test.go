@@ -342,3 +342,40 @@ func TestARemovedKeyKeepsWhatWasWrittenSince(t *testing.T) {
 		}
 	})
 }
+
+// What this node has not got yet may have been removed by now: then the newest position it knows is none to go on from.
+func TestAPositionBeforeWhatWasRemovedUnseenIsNotRecovered(t *testing.T) {
+	for offset := range uint64(6) {
+		w := newWorld(t, tasksByHand)
+		w.place("a")
+		w.many("a", 3)
+		w.broker.Lose("a", 2)
+		w.many("a", 2)
+		if _, err := w.broker.Remove(t.Context(), "a", broker.Removal{UpTo: 4}); err != nil {
+			t.Fatal(err)
+		}
+		c := w.place("a", after(w.epoch("a"), offset)) // the node reads on only now
+		if c.placed.Recovered != (offset >= 4) {
+			t.Errorf("after %d: recovered is %v", offset, c.placed.Recovered)
+		}
+		if got := c.read(); strings.Contains(got, "5 1\n") != (offset < 5) {
+			t.Errorf("after %d got %q", offset, got)
+		}
+	}
+}
+
+// The values of keys stay when the history is removed, so who has a state goes on with it.
+func TestAStateIsRecoveredOverWhatWasRemovedUnseen(t *testing.T) {
+	w := newWorld(t, tasksByHand)
+	w.place("a")
+	w.keyed("a", "k=1", "l=1", "m=1")
+	w.broker.Lose("a", 2)
+	w.keyed("a", "k=2", "l-")
+	if _, err := w.broker.Remove(t.Context(), "a", broker.Removal{UpTo: 4}); err != nil {
+		t.Fatal(err)
+	}
+	c := w.place("a", resuming(w.epoch("a"), 3))
+	if c.want("4 2\n5 \n"); !c.placed.Recovered {
+		t.Error("not recovered")
+	}
+}

@@ -1,10 +1,6 @@
 package hub
 
-import (
-	"slices"
-
-	"hocket.dev/broker"
-)
+import "hocket.dev/broker"
 
 // A state is told in the order of offsets, page after page, while it goes on changing. The pages of the whole state are
 // of what it was at the first one (backlog.upTo): a key that has been written since may have left them, an append among
@@ -50,43 +46,6 @@ func (c *Cursor) startOver(page *broker.Page) {
 	*b = backlog{
 		epoch: b.epoch, kind: wholeState, entries: []*broker.Entry{gap}, upTo: gap.Offset, live: gap.Offset, more: true,
 		bounded: b.bounded, counted: b.counted,
-	}
-}
-
-// addUnkeyed puts the newest entry without a key that there is for c where it belongs among the entries of a page. Where the
-// log has not come as far as the page, that entry is not known yet: then the page has to be asked for once more.
-func (c *Cursor) addUnkeyed(page *broker.Page) {
-	b, l := c.behind, c.group.log
-	l.mu.Lock()
-	behind, tail, last := l.isBehind(page.Head), l.tail, l.known
-	recent := slices.Concat([]*broker.Entry{l.unkeyed}, l.window[l.index(c.offset)-l.base:], l.pace.waiting)
-	l.mu.Unlock()
-	if behind {
-		b.entries, b.more = nil, true
-		return
-	}
-	if recent[0] == nil {
-		recent = recent[1:]
-	} else {
-		last = recent[0].Offset
-	}
-	if last <= c.offset {
-		return
-	}
-	for len(recent) > 0 && recent[len(recent)-1].Offset > page.Head {
-		recent = recent[:len(recent)-1]
-	}
-	e := c.newestUnkeyed(recent)
-	switch {
-	case e == nil && tail > c.offset && last <= page.Head: // the newest has ended, and those before it are not known any more
-		e = &broker.Entry{Op: opGap, Prev: c.offset, Offset: last, Key: gapWithoutKey}
-	case e == nil:
-		return
-	case e.Op == opGap: // what had keys is on the page
-		e = &broker.Entry{Op: opGap, Prev: max(e.Prev, c.offset), Offset: e.Offset, Key: gapWithoutKey}
-	}
-	if n := len(b.entries); !b.more || n > 0 && e.Offset < b.entries[n-1].Offset {
-		b.entries = merge(b.entries, []*broker.Entry{e})
 	}
 }
 

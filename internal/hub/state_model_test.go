@@ -26,6 +26,16 @@ func (keys) AppendEntry(dst []byte, _, _ string, e *broker.Entry) []byte {
 	return append(append(dst, e.Payload...), '\n')
 }
 
+// pickyKeys is keys of who has a filter: of entries without a key it tells those with an even number.
+type pickyKeys struct{ keys }
+
+func (p pickyKeys) AppendEntry(dst []byte, channel, epoch string, e *broker.Entry) []byte {
+	if e.Key == "" && string(e.Payload) == "1" {
+		return dst
+	}
+	return p.keys.AppendEntry(dst, channel, epoch, e)
+}
+
 // folded is a client of a keyed log: what its keys hold, as it has been told, and where it stands.
 type folded struct {
 	*client
@@ -33,18 +43,32 @@ type folded struct {
 	at     uint64
 	epoch  string
 	seen   bool // what Subscribe has answered
+	picky  bool // it has a filter
 
 	loose  map[uint64]bool // entries without a key that it has got
 	told   []span          // what it was told that it misses, or has not been promised
 	caught []span          // what it has caught up with, as far as it was not removed
 }
 
+// loose is an entry without a key.
+type loose struct {
+	offset uint64
+	own    bool // by the session called "me", without echo
+	odd    bool // not for who has a filter
+	brief  bool // it has a time to live: nobody need get it
+	gone   bool // it was removed
+}
+
+// gets says that an entry without a key is for the client.
+func (f *folded) gets(x *loose) bool { return !(x.own && f.name == "me") && !(x.odd && f.picky) }
+
 // span is a run of offsets, from the one after from on.
 type span struct{ from, to uint64 }
 
 // stateModel has keys set, appended to and deleted, and entries without a key among them, while clients take a state page by
 // page, fall behind, are cut off anywhere and resume. In the end each holds what the broker holds. No offset is told twice,
-// and no entry without a key is left out untold that came after the answer to a client's subscription.
+// and no entry without a key is left out untold that came after the answer to a client's subscription, but where another one
+// may take its place.
 type stateModel struct {
 	*rapid.T
 	w       *world
@@ -52,8 +76,8 @@ type stateModel struct {
 	sample  time.Duration
 	roomy   bool // the log keeps everything
 	clients []*folded
-	loose   []uint64 // entries without a key
-	removed uint64   // everything up to here was
+	loose   []*loose
+	removed uint64 // everything up to here was
 }
 
 func TestAStateIsTheLogCompacted(t *testing.T) {
@@ -101,14 +125,20 @@ func newStateModel(t *rapid.T) *stateModel {
 
 func (m *stateModel) write(t *rapid.T) {
 	key := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", ""}).Draw(t, "key")
-	entry := "=1"
 	if key != "" {
-		entry = rapid.SampledFrom([]string{"=1", "=2", "+3", "+4", "-"}).Draw(t, "entry")
+		m.w.keyed("x", key+rapid.SampledFrom([]string{"=1", "=2", "+3", "+4", "-"}).Draw(t, "entry"))
+		return
 	}
-	m.w.keyed("x", key+entry)
-	if key == "" {
-		m.loose = append(m.loose, m.w.head("x"))
+	x := &loose{odd: rapid.Bool().Draw(t, "odd")}
+	e := broker.Entry{Format: broker.Text, Payload: []byte(map[bool]string{true: "1", false: "2"}[x.odd])}
+	switch rapid.SampledFrom([]string{"", "", "own", "brief"}).Draw(t, "how") {
+	case "own":
+		x.own, e.From, e.NoEcho = true, &broker.Member{Session: "me"}, true
+	case "brief":
+		x.brief, e.TTL = true, 200*time.Millisecond
 	}
+	x.offset = m.w.put("x", e)
+	m.loose = append(m.loose, x)
 }
 
 // remove takes out an entry without a key, or all up to it: then they are missing.
@@ -117,10 +147,11 @@ func (m *stateModel) remove(t *rapid.T) {
 		t.Skip("nothing is there")
 	}
 	i := rapid.IntRange(0, len(m.loose)-1).Draw(t, "entry")
-	r := broker.Removal{UpTo: m.loose[i]}
+	x := m.loose[i]
+	r := broker.Removal{UpTo: x.offset}
 	alone := rapid.Bool().Draw(t, "alone")
 	if alone {
-		r = broker.Removal{Offset: m.loose[i]}
+		r = broker.Removal{Offset: x.offset}
 	}
 	switch _, err := m.w.broker.Remove(context.Background(), "x", r); {
 	case errors.Is(err, broker.ErrConflict): // a value or a delete rests on it
@@ -128,15 +159,15 @@ func (m *stateModel) remove(t *rapid.T) {
 	case err != nil:
 		m.Fatal(err)
 	}
-	if alone {
-		m.loose = slices.Delete(m.loose, i, i+1)
-	}
+	x.gone = x.gone || alone
 	m.removed = max(m.removed, r.UpTo)
 }
 
 func (m *stateModel) lose(t *rapid.T) {
-	m.w.broker.Lose("x", rapid.IntRange(1, 3).Draw(t, "lost"))
-	m.write(t)
+	m.w.broker.Lose("x", rapid.IntRange(1, 6).Draw(t, "lost"))
+	for range rapid.IntRange(1, 7).Draw(t, "entries") {
+		m.write(t)
+	}
 }
 
 func (m *stateModel) pick(t *rapid.T) *folded {
@@ -147,13 +178,18 @@ func (m *stateModel) pick(t *rapid.T) *folded {
 }
 
 func (m *stateModel) join(f *folded, s Start) {
-	f.client, f.seen = &client{w: m.w}, false
-	m.w.join(f.client, "x", from(s), ruled(m.rule), sampled(m.sample), func(r *Request) { r.Encoding = keys{} })
+	f.client, f.seen = &client{w: m.w, name: f.name}, false
+	encoding := Encoding(keys{})
+	if f.picky {
+		encoding = pickyKeys{}
+	}
+	m.w.join(f.client, "x", from(s), ruled(m.rule), sampled(m.sample), func(r *Request) { r.Encoding = encoding })
 	m.notice(f)
 }
 
-func (m *stateModel) subscribe(*rapid.T) {
-	f := &folded{values: map[string]string{}, loose: map[uint64]bool{}}
+func (m *stateModel) subscribe(t *rapid.T) {
+	f := &folded{values: map[string]string{}, loose: map[uint64]bool{}, picky: rapid.Bool().Draw(t, "picky")}
+	f.client = &client{name: rapid.SampledFrom([]string{"", "me"}).Draw(t, "name")}
 	m.clients = append(m.clients, f)
 	m.join(f, Start{Kind: State})
 }
@@ -227,6 +263,7 @@ func (m *stateModel) take(f *folded) (again bool) {
 			if from <= f.at || to < from {
 				m.Fatalf("%q after %d", line, f.at)
 			}
+			m.passed(f, from)
 			f.told = append(f.told, span{from - 1, to})
 			switch reason {
 			case gapWithoutKey:
@@ -242,6 +279,7 @@ func (m *stateModel) take(f *folded) (again bool) {
 		if offset <= f.at {
 			m.Fatalf("entry %d after %d", offset, f.at)
 		}
+		m.passed(f, offset)
 		f.at = offset
 		i := strings.IndexAny(rest, "=+-")
 		switch key, value := rest[:i], rest[i+1:]; {
@@ -256,6 +294,26 @@ func (m *stateModel) take(f *folded) (again bool) {
 		}
 	}
 	return false
+}
+
+// passed checks what the client has not got before an offset that it has come to.
+func (m *stateModel) passed(f *folded, offset uint64) {
+	for _, x := range m.loose {
+		if x.offset <= f.at || x.offset >= offset || !f.gets(x) || x.brief || x.gone || f.loose[x.offset] || m.replaced(f, x) {
+			continue
+		}
+		in := func(s span) bool { return s.from < x.offset && x.offset <= s.to }
+		if !slices.ContainsFunc(f.told, in) && !(x.offset <= m.removed && slices.ContainsFunc(f.caught, in)) {
+			m.Fatalf("entry %d without a key is left out before %d", x.offset, offset)
+		}
+	}
+}
+
+// replaced says that another entry without a key may be told in place of one: sampling does not ask for whom it is.
+func (m *stateModel) replaced(f *folded, x *loose) bool {
+	return slices.ContainsFunc(m.loose, func(y *loose) bool {
+		return y.offset > x.offset && (m.sample > 0 || m.rule == rule.OverflowLatest && f.gets(y))
+	})
 }
 
 // finish lets everything come to rest, and compares.
@@ -287,12 +345,7 @@ func (m *stateModel) finish() {
 		if !maps.Equal(f.values, want) {
 			m.Fatalf("a client has %v, want %v (keys %v)", f.values, want, slices.Sorted(maps.Keys(want)))
 		}
-		for _, offset := range m.loose {
-			in := func(s span) bool { return s.from < offset && offset <= s.to }
-			told := slices.ContainsFunc(f.told, in) || offset <= m.removed && slices.ContainsFunc(f.caught, in)
-			if !f.loose[offset] && !told && m.rule != rule.OverflowLatest && m.sample == 0 {
-				m.Fatalf("entry %d without a key never came", offset)
-			}
-		}
+		f.at = 0
+		m.passed(f, broker.MaxOffset)
 	}
 }

@@ -98,6 +98,9 @@ func (l *log) expire(now int64) {
 	if old > 0 {
 		l.evict(old, true)
 	}
+	if e := l.unkeyed.newest; e != nil && e.Time < cut {
+		l.unkeyed.forget()
+	}
 }
 
 // forget drops frames that have grown old; it answers true when none are left. l.mu is held.

@@ -60,7 +60,7 @@ func (c *Cursor) takeBacklog(s *Scratch, max int) Slice {
 func (c *Cursor) rejoin() (sl Slice) {
 	b, l := c.behind, c.group.log
 	if !b.more {
-		sl.Passed = b.kind != entriesOfLog && b.upTo > c.offset
+		sl.Passed = b.upTo > c.offset
 		c.offset = max(c.offset, b.upTo)
 		b.goOn()
 	}

@@ -338,7 +338,8 @@ type client struct {
 	sends  int  // how often it did
 	dues   int
 	passed int
-	over   bool // told to end
+	told   uint64 // offset up to which it knows what became of everything, 0 before it has been told anything
+	over   bool   // told to end
 	out    bytes.Buffer
 	rest   []byte
 	sent   int // entries, as Sent counts them
@@ -364,6 +365,7 @@ func (c *client) Send(cur *Cursor, sl *Slice) bool {
 	c.out.Write(sl.Bytes[:n])
 	entries, rest := c.Sent(sl, n)
 	c.sent += entries
+	c.told = c.Offset()
 	c.rest = bytes.Clone(rest)
 	if c.More() {
 		c.dues++
@@ -428,12 +430,14 @@ func (c *client) pull(max, cut int) bool {
 	sl := c.Take(&c.scratch, max)
 	if sl.Passed {
 		c.passed++
+		c.told = c.Offset() // of a gap up to its beginning
 	}
 	switch {
 	case sl.Overflow:
 		c.over = true
 		return false
 	case sl.GapTo != 0:
+		c.told = sl.GapTo
 		fmt.Fprintf(&c.out, "gap %d-%d %s\n", sl.GapFrom, sl.GapTo, sl.GapReason)
 		return true
 	case len(sl.Bytes) == 0:
@@ -446,6 +450,9 @@ func (c *client) pull(max, cut int) bool {
 	}
 	entries, rest := c.Sent(&sl, cut)
 	c.sent += entries
+	if entries > 0 {
+		c.told = c.Offset()
+	}
 	c.rest = append([]byte(nil), rest...)
 	return true
 }

@@ -165,8 +165,8 @@ func (l *log) take(after, ahead uint64, page *broker.Page) (done bool) {
 			l.hub.stats.found.Add(1)
 		}
 	}
-	if !page.More && page.Head > l.head { // up to here nothing else is retained, which cursors pass
-		l.accept(&broker.Entry{Op: opRemoved, Prev: l.head, Offset: page.Head, Time: l.newestTime()})
+	if mark := l.markUpTo(page.Head); mark != nil && !page.More {
+		l.accept(mark)
 	}
 	l.takeHeld()
 	if l.end() > end {
@@ -183,6 +183,15 @@ func (l *log) take(after, ahead uint64, page *broker.Page) (done bool) {
 	}
 	l.release(groups)
 	return done
+}
+
+// markUpTo makes the mark of what is not there any more between the head of this log and that of the broker's, since it is
+// over or was removed: cursors pass it. It is nil where that is nothing. l.mu is held.
+func (l *log) markUpTo(head uint64) *broker.Entry {
+	if head <= l.head {
+		return nil
+	}
+	return &broker.Entry{Op: opRemoved, Prev: l.head, Offset: head, Time: l.newestTime()}
 }
 
 // newestTime is a time for a mark at the head: times in a window do not step back. l.mu is held.

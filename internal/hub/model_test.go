@@ -195,6 +195,8 @@ func (m *model) notice() {
 		}
 		c.seen, c.begins = true, c.placed.Offset
 		switch {
+		case c.start.Kind == Live:
+			c.told = max(c.told, c.placed.Offset)
 		case c.start.Kind == Last:
 			c.begins = m.before(c, c.start.Last)
 		case c.start.Kind == Position && c.placed.Recovered:
@@ -369,7 +371,7 @@ func (m *model) verify(c *modelled, whole bool) {
 		return
 	}
 	all := m.entries[c.channel]
-	at := c.begins
+	at, recovered := c.begins, c.start.Kind == Position && c.placed.Recovered && c.begins < c.placed.Offset
 	skip := func(to uint64) { // the client hears nothing of what lies between at and to: its own entries without echo
 		if m.rules[c.channel] == rule.OverflowLatest && !m.roomy && to != ^uint64(0) {
 			return // the client may have jumped here
@@ -416,6 +418,9 @@ func (m *model) verify(c *modelled, whole bool) {
 	}
 	if whole {
 		skip(^uint64(0))
+		if n := len(all); n > 0 && c.told < all[n-1].Offset && (c.told > 0 || c.placed.Offset < all[n-1].Offset || recovered) {
+			m.Fatalf("the client was told up to %d, and not of %d; client %+v\n%s", c.told, all[n-1].Offset, c.start, brief(c.text))
+		}
 	}
 }
 

@@ -36,15 +36,18 @@ func (l *log) fill(keep rule.History, limit int, page *broker.Page, removals uin
 		return l.removals, l.state != logOpening
 	}
 	l.state, l.keep = logOpen, keep
-	l.epoch, l.head = page.Epoch, page.Head
+	l.epoch = page.Epoch
 	l.tail, l.whole = reach(page, limit)
+	l.head = l.tail
 	if !l.whole {
 		l.unkeyed.to = l.tail
 	}
 	for _, e := range page.Entries {
 		l.append(e)
 	}
-	l.head = max(l.head, page.Head)
+	if mark := l.markUpTo(page.Head); mark != nil {
+		l.append(mark)
+	}
 	l.wroteAt = 0
 	if n := len(page.Entries); n > 0 {
 		l.wroteAt = page.Entries[n-1].Time

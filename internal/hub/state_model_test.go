@@ -89,6 +89,7 @@ func TestAStateIsTheLogCompacted(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"write":     m.write,
+			"end":       m.end,
 			"lose":      m.lose,
 			"remove":    m.remove,
 			"find":      func(*rapid.T) { m.w.hub.Gap("x") },
@@ -139,6 +140,12 @@ func (m *stateModel) write(t *rapid.T) {
 	}
 	x.offset = m.w.put("x", e)
 	m.loose = append(m.loose, x)
+}
+
+// end writes an entry without a key that may be over before it comes to anybody: nobody misses it.
+func (m *stateModel) end(t *rapid.T) {
+	ttl := time.Duration(rapid.IntRange(1, 300).Draw(t, "ms")) * time.Millisecond
+	m.w.put("x", broker.Entry{TTL: ttl, Format: broker.Text, Payload: []byte("t")})
 }
 
 // remove takes out an entry without a key, or all up to it: then they are missing.
@@ -224,6 +231,9 @@ func (m *stateModel) notice(f *folded) {
 		f.told = append(f.told, span{f.at, f.placed.Offset})
 	default:
 		f.caught = append(f.caught, span{f.at, f.placed.Offset})
+	}
+	if f.placed.Recovered {
+		f.client.told = max(f.client.told, f.at)
 	}
 	f.epoch = f.placed.Epoch
 }
@@ -344,6 +354,9 @@ func (m *stateModel) finish() {
 		m.take(f)
 		if !maps.Equal(f.values, want) {
 			m.Fatalf("a client has %v, want %v (keys %v)", f.values, want, slices.Sorted(maps.Keys(want)))
+		}
+		if f.client.told < page.Head {
+			m.Fatalf("a client was told up to %d, and not of %d", f.client.told, page.Head)
 		}
 		f.at = 0
 		m.passed(f, broker.MaxOffset)

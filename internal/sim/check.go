@@ -281,8 +281,11 @@ func (c *checker) end() {
 	now := c.w.now()
 	if r.kit {
 		if c.epoch == nil { // nothing came at all
-			if missed := newest.entriesSince(r.repliedAt); len(missed) > 0 && !c.perhapsAll(missed) {
-				c.fault(now, "nothing came, and %d was appended since it subscribed", missed[0].Offset)
+			for _, f := range newest.entriesSince(r.repliedAt) {
+				if !c.leavable(f, now) {
+					c.fault(now, "nothing came, and %d was appended since it subscribed", f.Offset)
+					return
+				}
 			}
 			return
 		}
@@ -296,11 +299,7 @@ func (c *checker) end() {
 		c.first(newest.head()+1, now)
 		return
 	}
-	at := max(c.at, r.Offset)
-	if r.kit {
-		at = c.at
-	}
-	for _, f := range newest.between(at, newest.head()) {
+	for _, f := range newest.between(c.at, newest.head()) {
 		switch {
 		case !c.leavable(f, now):
 			c.fault(now, "it stands at %d, and %d never came", c.at, f.Offset)
@@ -310,15 +309,6 @@ func (c *checker) end() {
 			return
 		}
 	}
-}
-
-func (c *checker) perhapsAll(facts []*fact) bool {
-	for _, f := range facts {
-		if !c.perhapsMine(f) {
-			return false
-		}
-	}
-	return true
 }
 
 // entriesSince are those appended after a moment.

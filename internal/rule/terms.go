@@ -88,6 +88,9 @@ func (c *Capabilities) rate() error {
 	return nil
 }
 
+// Limited tells whether there are limits.
+func (c *Capabilities) Limited() bool { return c != nil && len(c.rated) > 0 }
+
 // AppendRated appends the limits that hold for something of a kind, limit.Publishes, limit.Subscribes or limit.Calls, that is done
 // with name: a channel or a method. They hold whatever allows it.
 func (c *Capabilities) AppendRated(dst []*Rated, kind limit.Kind, name string) []*Rated {

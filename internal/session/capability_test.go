@@ -127,6 +127,29 @@ func TestTheTightestLimitHolds(t *testing.T) {
 	c.want(`"reply"`, `of this session: wait 59m58s`)
 }
 
+// What a capability refuses, the others in the channel do not pay for.
+func TestWhatACapabilityRefusesIsNoLossToOthers(t *testing.T) {
+	w := closedDoors(t, grants{
+		"few": often(t, "ada", lists{"chat:*": {"publish", "publishes 1/h"}, ">": {"bytes 1MiB/s"}}), "free": often(t, "bob", lists{"chat:*": {"publish"}}),
+	}, rule.Rule{Pattern: "chat:*", History: rule.History{Count: 10}, Rates: rule.Rates{TotalPublishes: rate(t, "1/h burst 3"), TotalBytes: rate(t, "1/h burst 30")}})
+	few, free := w.proven("few"), w.proven("free")
+	few.send(to("chat:a", 0, 9)...)
+	if got := few.take(); len(got) != 9 || w.node.Refused(OfCapability, limit.Publishes) != 8 {
+		t.Errorf("told %s", got)
+	}
+	free.send(to("chat:a", 10, 13)...)
+	free.want(`"reply"`, `"reply"`, `too many publishes in this channel`)
+	// Nor do the capabilities pay for what the rule refuses.
+	w.pass(2 * time.Hour)
+	free.send(to("chat:a", 20, 22)...)
+	free.wantReplies(20, 22)
+	few.send(to("chat:a", 30, 31)...)
+	few.want(`in this channel: wait 1h0m0s`)
+	w.pass(time.Hour)
+	few.send(to("chat:a", 31, 32)...)
+	few.wantReplies(31, 32)
+}
+
 func TestACapabilitySlowsDown(t *testing.T) {
 	w := closedDoors(t, grants{
 		"slow":  often(t, "ada", lists{"a": {"publish", "publishes 10/s burst 2", "at_limit slow"}}),

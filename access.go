@@ -22,6 +22,9 @@ type AccessAnswer struct {
 	Allowed bool
 	User    string // that the token names
 	Why     string // goes on from "because"
+	// Limits are the rates that hold where it may: those of the channel's rule and of its capabilities, such as
+	// `publishes 5/s burst 20 by the capability "chat:*"`. All of them do, and those of Config.Limits.
+	Limits []string
 }
 
 // ExplainAccess answers a question as a server with this configuration would, without one: what is revoked is not known,
@@ -62,6 +65,9 @@ func (c Config) ExplainAccess(ctx context.Context, q AccessQuestion) (AccessAnsw
 		return a, nil
 	}
 	a.Allowed, a.Why = access.Explain(verb, q.Name, q.Key, g.rules)
+	if a.Allowed {
+		a.Limits = access.Limits(verb, q.Name, g.rules)
+	}
 	return a, nil
 }
 

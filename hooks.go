@@ -85,7 +85,7 @@ type Credentials struct {
 type Identity struct {
 	User         string              // "" for no one in particular
 	Info         []byte              // what it tells about itself as a member, one JSON value; nil for nothing
-	Capabilities map[string][]string // verbs by pattern, such as {"chat:*": {"subscribe", "publish"}}
+	Capabilities map[string][]string // verbs and limits by pattern, such as {"chat:*": {"subscribe", "publish", "publishes 5/s"}}
 	Expires      time.Time           // when the session ends; zero for never
 	TokenID      string              // by which it can be revoked; "" for none
 }

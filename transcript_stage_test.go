@@ -57,8 +57,13 @@ func transcriptConfig(seed uint64) Config {
 
 // mayFollow is what the application says of subscriptions.
 func mayFollow(_ context.Context, q SubscribeQuestion) (answer SubscribeAnswer, err error) {
-	if q.Channel == "asked:full" {
+	switch q.Channel {
+	case "asked:full":
 		err = &Error{Code: 10042, Name: "room_full", Message: "the room is full"}
+	case "asked:talk":
+		answer.Capabilities = map[string][]string{"talk:>": {"publish", "publishes 2/s"}}
+	case "asked:more":
+		answer.Capabilities = map[string][]string{"talk:>": {"publishes 10/s burst 3"}}
 	}
 	return answer, err
 }

@@ -69,7 +69,7 @@ func (c *checkAccessCmd) Run(ctx context.Context, std streams) error {
 	if a.Allowed {
 		word = "allowed"
 	}
-	fmt.Fprintf(std.out, "%s: %s %s for %s, because %s\n", word, c.Do, c.Name, who(c.Token, a), a.Why)
+	fmt.Fprintf(std.out, "%s: %s %s for %s, because %s\n", word, c.Do, c.Name, who(c.Token, a), why(a))
 	if !a.Allowed {
 		return errDenied
 	}
@@ -89,11 +89,16 @@ func (c *checkAccessCmd) all(ctx context.Context, std streams, cfg hocket.Config
 		if a.Allowed {
 			word = "yes"
 		}
-		parts = append(parts, fmt.Sprintf("%s %s (%s)", verb, word, a.Why))
+		parts = append(parts, fmt.Sprintf("%s %s (%s)", verb, word, why(a)))
 		last = a
 	}
 	_, err := fmt.Fprintf(std.out, "%s for %s: %s\n", c.Name, who(c.Token, last), strings.Join(parts, ", "))
 	return err
+}
+
+// why is the reason of an answer, and how often it allows.
+func why(a hocket.AccessAnswer) string {
+	return strings.Join(append([]string{a.Why}, a.Limits...), "; ")
 }
 
 // who names the client of an answer.

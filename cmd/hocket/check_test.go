@@ -58,3 +58,22 @@ func TestTalkingWithAToken(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckAccessTellsLimits asks as somebody does whose page gets rate_limited.
+func TestCheckAccessTellsLimits(t *testing.T) {
+	file := write(t, `
+tokens: {keys: [{secret: 0123456789abcdef0123456789abcdef}]}
+channels: [{pattern: "chat:*", rate: {publishes: 30/s, at_limit: slow}}]
+`)
+	secret := write(t, "0123456789abcdef0123456789abcdef")
+	token := strings.TrimSpace(execute(t, command("token", "--secret-file", secret, "--user", "ada", "--can", "chat:*=subscribe,publish,publishes 5/s burst 20")).out)
+	limits := `publishes 5/s burst 20 by the capability "chat:*"; publishes 30/s by the rule "chat:*", which slows down`
+	for out, args := range map[string][]string{
+		`allowed: publish chat:lobby for "ada", because the capability "chat:*" allows it; ` + limits + "\n":                                         {"--do", "publish", "chat:lobby"},
+		`chat:lobby for "ada": subscribe yes (the capability "chat:*" allows it), publish yes (the capability "chat:*" allows it; ` + limits + `), `: {"chat:lobby"},
+	} {
+		if r := execute(t, command(append([]string{"check", "access", "--config", file, "--token", token}, args...)...)); r.code != 0 || !strings.HasPrefix(r.out, out) {
+			t.Errorf("%v: %+v\nwant %s", args, r, out)
+		}
+	}
+}

@@ -167,3 +167,41 @@ func TestTheClientThatHAProxyNames(t *testing.T) {
 		})
 	}
 }
+
+// Two who are granted the same channel in different measure, by a token and by a ticket, against the program that is shipped.
+func TestLimitsOfCapabilities(t *testing.T) {
+	n := startGuarded(t, "channels: [{pattern: 'chat:*', history: {count: 100}}]")
+	few, many := `"chat:a":["publish","publishes 2/h"]`, `{"capabilities":{"chat:a":["publish","publishes 20/h"]}}`
+	ada := knock(t, n, "", bearer(sign(`"sub":"ada","capabilities":{`+few+`}`)), "127.0.0.1")
+	bot := knock(t, n, "?ticket="+ticketFor(t, n, many), nil, "127.0.0.1")
+	send := func(c *conversation, id int) string {
+		return c.request(id, `{"type":"publish","channel":"chat:a","payload":1}`)
+	}
+	for i := range 20 {
+		if told := send(bot, i); !strings.HasPrefix(told, `{"type":"reply"`) {
+			t.Fatalf("%d of the bot: %s", i, told)
+		}
+		if told := send(ada, i); strings.HasPrefix(told, `{"type":"reply"`) != (i < 2) || i >= 2 && !strings.Contains(told, `"code":1429,"name":"rate_limited","message":"too many publishes under a capability`) {
+			t.Fatalf("%d of ada: %s", i, told)
+		}
+	}
+	if told := ada.request(100, `{"type":"connect","payload":{"token":"`+sign(`"sub":"ada","capabilities":{`+few+`,"other":["publish"]}`)+`"}}`); !strings.HasPrefix(told, `{"type":"reply"`) {
+		t.Errorf("renewed: %s", told)
+	}
+	if told := send(ada, 101); !strings.Contains(told, `"code":1429`) {
+		t.Errorf("a renewed token refills: %s", told)
+	}
+
+	bad := sign(`"sub":"eve","capabilities":{"chat:*":["publish","publishes often"]}`)
+	c := knock(t, n, "", bearer(bad), "127.0.0.1")
+	if told, code := c.first(); !strings.Contains(told, `"code":1401,"name":"unauthenticated","message":"capability \"chat:*\": \"publishes often\" is no limit`) || code != 4200 {
+		t.Errorf("a limit that is none: %s, %d", told, code)
+	}
+	if strings.Contains(n.Output(), bad) {
+		t.Error("the log holds a token")
+	}
+	_, metrics := get(t, n, "/metrics", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+attackKey) })
+	if !strings.Contains(metrics, `hocket_limited_total{limit="publishes",of="capability"} 19`+"\n") || strings.Contains(metrics, "chat:a") {
+		t.Errorf("it is not counted, or by names that tokens bring:\n%s", metrics)
+	}
+}

@@ -25,7 +25,7 @@ type tokenCmd struct {
 	KeyID      string `name:"key-id" placeholder:"ID" help:"Name of the key (kid)."`
 
 	User     string        `placeholder:"NAME" help:"Who the token is for (sub); no one in particular without it."`
-	Can      []string      `sep:"none" placeholder:"PATTERN=VERBS" help:"What its bearer may do on which channels, such as 'chat:*=subscribe,publish'; can be repeated."`
+	Can      []string      `sep:"none" placeholder:"PATTERN=VERBS" help:"What its bearer may do on which channels, such as 'chat:*=subscribe,publish', and how often, such as 'chat:*=publishes 5/s'; can be repeated."`
 	Info     string        `placeholder:"JSON" help:"What others are told of its bearer."`
 	TTL      time.Duration `name:"ttl" default:"1h" placeholder:"TIME" help:"How long it holds (default 1h)."`
 	ID       string        `name:"id" placeholder:"ID" help:"Name by which it can be revoked (jti)."`
@@ -40,6 +40,7 @@ func (tokenCmd) Help() string {
 Examples:
   hocket token --new-secret > secret.txt
   hocket token --secret-file secret.txt --user ada --can 'chat:*=subscribe,publish' --can 'news=subscribe'
+  hocket token --secret-file secret.txt --user ada --can 'chat:*=subscribe,publish,publishes 5/s burst 20'
   hocket token --key-file issuer.pem --key-id 2027-01 --user ada --audience chat.example.com --ttl 15m`
 }
 
@@ -120,6 +121,9 @@ func (c *tokenCmd) claims(now time.Time) (hocket.TokenClaims, error) {
 			claims.Capabilities = make(map[string][]string)
 		}
 		claims.Capabilities[pattern] = append(claims.Capabilities[pattern], verbs...)
+	}
+	if _, err := rule.ParseCapabilities(claims.Capabilities, ""); err != nil {
+		return claims, fmt.Errorf("--can: %w", err)
 	}
 	return claims, nil
 }

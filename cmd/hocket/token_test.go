@@ -27,7 +27,7 @@ func TestTokenCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := execute(t, command("token", "--secret-file", path, "--user", "ada", "--can", "chat:*=subscribe,publish", "--can", "chat:*=call", "--can", "a=b=call",
+	r := execute(t, command("token", "--secret-file", path, "--user", "ada", "--can", "chat:*=subscribe,publish", "--can", "chat:*=call", "--can", "a=b=call,calls 5/s burst 20",
 		"--info", `{"name":"Ada"}`, "--ttl", "15m", "--id", "t1", "--issuer", "me", "--audience", "chat", "--audience", "news"))
 	v, err := token.NewVerifier(token.Config{Keys: []token.Key{key}, Audience: []string{"news"}, Issuer: []string{"me"}})
 	if err != nil {
@@ -40,7 +40,7 @@ func TestTokenCommand(t *testing.T) {
 	if claims.Expires.Sub(claims.Issued) != 15*time.Minute || time.Since(claims.Issued).Abs() > time.Minute {
 		t.Errorf("it holds from %v to %v", claims.Issued, claims.Expires)
 	}
-	want := map[string][]string{"chat:*": {"subscribe", "publish", "call"}, "a=b": {"call"}}
+	want := map[string][]string{"chat:*": {"subscribe", "publish", "call"}, "a=b": {"call", "calls 5/s burst 20"}}
 	if diff := cmp.Diff(want, claims.Capabilities); diff != "" || claims.User != "ada" || claims.ID != "t1" || string(claims.Info) != `{"name":"Ada"}` {
 		t.Errorf("claims %+v\n%s", claims, diff)
 	}
@@ -83,6 +83,8 @@ func TestTokenCommandRefuses(t *testing.T) {
 		"write it like":                        append(key, "--can", "chat:*"),
 		"a verb is missing":                    append(key, "--can", "chat:*="),
 		"is not a whole segment":               append(key, "--can", "chat*=call"),
+		"is no verb":                           append(key, "--can", "chat:*=read"),
+		"is no rate: write it like":            append(key, "--can", "chat:*=publish,publishes 5"),
 		"--info is no JSON":                    append(key, "--info", "{"),
 		"more than nothing":                    append(key, "--ttl=-1s"),
 	} {

@@ -51,6 +51,20 @@ func (s *server) refused(t *testing.T, ticket string) string {
 
 func closedDoors(c *hocket.Config) { c.Anonymous = false }
 
+func TestATicketCarriesLimits(t *testing.T) {
+	s := start(t, closedDoors)
+	ticket, _ := s.ticket(t, `{"user":"ada","capabilities":{"chat:*":["publish","publishes 1/h burst 2"]}}`)
+	c, _ := s.connect(t, "?ticket="+ticket)
+	for range 3 {
+		c.send(t, `{"type":"publish","id":1,"channel":"chat:a","payload":1}`)
+	}
+	c.next(t, "reply", nil)
+	c.next(t, "reply", nil)
+	if told := c.next(t, "error", nil); !strings.Contains(string(told), `"code":1429`) {
+		t.Errorf("told %s", told)
+	}
+}
+
 func TestATicketOpensOneSession(t *testing.T) {
 	s := start(t, closedDoors)
 	before := time.Now()
@@ -110,6 +124,8 @@ func TestWhatIsWrongWithIdentity(t *testing.T) {
 		{"tickets", `{"ttl_ms":999}`, "ttl_ms must be a whole number from 1000 to 3600000"},
 		{"tickets", `{"capabilities":["chat"]}`, "capabilities must be lists of verbs by pattern"},
 		{"tickets", `{"capabilities":{"chat:*":["read"]}}`, `"read" is no verb`},
+		{"tickets", `{"capabilities":{"chat:*":["publish","publishes 5"]}}`, `capability "chat:*": "publishes 5" is no limit: "5" is no rate: write it like`},
+		{"tickets", `{"capabilities":{"chat:*":["publish",5]}}`, "capabilities must be lists of verbs by pattern"},
 		{"tickets", `{"capabilities":{"a:>:b":["*"]}}`, `capability "a:>:b"`},
 		{"tickets", `{"address":"example.com"}`, "address must be an IP address"},
 		{"tickets", `{"info":"` + strings.Repeat("x", 5000) + `"}`, "info may have at most 4096 bytes"},

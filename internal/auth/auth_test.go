@@ -19,6 +19,7 @@ import (
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
+	"hocket.dev/internal/limit"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/session"
 	"hocket.dev/internal/token"
@@ -109,7 +110,7 @@ func TestATokenGrantsWhatItSays(t *testing.T) {
 	a := New(Config{Tokens: verifier(t)})
 	text := sign(t, token.Claims{
 		ID: "7f3c", User: "ada", Info: []byte(`{"name":"Ada"}`), Issued: now, Expires: now.Add(time.Hour),
-		Capabilities: map[string][]string{"inbox:{user}": {"subscribe"}},
+		Capabilities: map[string][]string{"inbox:{user}": {"subscribe", "subscribes 1/s"}},
 	})
 	g, err, ok := a.Check(&session.Proof{Secret: text}, now)
 	if !ok || err != nil {
@@ -117,6 +118,7 @@ func TestATokenGrantsWhatItSays(t *testing.T) {
 	}
 	if g.User != "ada" || g.Token != "7f3c" || string(g.Info) != `{"name":"Ada"}` || !g.Issued.Equal(now) ||
 		!g.Expires.Equal(now.Add(time.Hour+token.DefaultLeeway)) ||
+		len(g.Capabilities.AppendRated(nil, limit.Subscribes, "inbox:ada")) != 1 ||
 		!g.Capabilities.Allow(rule.CanSubscribe, "inbox:ada") || g.Capabilities.Allow(rule.CanSubscribe, "inbox:bob") {
 		t.Errorf("%+v", g)
 	}
@@ -126,6 +128,7 @@ func TestATokenGrantsWhatItSays(t *testing.T) {
 	}{
 		"expired":      {token.Claims{User: "ada", Expires: now.Add(-time.Minute)}, dialect.TokenExpired},
 		"wrong verbs":  {token.Claims{User: "ada", Expires: now.Add(time.Hour), Capabilities: map[string][]string{"a": {"read"}}}, dialect.Unauthenticated},
+		"wrong limits": {token.Claims{User: "ada", Expires: now.Add(time.Hour), Capabilities: map[string][]string{"a": {"publish", "publishes 5"}}}, dialect.Unauthenticated},
 		"elsewhere":    {token.Claims{User: "ada", Expires: now.Add(time.Hour), Address: netip.MustParseAddr("192.0.2.9")}, dialect.Unauthenticated},
 		"another page": {token.Claims{User: "ada", Expires: now.Add(time.Hour), Origin: "https://app.example"}, dialect.Unauthenticated},
 	} {

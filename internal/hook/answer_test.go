@@ -89,7 +89,7 @@ func TestWhatADenialTells(t *testing.T) {
 // FuzzParse holds what the rest of the node relies on, whatever a back end says.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		`{"allow":true,"user":"u1","info":{"a":1},"capabilities":{"chat:*":["subscribe"]},"expires_at":1795000000000,"token_id":"t"}`,
+		`{"allow":true,"user":"u1","info":{"a":1},"capabilities":{"chat:*":["subscribe","subscribes 5/s burst 9"]},"expires_at":1795000000000,"token_id":"t"}`,
 		`{"allow":true,"payload":[1],"tags":{"a":"b"}}`, `{"allow":true,"payload":"AP8=","encoding":"base64"}`,
 		`{"deny":{"code":10001,"name":"slow_mode","message":"wait\n","retry_after_ms":5}}`, `{"allow":false}`, `{"allow":true,"payload":null}`,
 	} {

@@ -68,7 +68,7 @@ func TestWhatIsAsked(t *testing.T) {
 func TestWhatIsAnswered(t *testing.T) {
 	var answer string
 	b := ask(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }, nil)
-	answer = `{"allow":true,"user":"ada","info":{"name":"Ada"},"capabilities":{"inbox:{user}":["subscribe"]},"expires_at":1795000009000,"token_id":"7"}`
+	answer = `{"allow":true,"user":"ada","info":{"name":"Ada"},"capabilities":{"inbox:{user}":["subscribe","subscribes 5/s"]},"expires_at":1795000009000,"token_id":"7"}`
 	g, err := b.Authenticate(t.Context(), &session.Proof{Kind: session.ProofToken, Secret: "t"})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestWhatIsAnswered(t *testing.T) {
 	lists := g.Capabilities.Lists()
 	g.Capabilities = nil
 	want := &session.Grant{User: "ada", Info: []byte(`{"name":"Ada"}`), Expires: time.UnixMilli(1_795_000_009_000), Issued: begin, Token: "7"}
-	if diff := cmp.Diff(want, g) + cmp.Diff(map[string][]string{"inbox:{user}": {"subscribe"}}, lists); diff != "" {
+	if diff := cmp.Diff(want, g) + cmp.Diff(map[string][]string{"inbox:{user}": {"subscribe", "subscribes 5/s"}}, lists); diff != "" {
 		t.Error(diff)
 	}
 	answer = `{"allow":true,"info":1,"capabilities":{"a":["publish"]}}`

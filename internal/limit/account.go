@@ -46,13 +46,21 @@ type Limits [Kinds]Limit
 type Buckets [Kinds]Bucket
 
 // Full tells whether all are full.
-func (b *Buckets) Full(now time.Duration) bool {
+func (b *Buckets) Full(now time.Duration) bool { return b.FullAt() <= now }
+
+// FullAt tells when all are full.
+func (b *Buckets) FullAt() (at time.Duration) {
 	for k := range b {
-		if !b[k].Full(now) {
-			return false
-		}
+		at = max(at, b[k].full)
 	}
-	return true
+	return at
+}
+
+// Change is Bucket.Change for each kind.
+func (b *Buckets) Change(from, to *Limits, now time.Duration) {
+	for k := range b {
+		b[k].Change(&from[k], &to[k], now)
+	}
 }
 
 // An Account is what several sessions have taken together, those of one user or of one address: a bucket for each kind, and

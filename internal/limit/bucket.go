@@ -40,6 +40,14 @@ func (b *Bucket) GiveBack(l *Limit, n int64) {
 	}
 }
 
+// Change makes a bucket of one limit that of another: so many as have been taken stay taken. Of a limit that is off, and to one,
+// it stays as it is.
+func (b *Bucket) Change(from, to *Limit, now time.Duration) {
+	if owed := b.full - now; owed > 0 && from.On() && to.On() && from.rate != to.rate {
+		b.full = now + span(taken(owed, from.rate), to.rate)
+	}
+}
+
 // Full tells whether the bucket is as if it had never been used.
 func (b *Bucket) Full(now time.Duration) bool { return b.full <= now }
 

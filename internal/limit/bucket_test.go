@@ -197,3 +197,56 @@ func BenchmarkTake(b *testing.B) {
 		}
 	})
 }
+
+func TestWhatHasBeenTakenStaysTakenUnderAnotherRate(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		taken    int64
+		left     int64 // that passes at once
+		wait     time.Duration
+	}{
+		{"5/s burst 20", "5/s burst 20", 20, 0, 200 * time.Millisecond},
+		{"5/s burst 20", "100/s burst 500", 20, 480, 10 * time.Millisecond},
+		{"100/s burst 500", "5/s burst 20", 30, 0, 2200 * time.Millisecond},
+		{"100/s burst 500", "5/s burst 20", 3, 17, 200 * time.Millisecond},
+		{"1/24h burst 30", "1/ms burst 31", 30, 1, time.Millisecond},
+		{"3/s burst 7", "7/s burst 30", 7, 23, time.Second / 7},
+		{"5/s", "off", 5, 1000, 0},
+	} {
+		from, to, b := rate(t, test.from).Limit(), rate(t, test.to).Limit(), Bucket{}
+		b.Take(&from, 0, test.taken)
+		b.Change(&from, &to, 0)
+		for range test.left {
+			if b.Take(&to, 0, 1) != 0 {
+				t.Fatalf("%+v: less is left", test)
+			}
+		}
+		if wait := b.Wait(&to, 0, 1); (wait - test.wait).Abs() > 100 {
+			t.Errorf("%+v: the next has to wait %v", test, wait)
+		}
+	}
+}
+
+// Whoever changes between limits gets nothing by it: there and back, a bucket is no fuller.
+func TestChangingRatesRefillsNothing(t *testing.T) {
+	rates := rapid.Custom(func(t *rapid.T) Rate {
+		r := Rate{rapid.Int64Range(1, 1e6).Draw(t, "count"), time.Duration(rapid.Int64Range(1, 1e5).Draw(t, "per")) * time.Millisecond, rapid.Int64Range(1, 1e6).Draw(t, "burst")}
+		if r.Check() != nil {
+			return Rate{1, time.Second, 1}
+		}
+		return r
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		one, other := rates.Draw(t, "one"), rates.Draw(t, "other")
+		from, to, b := one.Limit(), other.Limit(), Bucket{}
+		now := time.Duration(rapid.Int64Range(0, 1e12).Draw(t, "now"))
+		b.Take(&from, now, rapid.Int64Range(0, one.Burst).Draw(t, "taken"))
+		now += time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "pass"))
+		before := b
+		b.Change(&from, &to, now)
+		b.Change(&to, &from, now)
+		if b.full < before.full && b.full < now+mostOwed-time.Hour {
+			t.Fatalf("full in %v, then in %v", before.full-now, b.full-now)
+		}
+	})
+}

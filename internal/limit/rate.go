@@ -3,6 +3,7 @@ package limit
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"regexp"
 	"strconv"
@@ -140,6 +141,17 @@ func span(n int64, r Rate) time.Duration {
 	}
 	q, _ := bits.Div64(high, low, uint64(r.Count))
 	return time.Duration(min(q, uint64(mostOwed)))
+}
+
+// taken is how many leak in a time at rate r, rounded up.
+func taken(d time.Duration, r Rate) int64 {
+	high, low := bits.Mul64(uint64(d), uint64(r.Count))
+	low, carry := bits.Add64(low, uint64(r.Per)-1, 0)
+	if high += carry; high >= uint64(r.Per) {
+		return math.MaxInt64
+	}
+	q, _ := bits.Div64(high, low, uint64(r.Per))
+	return int64(min(q, math.MaxInt64))
 }
 
 // A Limit is a Rate made ready for use. The zero value is none: everything passes.

@@ -28,6 +28,8 @@ var limited = [session.Scopes][]limit.Kind{
 	session.OfAddress: {limit.Messages, limit.Bytes, limit.Subscribes, limit.Publishes, limit.Calls, limit.Handshakes},
 	session.OfRule:    {limit.Subscribes, limit.Publishes, limit.Bytes},
 	session.OfNode:    {limit.Handshakes},
+
+	session.OfCapability: {limit.Subscribes, limit.Publishes, limit.Bytes, limit.Calls},
 }
 
 const limitedHelp = "Requests and handshakes that were refused for a rate, by what is limited and whose limit it is."

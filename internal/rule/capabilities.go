@@ -11,6 +11,7 @@ import (
 const (
 	MaxCapabilities = 100 // patterns
 	MaxKeyPatterns  = 20  // of one pattern
+	MaxRated        = 20  // patterns with limits
 )
 
 // Capabilities say what somebody may do: verbs for patterns of channels, and of methods. They are never changed once
@@ -18,6 +19,7 @@ const (
 type Capabilities struct {
 	user   string
 	grants []grant
+	rated  []*grant // those with limits
 }
 
 type grant struct {
@@ -25,6 +27,7 @@ type grant struct {
 	names   matcher
 	verbs   Verbs
 	keys    []Pattern // those that may be published to, where CanPublish is not in verbs
+	rated   *Rated    // its limits, nil for none
 }
 
 // A matcher is a pattern of one user, made ready: nearly all are a text, or a text with a wildcard at its end, and are told
@@ -68,10 +71,10 @@ func (g *grant) match(name, user string) bool {
 
 // ParseCapabilities makes Capabilities of a user, "" for one without a name, out of lists of verbs by pattern, as in
 //
-//	{"chat:*": ["subscribe", "publish"], "inbox:{user}": ["*"], "board:7": ["subscribe", "publish:cursor:{user}"]}
+//	{"chat:*": ["subscribe", "publish", "publishes 5/s burst 20"], "inbox:{user}": ["*"], "board:7": ["subscribe", "publish:cursor:{user}"]}
 //
 // "publish:" and a pattern of keys allows to publish to those keys alone; the patterns are like those of channels.
-// "{user}" stands for the user's id. The error names the pattern that is wrong.
+// "{user}" stands for the user's id. What has a space in it is a limit, see Rated. The error names the pattern that is wrong.
 func ParseCapabilities(lists map[string][]string, user string) (*Capabilities, error) {
 	if len(lists) > MaxCapabilities {
 		return nil, fmt.Errorf("there are %d patterns; at most %d are allowed", len(lists), MaxCapabilities)
@@ -85,6 +88,9 @@ func ParseCapabilities(lists map[string][]string, user string) (*Capabilities, e
 		}
 		c.grants = append(c.grants, g)
 	}
+	if err := c.rate(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -92,6 +98,7 @@ func parseGrant(text string, verbs []string) (g grant, err error) {
 	if g.pattern, err = ParsePattern(text); err != nil {
 		return g, err
 	}
+	var t terms
 	for _, name := range verbs {
 		if keys, ok := strings.CutPrefix(name, "publish:"); ok {
 			p, err := ParsePattern(keys)
@@ -103,30 +110,56 @@ func parseGrant(text string, verbs []string) (g grant, err error) {
 			}
 			continue
 		}
+		if word, value, ok := cutTerm(name); ok {
+			if err := t.set(word, value); err != nil {
+				return g, fmt.Errorf("%q %w", name, err)
+			}
+			continue
+		}
 		v, err := ParseVerb(name)
 		if err != nil {
 			return g, err
 		}
 		g.verbs |= v
 	}
-	return g, nil
+	g.rated, err = t.rated(text)
+	return g, err
 }
 
 // Wider returns Capabilities that allow what c does and what lists say, in the same words as those of ParseCapabilities, for the
-// same user. c may be nil, and is not changed.
+// same user. A limit of lists takes the place of the one of the same pattern and word. c may be nil, and is not changed.
 func (c *Capabilities) Wider(lists map[string][]string, user string) (*Capabilities, error) {
-	all := c.Lists()
-	if all == nil {
-		return ParseCapabilities(lists, user)
-	}
-	for pattern, verbs := range lists {
-		for _, verb := range verbs {
-			if !slices.Contains(all[pattern], verb) {
-				all[pattern] = append(all[pattern], verb)
+	wide, err := ParseCapabilities(lists, user)
+	if all := c.Lists(); err == nil && all != nil {
+		for pattern, verbs := range lists {
+			for _, verb := range verbs {
+				all[pattern] = withVerb(all[pattern], verb)
 			}
 		}
+		wide, err = ParseCapabilities(all, user)
 	}
-	return ParseCapabilities(all, user)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range wide.rated {
+		g.rated.Given = true
+	}
+	return wide, nil
+}
+
+// withVerb adds a verb, or a limit in place of another, to those of a pattern.
+func withVerb(verbs []string, verb string) []string {
+	word, _, limits := cutTerm(verb)
+	if limits {
+		verbs = slices.DeleteFunc(verbs, func(old string) bool {
+			w, _, ok := cutTerm(old)
+			return ok && w == word
+		})
+	}
+	if slices.Contains(verbs, verb) {
+		return verbs
+	}
+	return append(verbs, verb)
 }
 
 // Allow tells whether all of verbs are allowed for name, a channel or a method, by one pattern or several together.
@@ -203,6 +236,9 @@ func (c *Capabilities) Lists() map[string][]string {
 		verbs := g.verbs.Names()
 		for _, p := range g.keys {
 			verbs = append(verbs, "publish:"+p.String())
+		}
+		if g.rated != nil {
+			verbs = append(verbs, g.rated.terms()...)
 		}
 		lists[g.pattern.String()] = verbs
 	}

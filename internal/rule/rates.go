@@ -71,12 +71,20 @@ func (r *Rates) check(index int) error {
 	return nil
 }
 
-// Rated are the Rates of a rule made ready for use.
+// Rated are rates made ready for use: those of a rule, or of a capability.
 type Rated struct {
-	Index   int // among those of the Set, for what a node keeps of each
-	Session *limit.Limits
-	Total   *limit.Limits
+	Session *limit.Limits // of each session
 	AtLimit AtLimit
+
+	// Of a rule: where it stands among those of the Set that limit something, for what a node keeps of each; and the
+	// limits of all sessions together, nil for none.
+	Index int
+	Total *limit.Limits
+
+	// Of a capability: its pattern as written, "" where the rates are those of a rule; and whether it was given when the
+	// back end was asked, see Capabilities.Wider.
+	Capability string
+	Given      bool
 }
 
 // rated makes r ready for use, nil where it limits nothing.
@@ -85,8 +93,11 @@ func (r *Rates) rated(index int) *Rated {
 		return nil
 	}
 	session := limit.Rates{limit.Publishes: r.Publishes, limit.Bytes: r.Bytes, limit.Subscribes: r.Subscribes}
-	total := limit.Rates{limit.Publishes: r.TotalPublishes, limit.Bytes: r.TotalBytes}
-	return &Rated{Index: index, Session: session.Limits(), Total: total.Limits(), AtLimit: r.AtLimit}
+	rated := &Rated{Index: index, Session: session.Limits(), AtLimit: r.AtLimit}
+	if total := (limit.Rates{limit.Publishes: r.TotalPublishes, limit.Bytes: r.TotalBytes}); total != (limit.Rates{}) {
+		rated.Total = total.Limits()
+	}
+	return rated
 }
 
 // rate makes the rates of a rule ready for use.

@@ -35,7 +35,7 @@ type SubscribeQuestion struct {
 // A SubscribeAnswer lets it.
 type SubscribeAnswer struct {
 	// Capabilities are given to the session as long as it lives, beside those it has; nil for none. The patterns of all
-	// answers together are at most rule.MaxCapabilities.
+	// answers together are at most rule.MaxCapabilities. A limit takes the place of one given before for the same pattern.
 	Capabilities map[string][]string
 	// Info is what the session tells about itself as a member of this channel, one JSON value; nil leaves what it tells
 	// elsewhere.

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +76,7 @@ const (
 	OfUser
 	OfAddress
 	OfRule
+	OfCapability
 	OfNode
 
 	Scopes // how many there are
@@ -82,7 +84,7 @@ const (
 
 // String returns the name, as in metrics.
 func (s Scope) String() string {
-	return [Scopes]string{"session", "user", "address", "rule", "node"}[s]
+	return [Scopes]string{"session", "user", "address", "rule", "capability", "node"}[s]
 }
 
 const (
@@ -172,7 +174,7 @@ type meter struct {
 	slowTo  time.Duration // when the session is read again, while it is not for a rate
 }
 
-// ruled is what a session has taken of a rule's.
+// ruled is what a session has taken of the rates of a rule, or of a capability.
 type ruled struct {
 	rated   *rule.Rated
 	buckets limit.Buckets
@@ -187,15 +189,47 @@ func (m *meter) full(now time.Duration) bool {
 	return m.buckets.Full(now)
 }
 
-// of finds the buckets of a rule.
-func (m *meter) of(r *rule.Rated) *limit.Buckets {
+// of finds the buckets of rates. Those of a capability that has come again, with a renewed token or another answer of the back
+// end, go on where they were: what has been taken stays taken.
+func (m *meter) of(r *rule.Rated, now time.Duration) *limit.Buckets {
 	for i := range m.rules {
 		if m.rules[i].rated == r {
 			return &m.rules[i].buckets
 		}
 	}
+	if r.Capability != "" {
+		for i := range m.rules {
+			if k := &m.rules[i]; k.rated.Capability == r.Capability && k.rated.Given == r.Given {
+				k.buckets.Change(k.rated.Session, r.Session, now)
+				k.rated = r
+				return &k.buckets
+			}
+		}
+		m.forget(now)
+	}
 	m.rules = append(m.rules, ruled{rated: r})
 	return &m.rules[len(m.rules)-1].buckets
+}
+
+// keptRated is how many capabilities a session remembers what it has taken of: those that a token and the back end can give at once,
+// and as many of tokens before.
+const keptRated = 4 * rule.MaxRated
+
+// forget makes room for the buckets of one more capability. What a session has had and has no more is remembered, or it would
+// have full buckets by one token without the capability and another with it.
+func (m *meter) forget(now time.Duration) {
+	kept, least := 0, -1
+	for i := range m.rules {
+		if m.rules[i].rated.Capability == "" {
+			continue
+		}
+		if kept++; least < 0 || m.rules[i].buckets.FullAt() < m.rules[least].buckets.FullAt() {
+			least = i
+		}
+	}
+	if kept >= keptRated {
+		m.rules = slices.Delete(m.rules, least, least+1)
+	}
 }
 
 // metered is the session's meter.

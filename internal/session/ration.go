@@ -55,16 +55,16 @@ func (s *Session) Ration(bytes int) bool {
 // refused takes what a command is counted as, with the channel's rule, nil for a call. It answers true where there is no
 // room, which the client has then been told.
 func (s *Session) refused(c *dialect.Command, r *rule.Rule) bool {
-	kind, payload := limit.Calls, 0
+	kind, name, payload := limit.Calls, c.Method, 0
 	switch c.Verb {
 	case dialect.Subscribe:
-		kind = limit.Subscribes
+		kind, name = limit.Subscribes, c.Channel
 	case dialect.Publish:
-		kind, payload = limit.Publishes, len(c.Payload)
+		kind, name, payload = limit.Publishes, c.Channel, len(c.Payload)
 	}
 	e := excess{kind: kind}
-	if e.of, e.wait = s.spend(kind, 1); e.wait == 0 && r != nil && r.Rated() != nil {
-		if e = s.takeOf(r.Rated(), kind, payload); e.wait > 0 {
+	if e.of, e.wait = s.spend(kind, 1); e.wait == 0 && (r != nil && r.Rated() != nil || s.who.limited()) {
+		if e = s.takeOf(s.ratedFor(kind, name, r), kind, payload); e.wait > 0 {
 			s.refund(kind, 1)
 		}
 	}
@@ -74,30 +74,113 @@ func (s *Session) refused(c *dialect.Command, r *rule.Rule) bool {
 	return e.wait > 0
 }
 
-// takeOf takes a command of a kind from what a rule allows, or nothing and says how long that has to wait.
-func (s *Session) takeOf(r *rule.Rated, kind limit.Kind, payload int) (e excess) {
-	now, own, all := s.shard.now, s.metered().of(r), &s.shard.node.quotas.rules[r.Index]
+// limited tells whether capabilities have limits.
+func (who *identity) limited() bool {
+	return who.grant != nil && who.grant.Capabilities.Limited() || who.given.Limited()
+}
+
+// ratedFor are the rates of the session's capabilities that hold for something of a kind, and last those of the rule, nil for a call.
+// They are good until the next call on the loop.
+func (s *Session) ratedFor(kind limit.Kind, name string, r *rule.Rule) []*rule.Rated {
+	all := s.shard.rated[:0]
+	if g := s.who.grant; g != nil {
+		all = g.Capabilities.AppendRated(all, kind, name)
+	}
+	all = s.who.given.AppendRated(all, kind, name)
+	if r != nil && r.Rated() != nil {
+		all = append(all, r.Rated())
+	}
+	s.shard.rated = all
+	return all
+}
+
+// takeOf takes a command of a kind from what rates of capabilities and of a rule allow: from all, or from none, and says for whose
+// that is and how long it has to wait. Those of a rule are the last: what capabilities refuse is no loss to others in the channel.
+func (s *Session) takeOf(all []*rule.Rated, kind limit.Kind, payload int) excess {
+	n := int64(payload)
+	for i, r := range all {
+		if !s.takeFrom(r, kind, n) {
+			for _, r := range all[:i] { // of capabilities
+				own := s.metered().of(r, s.shard.now)
+				own[kind].GiveBack(&r.Session[kind], 1)
+				own[limit.Bytes].GiveBack(&r.Session[limit.Bytes], n)
+			}
+			return s.overdraw(all, kind, n)
+		}
+	}
+	return excess{}
+}
+
+// takeFrom takes a command of a kind and n bytes from rates, or nothing where there is no room for both.
+func (s *Session) takeFrom(r *rule.Rated, kind limit.Kind, n int64) bool {
+	now := s.shard.now
+	own := s.metered().of(r, now)
+	if own[kind].Take(&r.Session[kind], now, 1) > 0 {
+		return false
+	}
+	if own[limit.Bytes].Take(&r.Session[limit.Bytes], now, n) == 0 {
+		if r.Total == nil {
+			return true
+		}
+		if all := &s.shard.node.quotas.rules[r.Index]; all.Take(r.Total, kind, now, 1) == 0 {
+			if all.Take(r.Total, limit.Bytes, now, n) == 0 {
+				return true
+			}
+			all.GiveBack(r.Total, kind, 1)
+		}
+		own[limit.Bytes].GiveBack(&r.Session[limit.Bytes], n)
+	}
+	own[kind].GiveBack(&r.Session[kind], 1)
+	return false
+}
+
+// overdraw takes what there is no room for where all that have none slow down, and it is not far; the session is not read then
+// until there is room. Else it takes nothing.
+func (s *Session) overdraw(all []*rule.Rated, kind limit.Kind, n int64) (e excess) {
+	var slow time.Duration
+	now, m, rules := s.shard.now, s.metered(), s.shard.node.quotas.rules
 	wants := [...]struct {
 		kind limit.Kind
 		n    int64
-	}{{kind, 1}, {limit.Bytes, int64(payload)}}
-	e.of = OfRule
-	for _, w := range wants {
-		if wait := max(own[w.kind].Wait(&r.Session[w.kind], now, w.n), all.Wait(r.Total, w.kind, now, w.n)); wait > e.wait {
-			e.kind, e.wait = w.kind, wait
+	}{{kind, 1}, {limit.Bytes, n}}
+	for _, r := range all {
+		own := m.of(r, now)
+		for _, w := range wants {
+			wait := own[w.kind].Wait(&r.Session[w.kind], now, w.n)
+			if r.Total != nil {
+				wait = max(wait, rules[r.Index].Wait(r.Total, w.kind, now, w.n))
+			}
+			if r.AtLimit == rule.Slow && wait <= slowest {
+				slow = max(slow, wait)
+			} else if wait > e.wait {
+				e = excess{scopeOf(r), w.kind, wait}
+			}
 		}
 	}
-	if e.wait > 0 && (r.AtLimit != rule.Slow || e.wait > slowest) {
+	if e.wait > 0 {
 		return e
 	}
-	for _, w := range wants {
-		own[w.kind].Owe(&r.Session[w.kind], now, w.n)
-		all.Owe(r.Total, w.kind, now, w.n)
+	for _, r := range all {
+		own := m.of(r, now)
+		for _, w := range wants {
+			own[w.kind].Owe(&r.Session[w.kind], now, w.n)
+			if r.Total != nil {
+				rules[r.Index].Owe(r.Total, w.kind, now, w.n)
+			}
+		}
 	}
-	if e.wait > 0 {
-		s.slow(e.wait)
+	if slow > 0 {
+		s.slow(slow)
 	}
 	return excess{}
+}
+
+// scopeOf is whose limits rates are.
+func scopeOf(r *rule.Rated) Scope {
+	if r.Capability != "" {
+		return OfCapability
+	}
+	return OfRule
 }
 
 // slow has the session not read for a time.
@@ -127,6 +210,7 @@ func (s *Session) ration(id dialect.ID, channel string, e excess) {
 	q.refused[e.of][e.kind].Add(1)
 	err := dialect.Errorf(dialect.RateLimited, "too many %s %s: wait %v", e.kind, [Scopes]string{
 		OfSession: "of this session", OfUser: "of this user", OfAddress: "of this address", OfRule: "in this channel",
+		OfCapability: "under a capability of this client",
 	}[e.of], max(e.wait.Round(time.Millisecond), time.Millisecond))
 	err.RetryAfter = e.wait
 	s.fail(id, channel, err)

@@ -9,6 +9,7 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
+	"hocket.dev/internal/rule"
 )
 
 const (
@@ -58,6 +59,7 @@ type Shard struct {
 	parts   []part // of what was pulled last
 	scratch [gatherParts]hub.Scratch
 	decoded []dialect.Command
+	rated   []*rule.Rated // of Session.ratedFor
 	dice    *rand.Rand
 }
 

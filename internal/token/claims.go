@@ -17,8 +17,8 @@ const (
 	maxDepth        = 32  // of arrays and objects, the claims themselves included
 	maxID           = 255 // bytes of "jti", "iss", an audience, a pattern or an origin
 	maxAudiences    = 32
-	maxCapabilities = 256 // patterns
-	maxVerbs        = 32  // of one pattern
+	maxCapabilities = rule.MaxCapabilities
+	maxVerbs        = 32 // of one pattern
 )
 
 // latest is the end of the year 9999, in seconds: no date lies beyond it.
@@ -29,8 +29,8 @@ type Claims struct {
 	ID   string // "jti": the name by which it can be revoked; "" when it has none
 	User string // "sub", which rule.CheckUser has let pass; "" for no one in particular
 	Info []byte // "info": one checked JSON value; nil for none
-	// Capabilities is "capabilities": verbs by pattern, as written. It is nil when the claim is absent, which is not the same
-	// as empty: then nothing is permitted.
+	// Capabilities is "capabilities": verbs by pattern, and limits such as "publishes 5/s burst 20" among them, as written. It
+	// is nil when the claim is absent, which is not the same as empty: then nothing is permitted.
 	Capabilities map[string][]string
 
 	Issuer    string    // "iss"

@@ -38,6 +38,7 @@ func FuzzClaims(f *testing.F) {
 	f.Add(appendClaims(nil, &full))
 	f.Add([]byte(`{"exp":1.9e9,"capabilities":{"a":["b"],"\u0063":[]},"info":[{}],"aud":"x"}`))
 	f.Add([]byte(`{"sub":"\ud800","exp":-0}`))
+	f.Add([]byte(`{"capabilities":{"chat:*":["publish","publishes 5/s burst 20","bytes 64KiB\/s","at_limit slow"],"a b":["calls 1/24h"]}}`))
 	f.Add([]byte(`{"address":"::ffff:1.2.3.4","origin":"null","jti":""}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := parseClaims(text)
@@ -103,6 +104,7 @@ func FuzzTicket(f *testing.F) {
 func FuzzGrant(f *testing.F) {
 	f.Add(must(AppendGrant(nil, full))(f))
 	f.Add([]byte("\x01{}"))
+	f.Add([]byte("\x01" + `{"sub":"ada","capabilities":{"bot:*":["publish","publishes 100/s burst 500","bytes off"]}}`))
 	f.Add([]byte("\x02{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := ParseGrant(b)

@@ -15,8 +15,8 @@ type Tokens struct {
 	// Keys verify tokens.
 	Keys []TokenKey
 	// JWKS is the URL of a key set (RFC 7517): https, or http on this machine. It is fetched again as its Cache-Control says,
-	// every minute to every hour, and when a token names a key that is not known, at most every 10 s. While it fails, what
-	// is known is used for 24 hours.
+	// every minute to every hour, and when a token is signed with a key that is not known, at most every 10 s. While it fails,
+	// what is known is used for 24 hours.
 	JWKS string
 	// JWKSInsecure allows JWKS to be http on other machines: for networks in which nobody else can answer in their place.
 	JWKSInsecure bool

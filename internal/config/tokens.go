@@ -17,7 +17,7 @@ import (
 // Tokens say which signed tokens prove who a client is.
 type Tokens struct {
 	Keys         []TokenKey    `name:"keys" doc:"Keys that tokens are verified with: secrets and public keys."`
-	JWKS         string        `name:"jwks" doc:"The URL of a key set, such as \"https://issuer.example/.well-known/jwks.json\". It is fetched again as its Cache-Control says, every minute to every hour, and when a token names a key that is not known, at most every 10s. While it fails, what is known is used for 24h. http is for this machine only, unless jwks_insecure is true."`
+	JWKS         string        `name:"jwks" doc:"The URL of a key set, such as \"https://issuer.example/.well-known/jwks.json\". It is fetched again as its Cache-Control says, every minute to every hour, and when a token is signed with a key that is not known, at most every 10s. While it fails, what is known is used for 24h. http is for this machine only, unless jwks_insecure is true."`
 	JWKSInsecure bool          `name:"jwks_insecure" default:"false" doc:"Allows jwks to be http on other machines. Whoever can answer in their place can be anybody."`
 	Audience     []string      `name:"audience" doc:"The names of this server: a token must have one of them as \"aud\". Without any, tokens that have an \"aud\" are refused, since they are for somebody else."`
 	Issuers      []string      `name:"issuers" doc:"Those whose tokens are accepted, by \"iss\"; without any, everybody's who has a key."`

@@ -25,12 +25,14 @@ type gate struct {
 	clients clientaddr.Finder // who a client is behind proxies
 	proxies origin.Proxies
 	auth    *auth.Authenticator
-	keys    *jwks.Source  // of tokens, that are published somewhere; nil for none
 	tickets *auth.Tickets // nil where the broker keeps none
 	rules   *rule.Set
 	schemas session.Schemas    // of the rules
 	calls   *rule.Capabilities // what every client may call that has proved who it is
 	asker   *asker
+
+	verifier *token.Verifier // of tokens; nil where none proves anything
+	keys     *jwks.Source    // of its keys, that are published somewhere; nil for none
 }
 
 // newGate checks that part of a configuration.
@@ -54,13 +56,12 @@ func newGate(c *Config) (g gate, err error) {
 	if g.asker, err = newAsker(c, g.rules); err != nil {
 		return g, err
 	}
-	var verifier *token.Verifier
-	if verifier, g.keys, err = c.Tokens.open(c.Log); err != nil {
+	if g.verifier, g.keys, err = c.Tokens.open(c.Log); err != nil {
 		return g, err
 	}
 	g.tickets = auth.NewTickets(c.Broker)
 	known := auth.Config{
-		Tokens: verifier, Tickets: g.tickets, Backend: g.asker.authenticate(),
+		Tokens: g.verifier, Tickets: g.tickets, Backend: g.asker.authenticate(),
 		Secure: func(r *http.Request) bool { return g.proxies.Scheme(r) == "https" },
 	}
 	if g.keys != nil {

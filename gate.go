@@ -76,6 +76,29 @@ func newGate(c *Config) (g gate, err error) {
 	return g, nil
 }
 
+// features names what the configuration has on that a client can decide by.
+func (g *gate) features(c *Config) (names []string) {
+	schemas, e2e := len(c.MethodSchemas) > 0 || c.Fallback.Schema != "", c.Fallback.E2E
+	for i := range c.Channels {
+		schemas, e2e = schemas || c.Channels[i].Schema != "", e2e || c.Channels[i].E2E
+	}
+	for _, feature := range []struct {
+		name string
+		on   bool
+	}{
+		{"tokens", g.verifier != nil || g.asker.authenticate() != nil},
+		{"tickets", g.tickets != nil},
+		{"anonymous", c.Anonymous},
+		{"schema", schemas},
+		{"e2e", e2e},
+	} {
+		if feature.on {
+			names = append(names, feature.name)
+		}
+	}
+	return names
+}
+
 // parseCalls takes patterns of methods.
 func parseCalls(patterns []string) (*rule.Capabilities, error) {
 	lists := make(map[string][]string, len(patterns))

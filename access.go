@@ -3,8 +3,10 @@ package hocket
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
+	"hocket.dev/internal/hook"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/session"
 )
@@ -21,7 +23,7 @@ type AccessQuestion struct {
 type AccessAnswer struct {
 	Allowed bool
 	User    string // that the token names
-	Why     string // goes on from "because"
+	Why     string // goes on from "because"; where a hook is asked then and may still refuse, it names that too
 	// Limits are the rates that hold where it may: those of the channel's rule and of its capabilities, such as
 	// `publishes 5/s burst 20 by the capability "chat:*"`. All of them do, and those of Config.Limits.
 	Limits []string
@@ -51,7 +53,10 @@ func (c Config) ExplainAccess(ctx context.Context, q AccessQuestion) (AccessAnsw
 	}
 	a := AccessAnswer{}
 	access := rule.Access{Open: c.Anonymous, Calls: g.calls}
-	if q.Token != "" {
+	if h := &c.Hooks; q.Token != "" && len(c.Tokens.Keys) == 0 && c.Tokens.JWKS == "" && g.asker.authenticate() != nil {
+		a.Why = named(hook.Authenticate, h.Authenticate.URL, "OnAuthenticate") + " tells whose token it is, and is not asked here"
+		return a, nil
+	} else if q.Token != "" {
 		grant, why := g.believe(ctx, q.Token)
 		if grant == nil {
 			a.Why = why
@@ -64,11 +69,33 @@ func (c Config) ExplainAccess(ctx context.Context, q AccessQuestion) (AccessAnsw
 		a.Why = "channels that begin with $ are the server's own"
 		return a, nil
 	}
-	a.Allowed, a.Why = access.Explain(verb, q.Name, q.Key, g.rules)
-	if a.Allowed {
-		a.Limits = access.Limits(verb, q.Name, g.rules)
+	if a.Allowed, a.Why = access.Explain(verb, q.Name, q.Key, g.rules); !a.Allowed {
+		return a, nil
+	}
+	a.Limits = access.Limits(verb, q.Name, g.rules)
+	if verb != rule.CanCall && g.rules.For(q.Name).Ask.Has(verb) {
+		a.Why += ", then " + c.Hooks.decider(verb) + " decides"
 	}
 	return a, nil
+}
+
+// decider names who is asked whether a client that may do verb does. Of a URL it names no more than the host: the rest may hold
+// what is nobody's business.
+func (h *Hooks) decider(verb Verbs) string {
+	kind, address, function := hook.Publish, h.Publish.URL, "OnPublish"
+	if verb == CanSubscribe {
+		kind, address, function = hook.Subscribe, h.Subscribe.URL, "OnSubscribe"
+	}
+	return named(kind, address, function)
+}
+
+// named is how a hook is called in a sentence.
+func named(kind hook.Kind, address, function string) string {
+	u, err := url.Parse(address)
+	if address == "" || err != nil {
+		return function
+	}
+	return fmt.Sprintf("the %s hook at %s://%s", kind, u.Scheme, u.Host)
 }
 
 // believe looks at a token by itself, and answers why it does not hold.

@@ -1,6 +1,7 @@
 package hocket
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -82,5 +83,40 @@ func TestAccessTellsLimits(t *testing.T) {
 		if got := strings.Join(a.Limits, "; "); err != nil || got != want || a.Allowed != (want != "") {
 			t.Errorf("%s: %+v, %v; want %s", verb, a, err, want)
 		}
+	}
+}
+
+// Hooks are named and not asked: nobody listens where these are.
+func TestAccessThatAHookDecides(t *testing.T) {
+	asked := Config{
+		Anonymous: true,
+		Channels:  []Rule{{Pattern: "ask:*", Ask: CanSubscribe | CanPublish}},
+		Hooks: Hooks{
+			Authenticate: Hook{URL: "https://app.example.com/who"}, Subscribe: Hook{URL: "https://app.example.com:8443/private-path?key=MARKED"},
+			OnPublish: func(context.Context, PublishQuestion) (answer PublishAnswer, err error) { panic("asked") },
+			Secrets:   []string{"0123456789abcdef"},
+		},
+	}
+	for _, test := range []struct {
+		q       AccessQuestion
+		allowed bool
+		why     string
+	}{
+		{AccessQuestion{"", "subscribe", "ask:a", ""}, true, "access is open to everybody (anonymous: true), then the subscribe hook at https://app.example.com:8443 decides"},
+		{AccessQuestion{"", "publish", "ask:a", ""}, true, "access is open to everybody (anonymous: true), then OnPublish decides"},
+		{AccessQuestion{"", "history", "ask:a", ""}, true, "access is open to everybody (anonymous: true)"},
+		{AccessQuestion{"", "subscribe", "chat:a", ""}, true, "access is open to everybody (anonymous: true)"},
+		{AccessQuestion{"", "call", "ask:a", ""}, true, "access is open to everybody (anonymous: true)"},
+		{AccessQuestion{"a token", "subscribe", "ask:a", ""}, false, "the authenticate hook at https://app.example.com tells whose token it is, and is not asked here"},
+	} {
+		a, err := asked.ExplainAccess(t.Context(), test.q)
+		if err != nil || a.Allowed != test.allowed || a.Why != test.why {
+			t.Errorf("%s %s: %+v, %v; want %v because %s", test.q.Verb, test.q.Name, a, err, test.allowed, test.why)
+		}
+	}
+	asked.Anonymous = false
+	a, err := asked.ExplainAccess(t.Context(), AccessQuestion{"", "subscribe", "ask:a", ""})
+	if err != nil || a.Allowed || strings.Contains(a.Why, "hook") {
+		t.Errorf("what is denied anyway is asked about: %+v, %v", a, err)
 	}
 }

@@ -25,12 +25,14 @@ type gate struct {
 	clients clientaddr.Finder // who a client is behind proxies
 	proxies origin.Proxies
 	auth    *auth.Authenticator
-	keys    *jwks.Source  // of tokens, that are published somewhere; nil for none
 	tickets *auth.Tickets // nil where the broker keeps none
 	rules   *rule.Set
 	schemas session.Schemas    // of the rules
 	calls   *rule.Capabilities // what every client may call that has proved who it is
 	asker   *asker
+
+	verifier *token.Verifier // of tokens; nil where none proves anything
+	keys     *jwks.Source    // of its keys, that are published somewhere; nil for none
 }
 
 // newGate checks that part of a configuration.
@@ -54,13 +56,12 @@ func newGate(c *Config) (g gate, err error) {
 	if g.asker, err = newAsker(c, g.rules); err != nil {
 		return g, err
 	}
-	var verifier *token.Verifier
-	if verifier, g.keys, err = c.Tokens.open(c.Log); err != nil {
+	if g.verifier, g.keys, err = c.Tokens.open(c.Log); err != nil {
 		return g, err
 	}
 	g.tickets = auth.NewTickets(c.Broker)
 	known := auth.Config{
-		Tokens: verifier, Tickets: g.tickets, Backend: g.asker.authenticate(),
+		Tokens: g.verifier, Tickets: g.tickets, Backend: g.asker.authenticate(),
 		Secure: func(r *http.Request) bool { return g.proxies.Scheme(r) == "https" },
 	}
 	if g.keys != nil {
@@ -73,6 +74,29 @@ func newGate(c *Config) (g gate, err error) {
 	}
 	g.auth = auth.New(known)
 	return g, nil
+}
+
+// features names what the configuration has on that a client can decide by.
+func (g *gate) features(c *Config) (names []string) {
+	schemas, e2e := len(c.MethodSchemas) > 0 || c.Fallback.Schema != "", c.Fallback.E2E
+	for i := range c.Channels {
+		schemas, e2e = schemas || c.Channels[i].Schema != "", e2e || c.Channels[i].E2E
+	}
+	for _, feature := range []struct {
+		name string
+		on   bool
+	}{
+		{"tokens", g.verifier != nil || g.asker.authenticate() != nil},
+		{"tickets", g.tickets != nil},
+		{"anonymous", c.Anonymous},
+		{"schema", schemas},
+		{"e2e", e2e},
+	} {
+		if feature.on {
+			names = append(names, feature.name)
+		}
+	}
+	return names
 }
 
 // parseCalls takes patterns of methods.

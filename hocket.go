@@ -122,7 +122,7 @@ func (s *Server) wire() {
 		Name: s.cfg.Node, Secret: s.cfg.Secret, Broker: s.broker, Hub: s.hub, Rules: s.gate.rules, Schemas: s.gate.schemas, Method: s.method,
 		Authenticator: s.gate.auth, Asker: s.gate.asker, Calls: s.gate.calls,
 		Anonymous: s.cfg.Anonymous, Task: s.tasks.run, Now: time.Now, Log: s.cfg.Log, Limits: s.cfg.Limits,
-		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops,
+		PingEvery: s.cfg.PingEvery, Drain: s.cfg.Drain, Loops: sessionLoops, Features: s.gate.features(&s.cfg),
 		Elapsed: func() time.Duration { return time.Since(s.began) },
 	})
 	s.websocket = websocket.New(websocket.Config{

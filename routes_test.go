@@ -120,6 +120,9 @@ func TestInfoForClients(t *testing.T) {
 			t.Errorf("a page of %q gets %q", origin, got)
 		}
 	}
+	if slices.Contains(info.Features, "tokens") || slices.Contains(info.Features, "anonymous") || !slices.Contains(info.Features, "tickets") {
+		t.Errorf("of a server that only takes tickets: %v", info.Features)
+	}
 	srv.Close(t.Context())
 	if info := read(); *info.Accepting {
 		t.Error("a node that has ended says that it takes sessions")
@@ -160,5 +163,31 @@ func TestEntriesThatNoBrokerCouldKeepAreRefused(t *testing.T) {
 	_, err := srv.PublishEntry(t.Context(), "c", broker.Entry{Payload: []byte(`1`), Expect: 7, HasExpect: true})
 	if !errors.As(err, &told) || told.Code != dialect.Conflict || told.Position == nil || told.Position.Offset != 0 {
 		t.Errorf("an entry that does not follow on the one expected: %v", err)
+	}
+}
+
+// Each name stands for what the configuration has on, and is not there without.
+func TestFeatures(t *testing.T) {
+	hooks := hocket.Hooks{OnAuthenticate: func(context.Context, hocket.Credentials) (hocket.Identity, error) { return hocket.Identity{}, nil }}
+	for _, test := range []struct {
+		cfg  hocket.Config
+		want string
+	}{
+		{hocket.Config{}, "tickets"},
+		{hocket.Config{Anonymous: true}, "tickets anonymous"},
+		{hocket.Config{Tokens: hocket.Tokens{Keys: []hocket.TokenKey{{Secret: "0123456789abcdef0123456789abcdef"}}}}, "tokens tickets"},
+		{hocket.Config{Hooks: hooks}, "tokens tickets"},
+		{hocket.Config{Channels: []hocket.Rule{{Pattern: "a", Schema: `{}`}, {Pattern: "b", E2E: true}}}, "tickets schema e2e"},
+		{hocket.Config{Fallback: hocket.Rule{Schema: `{}`}}, "tickets schema"},
+		{hocket.Config{Fallback: hocket.Rule{E2E: true}}, "tickets e2e"},
+		{hocket.Config{MethodSchemas: map[string]string{"a": `{}`}}, "tickets schema"},
+	} {
+		var info struct{ Features []string }
+		if err := json.Unmarshal(get(newServer(t, test.cfg), "/v1/info").Body.Bytes(), &info); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(info.Features, " "); !strings.HasPrefix(got, "recover ") || !strings.HasSuffix(got, "resume_state "+test.want) {
+			t.Errorf("the features are %s, want those that are always there and %s", got, test.want)
+		}
 	}
 }

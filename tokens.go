@@ -15,8 +15,8 @@ type Tokens struct {
 	// Keys verify tokens.
 	Keys []TokenKey
 	// JWKS is the URL of a key set (RFC 7517): https, or http on this machine. It is fetched again as its Cache-Control says,
-	// every minute to every hour, and when a token names a key that is not known, at most every 10 s. While it fails, what
-	// is known is used for 24 hours.
+	// every minute to every hour, and when a token is signed with a key that is not known, at most every 10 s. While it fails,
+	// what is known is used for 24 hours.
 	JWKS string
 	// JWKSInsecure allows JWKS to be http on other machines: for networks in which nobody else can answer in their place.
 	JWKSInsecure bool
@@ -95,6 +95,35 @@ func (k *TokenKey) Check() error {
 	return err
 }
 
+// readTokenKeys returns what verifies tokens by any of the keys.
+func readTokenKeys(keys []TokenKey) (all []token.Key, err error) {
+	for i := range keys {
+		some, err := keys[i].keys()
+		if err != nil {
+			return nil, fmt.Errorf("hocket: Tokens.Keys[%d]: %w", i, err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// SetTokenKeys exchanges the keys of Config.Tokens for others; those of a JWKS stay. Sessions that were admitted by a key that is
+// gone go on until their tokens expire or are revoked. The error says which key is wrong, or that Config.Tokens named
+// neither keys nor a JWKS, and leaves those there were.
+func (s *Server) SetTokenKeys(keys []TokenKey) error {
+	if s.gate.verifier == nil {
+		return errors.New("hocket: Tokens: no token is checked, since there were no keys at the start")
+	}
+	all, err := readTokenKeys(keys)
+	if err != nil {
+		return err
+	}
+	if err := s.gate.verifier.Exchange(all); err != nil {
+		return fmt.Errorf("hocket: Tokens: %w", err)
+	}
+	return nil
+}
+
 // open returns what checks tokens: a verifier, nil when there is no key; and a source of further keys that is to be run, nil
 // when there is no URL.
 func (t *Tokens) open(log *slog.Logger) (*token.Verifier, *jwks.Source, error) {
@@ -102,12 +131,9 @@ func (t *Tokens) open(log *slog.Logger) (*token.Verifier, *jwks.Source, error) {
 		return nil, nil, nil
 	}
 	cfg := token.Config{Audience: t.Audience, Issuer: t.Issuers, Leeway: t.Leeway, Endless: t.Endless}
-	for i := range t.Keys {
-		keys, err := t.Keys[i].keys()
-		if err != nil {
-			return nil, nil, fmt.Errorf("hocket: Tokens.Keys[%d]: %w", i, err)
-		}
-		cfg.Keys = append(cfg.Keys, keys...)
+	var err error
+	if cfg.Keys, err = readTokenKeys(t.Keys); err != nil {
+		return nil, nil, err
 	}
 	verifier, err := token.NewVerifier(cfg)
 	if err != nil {

@@ -97,3 +97,40 @@ func TestSessionCookie(t *testing.T) {
 		t.Errorf("found as %q, %v, %v", text, found, err)
 	}
 }
+
+func TestSetTokenKeys(t *testing.T) {
+	signer, err := NewTokenSigner([]byte(tokenSecret), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := signer.Sign(TokenClaims{User: "ada", Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := New(Config{Log: slog.New(slog.DiscardHandler), Tokens: Tokens{Keys: []TokenKey{{Secret: "another " + tokenSecret}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close(t.Context())
+	holds := func() bool {
+		_, err := srv.gate.verifier.Verify(text, time.Now())
+		return err == nil
+	}
+	if err := srv.SetTokenKeys([]TokenKey{{Secret: tokenSecret}, {Secret: "MARKED"}}); err == nil || strings.Contains(err.Error(), "MARKED") || holds() {
+		t.Errorf("keys of which one is wrong: %v", err)
+	}
+	if err := srv.SetTokenKeys([]TokenKey{{Secret: tokenSecret}}); err != nil || !holds() {
+		t.Errorf("other keys: %v", err)
+	}
+	if err := srv.SetTokenKeys(make([]TokenKey, 0)); err != nil || holds() {
+		t.Errorf("no key: %v", err)
+	}
+	bare, err := New(Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bare.Close(t.Context())
+	if err := bare.SetTokenKeys([]TokenKey{{Secret: tokenSecret}}); err == nil {
+		t.Error("keys are taken where no token is checked")
+	}
+}

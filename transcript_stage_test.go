@@ -36,8 +36,9 @@ func transcriptConfig(seed uint64) Config {
 	return Config{
 		MethodSchemas: map[string]string{"refuse": `{"type":["null","integer"]}`},
 		Node:          "n1", Anonymous: true, Portable: true, Loops: 2, KeepMemory: true,
-		Broker: broker.NewMemory(broker.MemoryConfig{Seed: seed, Scatter: true}),
-		Log:    slog.New(slog.DiscardHandler),
+		APIKeys: []string{transcriptKey},
+		Broker:  broker.NewMemory(broker.MemoryConfig{Seed: seed, Scatter: true}),
+		Log:     slog.New(slog.DiscardHandler),
 		Channels: []Rule{
 			{Pattern: "ticker:>", History: keep, Publish: PublishServer},
 			{Pattern: "short:>", History: History{Count: 2}},
@@ -164,6 +165,12 @@ func (p *play) openWith(words []string) {
 				c.Limits.LagAge, err = time.ParseDuration(value)
 			case "lag_bytes":
 				c.Limits.LagBytes, err = strconv.ParseInt(value, 10, 64)
+			case "tokens":
+				c.Tokens = Tokens{Keys: []TokenKey{{Secret: transcriptSecret}}, Audience: []string{transcriptAudience}}
+			case "publishes":
+				err = c.Limits.Rates.Session.Publishes.UnmarshalText([]byte(value))
+			case "refusals":
+				err = c.Limits.Rates.Refusals.UnmarshalText([]byte(value))
 			case "named_members":
 				c.Limits.NamedMembers, err = strconv.Atoi(value)
 			default:
@@ -240,6 +247,12 @@ func (p *play) direct(text string) {
 		p.remove(rest)
 	case "send":
 		p.sendEvent(rest)
+	case "token", "forge":
+		p.token(rest, verb == "forge")
+	case "ticket":
+		p.ticket(rest)
+	case "revoke":
+		p.api("revoke", rest, new(struct{}))
 	default:
 		p.failf("= %s is not known", verb)
 	}
@@ -323,6 +336,7 @@ func (p *play) greeted() {
 
 // dial opens a client's connection.
 func (p *play) dial(text string) {
+	text = p.fill(text)
 	query, protocols, _ := strings.Cut(text, " ")
 	if !strings.HasPrefix(query, "?") {
 		query, protocols = "", text

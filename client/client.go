@@ -10,6 +10,7 @@ import (
 	randv2 "math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,7 +92,8 @@ type Client struct {
 	queue  []*request // to be sent, in order
 	open   map[uint64]*request
 	subs   map[string]*Subscription
-	who    Member // what the server calls this session
+	who    Member   // what the server calls this session
+	can    []string // the server's features
 }
 
 // Dial connects to a server, such as "ws://127.0.0.1:8000/v1/ws", and returns when the server has admitted the session.
@@ -120,7 +122,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.who = first.who
+	c.who, c.can = first.who, first.can
 	running, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	go c.run(running, first)
@@ -140,6 +142,13 @@ func (c *Client) User() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.who.User
+}
+
+// Features returns what the server can and has on, such as "history" or "tokens"; the protocol lists the names.
+func (c *Client) Features() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.can)
 }
 
 func setDefault[T comparable](field *T, value T) {

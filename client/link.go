@@ -16,6 +16,7 @@ type link struct {
 	conn  *websocket.Conn
 	limit int           // bytes a message to the server may have
 	who   Member        // what the server calls this session
+	can   []string      // its features
 	quiet time.Duration // how long the server may say nothing, not even a heartbeat; 0 for any time
 
 	wake chan struct{} // holds one when there is something in out
@@ -37,7 +38,9 @@ type connected struct {
 	Session string `json:"session"`
 	User    string `json:"user"`
 	PingMS  int64  `json:"ping_ms"`
-	Limits  struct {
+
+	Features []string `json:"features"`
+	Limits   struct {
 		MessageBytes int `json:"message_bytes"`
 	} `json:"limits"`
 }
@@ -137,6 +140,7 @@ func (l *link) introduce(ctx context.Context, id uint64, hello json.RawMessage) 
 				return fmt.Errorf("client: connect: the reply makes no sense: %w", err)
 			}
 			l.limit, l.who = hi.Limits.MessageBytes, Member{User: hi.User, Session: hi.Session}
+			l.can = hi.Features
 			if hi.PingMS > 0 {
 				l.quiet = time.Duration(hi.PingMS)*time.Millisecond + heartbeatGrace
 			}

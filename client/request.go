@@ -88,7 +88,7 @@ func (c *Client) attach(l *link) {
 	if c.err != nil {
 		return
 	}
-	c.link, c.who = l, l.who
+	c.link, c.who, c.can = l, l.who, l.can
 	waiting := c.queue
 	c.queue = nil
 	for _, s := range c.subs {

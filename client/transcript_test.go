@@ -35,7 +35,7 @@ func TestTranscripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Test(t, func(t *testing.T) {
-				p := &stage{t: t, known: make(map[string]string), last: 1000, actors: make(map[int]*actor)}
+				p := &stage{t: t, sleep: time.Sleep, known: make(map[string]string), last: 1000, actors: make(map[int]*actor), lines: make(map[int]bool)}
 				for i, line := range strings.Split(string(script), "\n") {
 					p.at = fmt.Sprintf("%s:%d", name, i+1)
 					p.act(strings.TrimSpace(line))
@@ -55,9 +55,11 @@ func TestTranscripts(t *testing.T) {
 type stage struct {
 	t      *testing.T
 	at     string
+	sleep  func(time.Duration)
 	known  map[string]string // values of placeholders
 	last   int               // offset
 	actors map[int]*actor
+	lines  map[int]bool // connections that are open, and on which nothing has been said
 	driven int
 }
 
@@ -68,6 +70,7 @@ type actor struct {
 	heard chan map[string]any
 	asked map[string]*asked // by the id in the transcript
 	subs  map[string]*Subscription
+	proof *proof // nil where none is shown
 }
 
 // asked is what the API was asked for.
@@ -81,7 +84,7 @@ type asked struct {
 var (
 	stepForm    = regexp.MustCompile(`^([0-9]*)(>|<\*|<|@|!|=) (.+)$`)
 	placeholder = regexp.MustCompile(`<([a-z]+)(?::([a-z0-9]+)(?: (?:after|not) [a-z0-9]+)?)?>`)
-	endings     = regexp.MustCompile("^(cut|close|dial)")
+	endings     = regexp.MustCompile("^(cut|close)")
 	greeting    = regexp.MustCompile(`<rest>$|"session":"[^"]*",<rest>`)
 	userForm    = regexp.MustCompile("user=([^& ]*)")
 )
@@ -125,6 +128,10 @@ func (p *stage) act(line string) {
 	}
 	sign, text, a := parts[2], parts[3], p.actors[n]
 	switch {
+	case sign == "=" && strings.HasPrefix(text, "dial"):
+		p.dial(n, text)
+	case sign == "!" && a != nil && a.proof != nil:
+		p.closed(n, text)
 	case sign == "=" && strings.HasPrefix(text, "connect"):
 		p.leave(n)
 		if !strings.Contains(text, "channel=") { // a Client subscribes by request
@@ -132,9 +139,9 @@ func (p *stage) act(line string) {
 		}
 	case sign == "!", sign == "=" && endings.MatchString(text):
 		p.leave(n)
-	case sign == ">" && a != nil:
+	case sign == ">":
 		var m map[string]any
-		if json.Unmarshal([]byte(p.fill(text)), &m) == nil && p.send(a, m) {
+		if json.Unmarshal([]byte(p.fill(text)), &m) == nil && (p.prove(n, m) || p.send(a, m)) {
 			p.driven++
 		}
 	case sign[0] == '<':
@@ -173,7 +180,10 @@ func (p *stage) enter(n int, text string) {
 
 func (p *stage) leave(n int) {
 	if a := p.actors[n]; a != nil {
-		a.c.Close()
+		a.proof.leave()
+		if a.c != nil {
+			a.c.Close()
+		}
 		delete(p.actors, n)
 	}
 }
@@ -181,6 +191,12 @@ func (p *stage) leave(n int) {
 // send asks the Client for what the transcript's client sends, and compares what it sends. It answers false where the API
 // cannot.
 func (p *stage) send(a *actor, m map[string]any) bool {
+	if a == nil || a.c == nil {
+		return false
+	}
+	if p.again(a, m) {
+		return true
+	}
 	call := p.call(a, m)
 	if call == nil {
 		return false
@@ -388,6 +404,10 @@ func (p *stage) hear(a *actor, text string) {
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		p.failf("%v", err)
 	}
+	if p.decided(a, m) {
+		p.driven++
+		return
+	}
 	id, has := m["id"]
 	r := a.asked[fmt.Sprint(id)]
 	if has && r == nil || !has && m["type"] == "error" {
@@ -411,6 +431,9 @@ func (p *stage) hear(a *actor, text string) {
 		}
 	} else if s := a.subs[channel]; s != nil {
 		p.told(s, m)
+		if s.err != nil {
+			delete(a.subs, channel)
+		}
 	}
 }
 
@@ -418,7 +441,8 @@ func (p *stage) answered(r *asked, m map[string]any) {
 	if m["type"] == "error" {
 		of := m["error"].(map[string]any)
 		var failed *Error
-		if !errors.As(r.err, &failed) || float64(failed.Code) != of["code"] || failed.Name != of["name"] {
+		if !errors.As(r.err, &failed) || float64(failed.Code) != of["code"] || failed.Name != of["name"] ||
+			failed.Message != of["message"] || float64(failed.RetryAfter.Milliseconds()) != of["retry_after_ms"] {
 			p.failf("the request ends with %v, want %v", r.err, of)
 		}
 		var conflict *ConflictError
@@ -462,6 +486,11 @@ func (p *stage) told(s *Subscription, m map[string]any) {
 	case "position":
 		if float64(s.Position().Offset) != m["offset"] {
 			p.failf("the position is %v, want %v", s.Position(), m)
+		}
+	case "unsubscribed":
+		var ended *Error
+		if of := m["payload"].(map[string]any); !errors.As(s.err, &ended) || float64(ended.Code) != of["code"] {
+			p.failf("the subscription ends with %v, want %v", s.err, of)
 		}
 	case "presence":
 		if of := m["payload"].(map[string]any); float64(s.Presence().Count()) != of["count"] {

@@ -74,7 +74,7 @@ const (
 	NotSupported Code = 1501
 	// Busy is the error busy. The server has too much to do: wait retry_after_ms.
 	Busy Code = 1503
-	// Unavailable is the error unavailable. The channel's log cannot be reached: try again later.
+	// Unavailable is the error unavailable. What this needs cannot be reached now, such as the channel's log or the back end: try again later.
 	Unavailable Code = 1504
 	// Draining is the error draining. The server shuts down or takes no new sessions: connect again later.
 	Draining Code = 1505
@@ -146,7 +146,7 @@ var catalogue = map[Code]Info{
 	Internal:             {Name: "internal", Sentence: "The server failed; its log says why.", HTTP: 500, Retry: true},
 	NotSupported:         {Name: "not_supported", Sentence: "This server does not support this yet.", HTTP: 501},
 	Busy:                 {Name: "busy", Sentence: "The server has too much to do: wait retry_after_ms.", HTTP: 503, Retry: true},
-	Unavailable:          {Name: "unavailable", Sentence: "The channel's log cannot be reached: try again later.", HTTP: 503, Retry: true},
+	Unavailable:          {Name: "unavailable", Sentence: "What this needs cannot be reached now, such as the channel's log or the back end: try again later.", HTTP: 503, Retry: true},
 	Draining:             {Name: "draining", Sentence: "The server shuts down or takes no new sessions: connect again later.", HTTP: 503, Retry: true},
 	CloseDraining:        {Name: "draining", Sentence: "The server shuts down: reconnect.", Retry: true, Action: ActionReconnect},
 	CloseSlowConsumer:    {Name: "slow_consumer", Sentence: "The connection did not take its messages fast enough: reconnect and recover.", Retry: true, Action: ActionReconnect},

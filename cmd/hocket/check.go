@@ -30,7 +30,7 @@ type checkAccessCmd struct {
 
 // Help is the second part of `hocket check access --help`.
 func (checkAccessCmd) Help() string {
-	return `It looks at the configuration and the token alone: no server has to run, revocations are not known, and hooks are not asked. With --do the exit code is 0 where it is allowed and 1 where it is not.
+	return `It looks at the configuration and the token alone: no server has to run, revocations are not known, and hooks are not asked: the line says where one decides. With --do the exit code is 0 where it is allowed and 1 where it is not.
 
 Examples:
   hocket check access --config hocket.yaml --token "$TOKEN" chat:lobby
@@ -47,6 +47,9 @@ func (c *checkAccessCmd) Run(ctx context.Context, std streams) error {
 		}
 	}
 	cfg := file.Hocket()
+	if len(cfg.Hooks.Secrets) == 0 {
+		cfg.Hooks.Secrets = []string{"in the environment of the server"} // nothing is signed here
+	}
 	var err error
 	if cfg.Tokens, err = file.Tokens.Hocket(); err != nil {
 		return &usageError{err}

@@ -40,6 +40,22 @@ channels: [{pattern: news, allow_anonymous: [subscribe], publish: server}]
 	}
 }
 
+// TestCheckAccessNamesTheHook asks about channels where the back end decides. Its secret is known to the server alone.
+func TestCheckAccessNamesTheHook(t *testing.T) {
+	file := write(t, `
+anonymous: true
+channels: [{pattern: "room:*", ask: [subscribe]}]
+hooks: {subscribe: {url: "https://app.example.com/hocket"}}
+`)
+	const want = "allowed: subscribe room:a for a client without proof, because access is open to everybody (anonymous: true), then the subscribe hook at https://app.example.com decides\n"
+	if r := execute(t, command("check", "access", "--config", file, "--do", "subscribe", "room:a")); r.code != 0 || r.out != want {
+		t.Errorf("%+v\nwant %s", r, want)
+	}
+	if r := execute(t, command("check", "access", "--config", file, "room:a")); !strings.Contains(r.out, "decides), publish yes (access is open to everybody (anonymous: true)), history") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestTalkingWithAToken publishes and subscribes where clients have to prove who they are.
 func TestTalkingWithAToken(t *testing.T) {
 	secret := write(t, "0123456789abcdef0123456789abcdef")

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"hocket.dev"
 	"hocket.dev/internal/config"
@@ -56,21 +54,7 @@ func (k *apiKeys) read() ([]hocket.APIKey, error) {
 	return all, nil
 }
 
-// watch takes up a changed file, within a second, until ctx ends. One that cannot be used is reported, and the keys before it
-// stay.
-func (k *apiKeys) watch(ctx context.Context, set func([]hocket.APIKey) error, log *slog.Logger) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			k.look(set, log)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
+// look takes up a changed file. One that cannot be used is reported, and the keys before it stay.
 func (k *apiKeys) look(set func([]hocket.APIKey) error, log *slog.Logger) {
 	if now, _ := os.Stat(k.file); same(now, k.seen) {
 		return

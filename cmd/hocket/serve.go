@@ -35,6 +35,8 @@ type serveCmd struct {
 func (serveCmd) Help() string {
 	return `Without --dev clients are admitted only where the configuration says "anonymous: true".
 
+SIGHUP reads the keys of the configuration file again, api_keys and those of tokens; the log says which other settings have changed, which hold from the next start on. The files that it names for keys and certificates are read again by themselves.
+
 SIGINT or SIGTERM ends the server: it takes no new sessions, tells clients to come back, and exits with 0. A second signal ends it at once.
 
 Environment:
@@ -78,9 +80,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	announce(log, set)
-	if set.keys.file != "" {
-		go set.keys.watch(ctx, srv.SetAPIKeys, log)
-	}
+	again := c.reader(set, srv, log)
+	defer again.stop()
+	go again.watch(ctx)
 	greet(std.out, set)
 	defer secure.renew(ctx)()
 	return serve(ctx, fronts, srv, set)
@@ -97,21 +99,31 @@ type settings struct {
 	proxies  origin.Proxies
 	dev      bool
 	keys     *apiKeys
+	tokens   *tokenKeys
+	file     config.File // what all this was made of
 	hocket   hocket.Config
 }
 
-// settings gathers defaults, file, flags and environment; the later wins.
-func (c *serveCmd) settings() (*settings, error) {
-	file := config.Default()
+// read reads the configuration file over the defaults.
+func (c *serveCmd) read() (file config.File, err error) {
+	file = config.Default()
 	if c.Dev {
 		openForDev(&file)
 	}
 	if c.Config != "" {
-		if err := config.Read(c.Config, &file); err != nil {
-			return nil, &usageError{err}
-		}
+		err = config.Read(c.Config, &file)
+	}
+	return file, err
+}
+
+// settings gathers defaults, file, flags and environment; the later wins.
+func (c *serveCmd) settings() (*settings, error) {
+	file, err := c.read()
+	if err != nil {
+		return nil, &usageError{err}
 	}
 	set := &settings{
+		file: file, tokens: &tokenKeys{settings: &file.Tokens},
 		listen: cmp.Or(c.Listen, file.Listen), redirect: cmp.Or(c.Redirect, file.Redirect), admin: cmp.Or(c.Admin, file.Admin.Listen),
 		insecure: c.Insecure || file.Insecure, tls: file.TLS, acme: file.ACME, dev: c.Dev, hocket: file.Hocket(),
 	}
@@ -138,15 +150,19 @@ func (c *serveCmd) settings() (*settings, error) {
 		setCapacity(&set.hocket, &file)
 	}
 	set.hocket.Hooks.Secrets = append(set.hocket.Hooks.Secrets, hookSecrets(os.Getenv("HOCKET_HOOK_SECRET"))...)
-	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(cmp.Or(set.admin, set.listen)))
-	var err error
+	set.keys = set.gatherKeys(&file)
 	if set.hocket.Keys, err = set.keys.read(); err != nil {
 		return nil, &usageError{err}
 	}
-	if set.hocket.Tokens, err = file.Tokens.Hocket(); err != nil {
+	if set.hocket.Tokens, err = set.tokens.read(); err != nil {
 		return nil, &usageError{err}
 	}
 	return set, set.check()
+}
+
+// gatherKeys takes the keys of the API that a file and the environment name.
+func (s *settings) gatherKeys(file *config.File) *apiKeys {
+	return gatherKeys(file, os.Getenv("HOCKET_API_KEYS"), isLoopback(cmp.Or(s.admin, s.listen)))
 }
 
 // check tells which settings do not go together.

@@ -132,7 +132,7 @@ func (a *Authenticator) Check(p *session.Proof, now time.Time) (g *session.Grant
 func (a *Authenticator) verify(p *session.Proof, now time.Time) (g *session.Grant, err *dialect.Error, ok bool) {
 	claims, failed := a.cfg.Tokens.Verify(p.Secret, now)
 	switch {
-	case a.cfg.Keys != nil && unknownKey(failed):
+	case a.cfg.Keys != nil && mayBeNewer(failed):
 		return nil, nil, false
 	case failed != nil:
 		return nil, asError(failed), true
@@ -170,10 +170,10 @@ func (a *Authenticator) certified(p *session.Proof) (*session.Grant, *dialect.Er
 	return &session.Grant{User: user, Issued: p.Certificate.NotBefore, Expires: p.Certificate.NotAfter}, nil
 }
 
-// unknownKey tells whether a token did not hold because its key is not known.
-func unknownKey(err error) bool {
+// mayBeNewer tells whether a token may hold by newer keys than are known.
+func mayBeNewer(err error) bool {
 	var e *token.Error
-	return errors.As(err, &e) && e.Reason == token.UnknownKey
+	return errors.As(err, &e) && e.NewerKeys()
 }
 
 // asError is what a client is told of a proof that did not hold.

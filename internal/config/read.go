@@ -25,7 +25,7 @@ import (
 
 // An Error says where a file is wrong, and why.
 type Error struct {
-	File  string
+	File  string // "" when the file is not at hand
 	Line  int    // from 1; 0 when no line can be named
 	Field string // such as "channels[0].history.age"; "" when it is none
 	Err   error
@@ -41,7 +41,7 @@ func (e *Error) Error() string {
 	if e.Field != "" {
 		b.WriteString(": " + e.Field)
 	}
-	return b.String() + ": " + e.Err.Error()
+	return strings.TrimPrefix(b.String()+": "+e.Err.Error(), ": ")
 }
 
 // Unwrap returns the reason.

@@ -17,7 +17,7 @@ import (
 // Tokens say which signed tokens prove who a client is.
 type Tokens struct {
 	Keys         []TokenKey    `name:"keys" doc:"Keys that tokens are verified with: secrets and public keys."`
-	JWKS         string        `name:"jwks" doc:"The URL of a key set, such as \"https://issuer.example/.well-known/jwks.json\". It is fetched again as its Cache-Control says, every minute to every hour, and when a token names a key that is not known, at most every 10s. While it fails, what is known is used for 24h. http is for this machine only, unless jwks_insecure is true."`
+	JWKS         string        `name:"jwks" doc:"The URL of a key set, such as \"https://issuer.example/.well-known/jwks.json\". It is fetched again as its Cache-Control says, every minute to every hour, and when a token is signed with a key that is not known, at most every 10s. While it fails, what is known is used for 24h. http is for this machine only, unless jwks_insecure is true."`
 	JWKSInsecure bool          `name:"jwks_insecure" default:"false" doc:"Allows jwks to be http on other machines. Whoever can answer in their place can be anybody."`
 	Audience     []string      `name:"audience" doc:"The names of this server: a token must have one of them as \"aud\". Without any, tokens that have an \"aud\" are refused, since they are for somebody else."`
 	Issuers      []string      `name:"issuers" doc:"Those whose tokens are accepted, by \"iss\"; without any, everybody's who has a key."`
@@ -30,8 +30,8 @@ type TokenKey struct {
 	ID         string `name:"id" doc:"What tokens name as \"kid\". A key without one is for every token that names no other."`
 	Algorithm  string `name:"algorithm" doc:"The only one the key is for: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA. Without one, all that fit the key."`
 	Secret     string `name:"secret" secret:"true" doc:"What is shared with who signs (HS256, HS384, HS512): at least 32 random bytes, as they are or as base64 behind \"base64:\"."`
-	SecretFile string `name:"secret_file" doc:"The file that the secret stands in."`
-	File       string `name:"file" doc:"The file with the public key of who signs: PEM, also of a certificate, or a JWK or JWK set."`
+	SecretFile string `name:"secret_file" doc:"The file that the secret stands in. It is read again when it changes."`
+	File       string `name:"file" doc:"The file with the public key of who signs: PEM, also of a certificate, or a JWK or JWK set. It is read again when it changes."`
 }
 
 // Hocket returns the settings with what stands in the files that they name.
@@ -52,6 +52,16 @@ func (t *Tokens) Hocket() (hocket.Tokens, error) {
 		tokens.Keys = append(tokens.Keys, key)
 	}
 	return tokens, nil
+}
+
+// Files are the files that keys stand in.
+func (t *Tokens) Files() (paths []string) {
+	for i := range t.Keys {
+		if path := t.Keys[i].SecretFile + t.Keys[i].File; path != "" { // checkTokens allows one of them
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 func (k *TokenKey) hocket() (key hocket.TokenKey, err error) {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// AskEvery is the least time between two fetches for tokens that name keys which are not known, however many those are. The
+	// AskEvery is the least time between two fetches for tokens whose keys are not known, however many those are. The
 	// regular fetches do not count, so the first such token after a while finds its key at once.
 	AskEvery = 10 * time.Second
 	// KeepFor is how long keys are used that cannot be fetched anew. It is looked at when a fetch has failed, every 5 minutes.
@@ -254,13 +254,13 @@ func (s *Source) count() int {
 	return s.fetched
 }
 
-// Verify is that of the Verifier, but where the token's key is not known it looks for it once, as Refresh does. So a token
-// that is signed with a new key holds from the first time on, and one whose key is not known does not hold only when that is
-// certain; else the error is token.ErrLater too, besides the *token.Error.
+// Verify is that of the Verifier, but where the token's key is not known, or the token names none and is signed with none that is
+// known, it looks for it once, as Refresh does. So a token that is signed with a new key holds from the first time on, and one
+// whose key is not known does not hold only when that is certain; else the error is token.ErrLater too, besides the *token.Error.
 func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.Claims, error) {
 	before := s.count()
 	claims, err := s.cfg.Verifier.Verify(text, now)
-	if !unknown(err) {
+	if !mayBeNewer(err) {
 		return claims, err
 	}
 	if !s.refreshSince(ctx, before) {
@@ -269,7 +269,7 @@ func (s *Source) Verify(ctx context.Context, text string, now time.Time) (token.
 	return s.cfg.Verifier.Verify(text, now)
 }
 
-func unknown(err error) bool {
+func mayBeNewer(err error) bool {
 	var e *token.Error
-	return errors.As(err, &e) && e.Reason == token.UnknownKey
+	return errors.As(err, &e) && e.NewerKeys()
 }

@@ -87,7 +87,7 @@ func TestFloodOfUnknownKeys(t *testing.T) {
 		certain := 0
 		for n := range 1000 { // in 100 seconds
 			switch _, err := w.Verify(t.Context(), text[n%3], time.Now()); {
-			case !unknown(err):
+			case !mayBeNewer(err):
 				t.Fatal(err)
 			case !errors.Is(err, token.ErrLater):
 				certain++
@@ -107,6 +107,37 @@ func TestFloodOfUnknownKeys(t *testing.T) {
 		w.wantLater(t, i.token("b", time.Now()))
 		time.Sleep(time.Nanosecond)
 		w.wantUser(t, i.token("b", time.Now()), "b")
+	})
+}
+
+// Tokens that name no key find a new one too, and are no more of a flood.
+func TestNewKeyOfTokensThatNameNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t, "")
+		w := follow(t, address, i, AskEvery)
+		defer w.stop()
+		old := i.token("", time.Now())
+		w.wantUser(t, old, "")
+		i.rotate("")
+		w.wantUser(t, i.token("", time.Now()), "")
+		w.wantLater(t, old) // a newer set might hold its key
+		forged := newIssuer(t, "").token("", time.Now())
+		for range 1000 { // in 100 seconds
+			time.Sleep(100 * time.Millisecond)
+			if _, err := w.Verify(t.Context(), forged, time.Now()); !mayBeNewer(err) {
+				t.Fatal(err)
+			}
+		}
+		if got := i.count(); got < 10 || got > 13 {
+			t.Errorf("fetched %d times in 100 s", got)
+		}
+		time.Sleep(AskEvery)
+		w.wantUnknown(t, old)
+		secret, _ := token.ParseSigner([]byte("no secret is ever published, so none is asked for"), "")
+		text, _ := secret.Sign(token.Claims{Expires: time.Now().Add(time.Hour)})
+		if _, err := w.Verify(t.Context(), text, time.Now()); err == nil || mayBeNewer(err) || errors.Is(err, token.ErrLater) {
+			t.Errorf("a token of a secret: %v", err)
+		}
 	})
 }
 

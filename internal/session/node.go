@@ -112,6 +112,8 @@ type Config struct {
 	Log       *slog.Logger
 	Limits    Limits
 	PingEvery time.Duration // told to clients
+	// Features name what the configuration has on, for clients, beside what every node can.
+	Features []string
 	// Drain is the time over which Node.Drain asks clients to come back.
 	Drain time.Duration
 	Loops []Loop // in the order of the hub's
@@ -146,6 +148,7 @@ func NewNode(cfg Config) *Node {
 	if cfg.Asker == nil {
 		cfg.Asker = nobodyToAsk{}
 	}
+	cfg.Features = append(abilities[:len(abilities):len(abilities)], cfg.Features...)
 	n := &Node{cfg: cfg, quotas: newQuotas(&cfg)}
 	n.counts.node = n
 	n.roster = roster{
@@ -171,11 +174,12 @@ func (n *Node) seconds() uint32 { return uint32(n.cfg.Now().Unix()) }
 // Limits are the limits in force.
 func (n *Node) Limits() Limits { return n.cfg.Limits }
 
-// Features names what this server can do, as clients are told.
-func (n *Node) Features() []string {
-	return []string{"recover", "history", "presence", "state", "call", "idempotency", "echo", "heartbeat",
-		"expect", "ttl", "score", "ephemeral", "filter", "resume_state"}
-}
+// abilities are what every node can do.
+var abilities = [...]string{"recover", "history", "presence", "state", "call", "idempotency", "echo", "heartbeat",
+	"expect", "ttl", "score", "ephemeral", "filter", "resume_state"}
+
+// Features names what this server can do and what it has on, as clients are told. It is not to be changed.
+func (n *Node) Features() []string { return n.cfg.Features }
 
 // Send brings an event to a session, or to all sessions of a user, whichever is not "". It waits until every loop has
 // looked and answers how many sessions got it.

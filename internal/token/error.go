@@ -12,7 +12,7 @@ type Reason uint8
 const (
 	Malformed   Reason = iota + 1 // no token that is understood here
 	Algorithm                     // its algorithm is none that is accepted, or none that the key it names is for
-	UnknownKey                    // no key is known that it could be signed with; a newer key set may hold it
+	UnknownKey                    // no key is known that it could be signed with
 	Signature                     // the signature is not that of the key
 	BadClaim                      // a claim is missing, or is not what it must be
 	Expired                       // its time is over
@@ -42,7 +42,12 @@ type Error struct {
 	// part of the sentence, and is good for looking up a key only.
 	KeyID   string
 	problem string
+	newer   bool
 }
+
+// NewerKeys tells whether a newer key set, given to Rotate, may let the same token pass: with UnknownKey, and where a token that
+// names no key is signed with none of those that are known.
+func (e *Error) NewerKeys() bool { return e.newer }
 
 // Error returns a sentence for clients and logs. It repeats nothing of the token and tells nothing of the keys.
 func (e *Error) Error() string { return e.problem }

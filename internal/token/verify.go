@@ -24,7 +24,7 @@ const (
 
 // Config says which tokens are accepted.
 type Config struct {
-	// Keys verify tokens, whatever comes by Rotate; at most MaxKeys.
+	// Keys verify tokens, whatever comes by Rotate; at most MaxKeys. Exchange puts others in their place.
 	Keys []Key
 	// Audience are the names of this server: a token for somebody else is refused. When it is empty, so is every token that
 	// has an "aud" (RFC 7519 §4.1.3).
@@ -39,7 +39,8 @@ type Config struct {
 
 // A Verifier checks tokens.
 type Verifier struct {
-	cfg     Config // set once
+	cfg     Config // set once, but for its keys, which are in fixed
+	fixed   atomic.Pointer[[]Key]
 	rotated atomic.Pointer[[]Key]
 }
 
@@ -58,9 +59,10 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	if err := checkKeys(cfg.Keys); err != nil {
 		return nil, err
 	}
-	cfg.Keys = slices.Clone(cfg.Keys)
-	cfg.Audience, cfg.Issuer = slices.Clone(cfg.Audience), slices.Clone(cfg.Issuer)
+	keys := slices.Clone(cfg.Keys)
+	cfg.Keys, cfg.Audience, cfg.Issuer = nil, slices.Clone(cfg.Audience), slices.Clone(cfg.Issuer)
 	v := &Verifier{cfg: cfg}
+	v.fixed.Store(&keys)
 	v.rotated.Store(new([]Key))
 	return v, nil
 }
@@ -77,20 +79,25 @@ func checkKeys(keys []Key) error {
 
 // Rotate puts keys, at most MaxKeys, in the place of those of the call before. The keys of the Config stay. Calls of Verify
 // that are under way end with the keys they began with.
-func (v *Verifier) Rotate(keys []Key) error {
+func (v *Verifier) Rotate(keys []Key) error { return exchange(&v.rotated, keys) }
+
+// Exchange puts keys, at most MaxKeys, in the place of those of the Config, as Rotate does with its own.
+func (v *Verifier) Exchange(keys []Key) error { return exchange(&v.fixed, keys) }
+
+func exchange(to *atomic.Pointer[[]Key], keys []Key) error {
 	if err := checkKeys(keys); err != nil {
 		return err
 	}
 	keys = slices.Clone(keys)
-	v.rotated.Store(&keys)
+	to.Store(&keys)
 	return nil
 }
 
 // Leeway returns by how much clocks may differ: a token holds so much longer than it says.
 func (v *Verifier) Leeway() time.Duration { return v.cfg.Leeway }
 
-// Verify checks a token and returns what it says. The error is an *Error, and the claims are then empty. With the reason
-// UnknownKey a newer key set, given to Rotate, may let the same token pass.
+// Verify checks a token and returns what it says. The error is an *Error, and the claims are then empty. Its NewerKeys tells
+// whether a newer key set, given to Rotate, may let the same token pass.
 func (v *Verifier) Verify(text string, now time.Time) (Claims, error) {
 	c, err := v.verify(text, now)
 	if err != nil {
@@ -191,7 +198,7 @@ func parseHeader(text []byte) (h header, _ *Error) {
 // checkSignature verifies the token with a key that it may be signed with.
 func (v *Verifier) checkSignature(h *header, t *parts) *Error {
 	var named, nameless, fitting []Key // by the id they have, by having none; those to try
-	for _, keys := range [...][]Key{v.cfg.Keys, *v.rotated.Load()} {
+	for _, keys := range [...][]Key{*v.fixed.Load(), *v.rotated.Load()} {
 		for _, k := range keys {
 			switch {
 			case k.id == "":
@@ -217,13 +224,15 @@ func (v *Verifier) checkSignature(h *header, t *parts) *Error {
 			return nil
 		}
 	}
-	switch {
-	case h.hasKeyID && len(named) == 0 || len(candidates) == 0:
-		return &Error{UnknownKey, h.keyID, unsigned}
-	case len(fitting) == 0:
-		return &Error{Algorithm, "", unsigned}
+	if h.hasKeyID && len(named) == 0 || len(candidates) == 0 {
+		return &Error{Reason: UnknownKey, KeyID: h.keyID, problem: unsigned, newer: true}
 	}
-	return &Error{Signature, "", unsigned}
+	// What is published holds no secrets, so it is no use to look there for another one.
+	e := &Error{Reason: Signature, problem: unsigned, newer: !h.hasKeyID && !strings.HasPrefix(h.algorithm, "HS")}
+	if len(fitting) == 0 {
+		e.Reason = Algorithm
+	}
+	return e
 }
 
 // unsigned is one sentence for all that is wrong with a signature, so that nobody can ask which keys there are.

@@ -334,22 +334,26 @@ func TestKeyIDPicksTheKey(t *testing.T) {
 	for _, test := range []struct {
 		signer, id string
 		want       Reason
+		newer      bool // whether a newer key set may let it pass
 	}{
-		{"rsa", "r", 0},
-		{"rsa", "", 0},
-		{"p256", "", 0},
-		{"rsa", "e", Algorithm},
-		{"secret", "r", Algorithm},
-		{"secret", "s", Signature},
-		{"secret", "", Signature},
-		{"p384", "", Algorithm},
-		{"rsa", "new", UnknownKey},
-		{"ed25519", "any", 0}, // a key without an id is for every token that names no other key
-		{"ed25519", "", 0},
-		{"ed25519", "r", Algorithm},
+		{"rsa", "r", 0, false},
+		{"rsa", "", 0, false},
+		{"p256", "", 0, false},
+		{"rsa", "e", Algorithm, false},
+		{"secret", "r", Algorithm, false},
+		{"secret", "s", Signature, false},
+		{"secret", "", Signature, false},
+		{"p384", "", Algorithm, true},
+		{"rsa", "new", UnknownKey, true},
+		{"ed25519", "any", 0, false}, // a key without an id is for every token that names no other key
+		{"ed25519", "", 0, false},
+		{"ed25519", "r", Algorithm, false},
 	} {
 		if _, err := v.Verify(sign(test.signer, test.id), now); test.want != 0 {
 			wantReason(t, err, test.want, "")
+			if newer := err.(*Error).NewerKeys(); newer != test.newer {
+				t.Errorf("signed by %s as %q: newer keys may help: %v", test.signer, test.id, newer)
+			}
 		} else if err != nil {
 			t.Errorf("signed by %s as %q: %v", test.signer, test.id, err)
 		}
@@ -377,6 +381,30 @@ func TestConfigIsCopied(t *testing.T) {
 	v := verifier(t, cfg)
 	cfg.Keys[0], cfg.Audience[0], cfg.Issuer[0] = Key{}, "x", "x"
 	must(v.Verify(must(signer(t, "secret", "").Sign(full))(t), now))(t)
+}
+
+// Keys of the Config and those that are fetched are exchanged each by itself.
+func TestExchange(t *testing.T) {
+	v := verifier(t, Config{Keys: []Key{key(t, "p256")}})
+	sign := func(name string) string {
+		return must(signer(t, name, "").Sign(Claims{Expires: now.Add(time.Hour)}))(t)
+	}
+	if err := v.Rotate([]Key{key(t, "rsa")}); err != nil {
+		t.Fatal(err)
+	}
+	given := []Key{key(t, "ed25519")}
+	if err := v.Exchange(given); err != nil {
+		t.Fatal(err)
+	}
+	given[0] = Key{}
+	must(v.Verify(sign("ed25519"), now))(t)
+	must(v.Verify(sign("rsa"), now))(t)
+	_, err := v.Verify(sign("p256"), now)
+	wantReason(t, err, Algorithm, unsigned)
+	if v.Exchange([]Key{{}}) == nil {
+		t.Error("a key that is none is accepted")
+	}
+	must(v.Verify(sign("ed25519"), now))(t)
 }
 
 func TestRotation(t *testing.T) {

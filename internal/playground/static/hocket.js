@@ -124,7 +124,7 @@ var ErrorCode = {
 	not_supported: 1501,
 	/** The server has too much to do: wait retry_after_ms. */
 	busy: 1503,
-	/** The channel's log cannot be reached: try again later. */
+	/** What this needs cannot be reached now, such as the channel's log or the back end: try again later. */
 	unavailable: 1504,
 	/** The server shuts down or takes no new sessions: connect again later. */
 	draining: 1505
@@ -2521,7 +2521,7 @@ var Connection = class extends Emitter {
 	get user() {
 		return this.#connected?.user ?? "";
 	}
-	/** What the server can do. */
+	/** What the server can and has on, such as `history` or `tokens`; the protocol lists the names. Empty before it has admitted this session. */
 	get features() {
 		return this.#connected?.features ?? [];
 	}

@@ -816,7 +816,7 @@ declare class Connection extends Emitter<ConnectionEvents> {
     get session(): string;
     /** Who the server says we are; "" when anonymous. */
     get user(): string;
-    /** What the server can do. */
+    /** What the server can and has on, such as `history` or `tokens`; the protocol lists the names. Empty before it has admitted this session. */
     get features(): readonly string[];
     /**
      * The channel of that name. It is the same object every time; options may be given as long as it has not been
@@ -906,7 +906,7 @@ declare const ErrorCode: {
     readonly not_supported: 1501;
     /** The server has too much to do: wait retry_after_ms. */
     readonly busy: 1503;
-    /** The channel's log cannot be reached: try again later. */
+    /** What this needs cannot be reached now, such as the channel's log or the back end: try again later. */
     readonly unavailable: 1504;
     /** The server shuts down or takes no new sessions: connect again later. */
     readonly draining: 1505;

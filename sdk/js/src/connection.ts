@@ -99,7 +99,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     return this.#connected?.user ?? '';
   }
 
-  /** What the server can do. */
+  /** What the server can and has on, such as `history` or `tokens`; the protocol lists the names. Empty before it has admitted this session. */
   get features(): readonly string[] {
     return this.#connected?.features ?? [];
   }

@@ -72,7 +72,7 @@ export const ErrorCode = {
   not_supported: 1501,
   /** The server has too much to do: wait retry_after_ms. */
   busy: 1503,
-  /** The channel's log cannot be reached: try again later. */
+  /** What this needs cannot be reached now, such as the channel's log or the back end: try again later. */
   unavailable: 1504,
   /** The server shuts down or takes no new sessions: connect again later. */
   draining: 1505,
@@ -145,7 +145,7 @@ export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence:
   1500: { name: "internal", retry: true, sentence: "The server failed; its log says why." },
   1501: { name: "not_supported", retry: false, sentence: "This server does not support this yet." },
   1503: { name: "busy", retry: true, sentence: "The server has too much to do: wait retry_after_ms." },
-  1504: { name: "unavailable", retry: true, sentence: "The channel's log cannot be reached: try again later." },
+  1504: { name: "unavailable", retry: true, sentence: "What this needs cannot be reached now, such as the channel's log or the back end: try again later." },
   1505: { name: "draining", retry: true, sentence: "The server shuts down or takes no new sessions: connect again later." },
 };
 

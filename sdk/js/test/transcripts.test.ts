@@ -49,6 +49,11 @@ class Socket implements SocketLike {
   onclose: ((event: never) => void) | null = null;
   onerror: ((event: never) => void) | null = null;
   readonly sent: any[] = [];
+  readonly url: string;
+
+  constructor(url: string) {
+    this.url = url;
+  }
 
   send(text: string): void {
     this.sent.push(JSON.parse(text));
@@ -66,36 +71,134 @@ interface Asked {
   /** The id under which the SDK sent it. */
   id: number;
   result: { value?: any; error?: any };
+  introduces?: boolean;
+}
+
+/** How an SDK proves who it is: by a ticket, or by tokens that the transcript gives it when it asks. */
+interface Proof {
+  ticket?: string;
+  /** Answers the SDK's question for a token; undefined while it asks for none. */
+  give?: ((token: string) => void) | undefined;
+  /** What the proof is worth has not been told. */
+  coming: boolean;
+  /** The server has ended the connection, and the SDK comes back. */
+  away: boolean;
+  /** It has come back: what it has followed it asks for by itself. */
+  back: boolean;
 }
 
 /** One SDK in the place of a client. */
 class Actor {
   readonly conn: Connection;
-  readonly socket: Socket;
+  readonly proof: Proof | undefined;
+  readonly #sockets: Socket[] = [];
   readonly asked = new Map<unknown, Asked>();
   readonly skipped = new Set<unknown>();
   readonly told: { event: string; value: any }[] = [];
   readonly followed = new Map<string, Channel>();
 
-  constructor(world: World, query: string, session: string) {
-    const sockets: Socket[] = [];
+  readonly #world: World;
+
+  constructor(world: World, query: string, session: string, proof?: { ticket?: string }) {
+    const sockets = this.#sockets;
     const Made = class extends Socket {
-      constructor() {
-        super();
+      constructor(url: string) {
+        super(url);
         sockets.push(this);
       }
     };
+    this.#world = world;
+    this.proof = proof && { ...proof, coming: true, away: false, back: false };
+    const ask = () => new Promise<string>((resolve) => Object.assign(this.proof!, { give: resolve }));
+    const source = proof === undefined ? {} : proof.ticket === undefined ? { token: ask } : { ticket: () => proof.ticket! };
     const clock = { now: () => world.now, after: (ms: number, fn: () => void) => world.after(ms, fn) };
     const user = new URLSearchParams(query).get('user') ?? undefined;
-    this.conn = connect('ws://test', { WebSocket: Made as never, clock, random: () => 0.5, pingEveryMs: 1e9, pongTimeoutMs: 1e9, ...(user && { user }) });
-    this.socket = sockets[0] as Socket;
+    this.conn = connect('ws://test', { WebSocket: Made as never, clock, random: () => 0.5, pingEveryMs: 1e9, pongTimeoutMs: 1e9, ...(user && { user }), ...source });
+    this.conn.on('event', (value) => this.told.push({ event: 'event', value }));
+    this.conn.on('error', (value) => this.told.push({ event: 'error', value }));
+    if (proof !== undefined) return; // it is told what it is worth
     this.socket.onopen?.({} as never);
     const hello = this.take('connect');
     expect(hello.payload.client, 'a client has an id').toMatch(/^.{1,64}$/);
     this.socket.hears({ type: 'reply', id: hello.id, payload: { session, user: user ?? '' } });
     this.take('ping');
-    this.conn.on('event', (value) => this.told.push({ event: 'event', value }));
-    this.conn.on('error', (value) => this.told.push({ event: 'error', value }));
+  }
+
+  /** The connection that it has opened last. */
+  get socket(): Socket {
+    return this.#sockets.at(-1) as Socket;
+  }
+
+  /**
+   * Has the SDK introduce itself as the transcript's client does: with a token, at first or in the place of one before, or on a
+   * connection that was opened with a ticket. False when it does not.
+   */
+  async prove(m: any): Promise<boolean> {
+    const { proof } = this;
+    const token = m.payload.token;
+    if (proof === undefined || (token === undefined && !proof.coming)) return false;
+    if (token !== undefined) {
+      for (let i = 0; i < 100 && proof.give === undefined; i++) await this.#pass(100);
+      if (proof.give === undefined) return false; // it has asked for another already, which was refused
+      proof.give(token);
+      proof.give = undefined;
+    }
+    await this.#pass(0);
+    if (proof.away) Object.assign(proof, { away: false, back: true, coming: true });
+    if (proof.coming && token !== undefined) this.#opened();
+    const sent = this.take('connect');
+    expect([sent.payload.token, typeof sent.payload.client]).toEqual([token, 'string']);
+    this.asked.set(m.id, { id: sent.id, result: {}, introduces: true });
+    return true;
+  }
+
+  /** Opens the connection that the SDK wants to prove itself on. */
+  #opened(): void {
+    expect(new URL(this.socket.url).searchParams.get('ticket'), 'the ticket').toBe(this.proof?.ticket ?? null);
+    this.socket.onopen?.({} as never);
+  }
+
+  /** The same where it has a ticket. */
+  async knock(): Promise<this> {
+    await this.#pass(0);
+    this.#opened();
+    return this;
+  }
+
+  /** Tells the SDK what became of its proof. False for what is told later. */
+  async decided(m: any): Promise<boolean> {
+    const { proof } = this;
+    const asked = this.asked.get(m.id);
+    if (proof === undefined || !(proof.coming || asked?.introduces)) return false;
+    const reply = m.type === 'reply' && asked !== undefined;
+    if (reply) m.payload.expires_at = this.#world.now + 35_000; // soon enough for it to ask for the next one
+    this.hears(m);
+    await this.#pass(0);
+    if (m.type === 'error') expect(this.#told('error')).toMatchObject({ code: m.error.code, message: m.error.message });
+    if (!reply) return true;
+    proof.coming = false;
+    if (proof.back) this.take('ping');
+    expect([this.conn.session, this.conn.user, this.conn.features]).toEqual([m.payload.session, m.payload.user, m.payload.features]);
+    return true;
+  }
+
+  /** The server closes, and the SDK does what the code says. False when it was the end. */
+  async closed(text: string): Promise<boolean> {
+    const [, code, reason] = /^close ([0-9]+) ?(.*)$/.exec(text) ?? [];
+    const told: any[] = [];
+    this.conn.on('state', (event) => told.push(event));
+    (this.socket as any).onclose?.({ code: Number(code), reason });
+    await this.#pass(0);
+    const back = Number(code) < 4200 || this.proof?.ticket !== undefined; // another ticket may do
+    expect(told[0]).toMatchObject({ state: back ? 'waiting' : 'closed', error: { code: Number(code), name: reason } });
+    if (!back) return false;
+    Object.assign(this.proof!, { away: true, give: undefined });
+    return true;
+  }
+
+  async #pass(ms: number): Promise<void> {
+    this.#world.run(ms);
+    for (let i = 0; i < 8; i++) await Promise.resolve();
   }
 
   /** Takes the oldest message of this type that the SDK has sent. */
@@ -111,6 +214,12 @@ class Actor {
     switch (type) {
       case 'subscribe': {
         const { from, ...rest } = payload;
+        if (this.proof?.back && this.followed.has(channel)) {
+          const sent = this.take('subscribe'); // by itself
+          expect(sent).toEqual({ ...m, id: sent.id });
+          this.asked.set(m.id, { id: sent.id, result: {} });
+          return true;
+        }
         if (this.followed.has(channel) || m.id === undefined) return false; // subscribe() again is no request, and one waits for the answer
         if (typeof from === 'object' && from?.state !== undefined) return false; // only over a line that was lost
         if (typeof payload.presence === 'object') return false; // the same
@@ -168,7 +277,7 @@ class Actor {
   /** Makes sure that the SDK has told what the transcript's client receives. */
   heard(m: any): void {
     const asked = this.asked.get(m.id);
-    if (m.type === 'error' && m.id !== undefined) return expect(asked?.result.error, 'the request fails').toMatchObject({ code: m.error.code, name: m.error.name });
+    if (m.type === 'error' && m.id !== undefined) return expect(asked?.result.error, 'the request fails').toMatchObject({ code: m.error.code, name: m.error.name, retryAfterMs: m.error.retry_after_ms, ...(m.error.name !== 'timeout' && { message: m.error.message }) });
     if (m.type === 'error') return expect(this.#told('error')).toMatchObject({ code: m.error.code });
     if (m.type === 'event') return expect(this.#told('event')).toEqual(m.payload);
     const channel = this.followed.get(m.channel);
@@ -187,6 +296,9 @@ class Actor {
         return expect(channel.position?.offset).toBe(m.offset);
       case 'gap':
         return expect(this.#told(`gap ${m.channel}`)).toEqual(m.payload);
+      case 'unsubscribed':
+        this.followed.delete(m.channel);
+        return expect([channel.state, this.#told(`unsubscribed ${m.channel}`).error.code]).toEqual(['unsubscribed', m.payload.code]);
       case 'presence':
         return expect(channel.presence.count).toBe(m.payload.count);
       case 'join':
@@ -210,6 +322,7 @@ class Actor {
     if (!this.#heard.has(name)) {
       this.#heard.add(name);
       channel.on('message', (value) => this.told.push({ event: `message ${name}`, value }));
+      channel.on('unsubscribed', (value) => this.told.push({ event: `unsubscribed ${name}`, value }));
       channel.on('gap', (value) => this.told.push({ event: `gap ${name}`, value }));
     }
     return channel;
@@ -236,6 +349,7 @@ test.each([...texts].filter(([name]) => name.endsWith('.txt')))('%s', async (nam
   const world = new World(1);
   const values = new Values();
   const actors = new Map<number, Actor>();
+  const lines = new Set<number>(); // connections that are open, and on which nothing has been said
   let driven = 0;
   for (const { line, client, sign, text } of read(script)) {
     const at = `${name}:${line}`;
@@ -246,18 +360,40 @@ test.each([...texts].filter(([name]) => name.endsWith('.txt')))('%s', async (nam
       actor?.conn.close();
       if (text.includes('channel=')) actors.delete(client); // the SDKs subscribe by request
       else actors.set(client, new Actor(world, text.slice('connect '.length), values.fill(`<session:${client}>`)));
-    } else if (sign === '!' || sign === '=' && /^(cut|close|dial)/.test(text)) {
+    } else if (sign === '=' && text.startsWith('dial')) {
+      if (actor?.proof?.away && actor.proof.ticket === undefined) continue; // it does so by itself
       actor?.conn.close();
       actors.delete(client);
-    } else if (actor !== undefined && sign === '>') {
+      lines.delete(client);
+      const ticket = /^dial \?ticket=(<ticket:[a-z]+>)$/.exec(text)?.[1];
+      if (text === 'dial') lines.add(client);
+      if (ticket !== undefined) {
+        actors.set(client, await new Actor(world, '', '', { ticket: values.fill(ticket) }).knock());
+      }
+    } else if (sign === '!' && actor?.proof !== undefined) {
+      driven++;
+      try {
+        if (!(await actor.closed(text))) actors.delete(client);
+      } catch (error) {
+        throw new Error(`${at}: ${(error as Error).message}`, { cause: error });
+      }
+    } else if (sign === '!' || sign === '=' && /^(cut|close)/.test(text)) {
+      actor?.conn.close();
+      actors.delete(client);
+    } else if (sign === '>') {
       let m: any;
       try {
         m = JSON.parse(values.fill(text));
       } catch {
         continue; // no JSON at all
       }
+      const fresh = lines.delete(client);
+      if (fresh && m.type === 'connect' && m.payload?.token !== undefined) actors.set(client, (actor = new Actor(world, '', '', {})));
+      if (actor === undefined) continue;
       try {
-        if (actor.send(m)) driven++;
+        if (m.type === 'connect' && (await actor.prove(m))) driven++;
+        else if (actor.proof?.coming) continue; // it waits for the answer
+        else if (actor.send(m)) driven++;
         else actor.skipped.add(m.id);
       } catch (error) {
         throw new Error(`${at}: ${(error as Error).message}`, { cause: error });
@@ -266,8 +402,13 @@ test.each([...texts].filter(([name]) => name.endsWith('.txt')))('%s', async (nam
       const filled = values.fill(text.replaceAll('[<rest>]', '[]').replaceAll(',<rest>}', '}')); // also where nobody hears it: values are made up in order
       if (actor === undefined || /<rest>$|"session":"[^"]*",<rest>/.test(text)) continue; // a greeting
       const m = JSON.parse(filled);
-      if (m.id === undefined ? m.type === 'error' : !actor.asked.has(m.id)) continue; // it answers what no SDK sends
+      if (m.id === undefined ? m.type === 'error' && !actor.proof?.coming : !actor.asked.has(m.id)) continue; // it answers what no SDK sends
       driven++;
+      try {
+        if (await actor.decided(m)) continue;
+      } catch (error) {
+        throw new Error(`${at}: ${(error as Error).message}`, { cause: error });
+      }
       actor.hears(m);
       for (let i = 0; i < 8; i++) await Promise.resolve();
       try {

@@ -127,7 +127,7 @@ func (m *model) publish(t *rapid.T) {
 		if err != nil {
 			return
 		}
-		e.Offset = at.Offset
+		e.Offset, e.Time = at.Offset, m.w.clock.UnixMilli()
 		m.entries[channel] = append(m.entries[channel], e)
 		m.notice()
 	}
@@ -157,8 +157,10 @@ func (m *model) lose(t *rapid.T) {
 func (m *model) subscribe(t *rapid.T) {
 	c := &modelled{client: &client{w: m.w, name: rapid.SampledFrom(names).Draw(t, "name")}, channel: m.channel(t)}
 	c.direct = rapid.Bool().Draw(t, "direct")
-	c.start.Kind = rapid.SampledFrom([]StartKind{Live, Last, Position}).Draw(t, "start")
+	c.start.Kind = rapid.SampledFrom([]StartKind{Live, Last, Since, Position}).Draw(t, "start")
 	switch c.start.Kind {
+	case Since:
+		c.start.Since = m.w.clock.UnixMilli() - rapid.Int64Range(-1, 60_000).Draw(t, "ago")
 	case Last:
 		c.start.Last = rapid.IntRange(0, 25).Draw(t, "last")
 	case Position:
@@ -199,6 +201,8 @@ func (m *model) notice() {
 			c.told = max(c.told, c.placed.Offset)
 		case c.start.Kind == Last:
 			c.begins = m.before(c, c.start.Last)
+		case c.start.Kind == Since:
+			c.begins = max(m.before(c, m.w.keep.Count), m.earlier(c))
 		case c.start.Kind == Position && c.placed.Recovered:
 			c.begins = c.start.Position.Offset
 			if c.placed.Epoch != c.start.Position.Epoch {
@@ -236,6 +240,16 @@ func (m *model) before(c *modelled, n int) uint64 {
 		return 0
 	}
 	return all[len(all)-n-1].Offset
+}
+
+// earlier is the offset of the newest entry that is older than what c asks for, as of the offset at which it was placed.
+func (m *model) earlier(c *modelled) (offset uint64) {
+	for _, e := range m.entries[c.channel] {
+		if e.Offset <= c.placed.Offset && e.Time < c.start.Since {
+			offset = e.Offset
+		}
+	}
+	return offset
 }
 
 func (m *model) unsubscribe(t *rapid.T) {

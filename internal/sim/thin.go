@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"hocket.dev/broker"
@@ -65,11 +66,21 @@ func (c *checker) pace(it *item, f *fact) {
 	if c.kind.sample == 0 || c.r.kind != fromLive || it.op == "append" || c.r.kit {
 		return
 	}
-	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample {
+	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample && !c.letGo(it) {
 		c.fault(it.at, "%v was sent at %v, though one of the same key had been appended at %v", it, it.sentBy, before)
 	}
 	if c.paces == nil {
 		c.paces = make(map[string]time.Duration)
 	}
 	c.paces[f.Key] = f.at
+}
+
+// letGo says that an item was waiting when a gap came, before which all is told that waits.
+func (c *checker) letGo(it *item) bool {
+	i := slices.IndexFunc(c.r.items, func(gap item) bool { return gap.kind == gotGap && gap.from > it.offset })
+	if i < 0 {
+		return false
+	}
+	waited := c.epoch.between(it.offset, c.r.items[i].from-1)
+	return len(waited) == 0 || waited[len(waited)-1].at <= it.sentBy
 }

@@ -66,17 +66,24 @@ type reader struct {
 	tokens *tokenKeys
 }
 
-// reader returns one that is told to by SIGHUP from now on, where there is a configuration file.
-func (c *serveCmd) reader(set *settings, srv *hocket.Server, log *slog.Logger) *reader {
+// readAgain begins to read again; where there is a configuration file, SIGHUP tells to. The function that it returns ends it.
+func (c *serveCmd) readAgain(ctx context.Context, set *settings, srv *hocket.Server, log *slog.Logger) (stop func()) {
 	r := &reader{cmd: c, set: set, srv: srv, log: log, hup: make(chan os.Signal, 1), keys: set.keys, tokens: set.tokens}
 	if c.Config != "" {
 		signal.Notify(r.hup, syscall.SIGHUP)
 	}
-	return r
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.watch(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+		signal.Stop(r.hup)
+	}
 }
-
-// stop has it be told nothing more.
-func (r *reader) stop() { signal.Stop(r.hup) }
 
 // watch looks for changes every second until ctx ends.
 func (r *reader) watch(ctx context.Context) {

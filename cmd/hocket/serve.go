@@ -80,9 +80,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	announce(log, set)
-	again := c.reader(set, srv, log)
-	defer again.stop()
-	go again.watch(ctx)
+	defer c.readAgain(ctx, set, srv, log)()
 	greet(std.out, set)
 	defer secure.renew(ctx)()
 	return serve(ctx, fronts, srv, set)

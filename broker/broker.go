@@ -219,7 +219,7 @@ type Sink interface {
 	Gap(channel string)
 	// Removed says that entries of a followed channel were taken out of its log (see [Remover]): what is kept of them is to
 	// be forgotten, but a Delete that is the newest entry of a key stays. Its place among the calls to Deliver is the
-	// removal's place in the log.
+	// removal's place in the log, whose epoch it names: a sink may hold entries of another one by then.
 	Removed(channel string, r Removal)
 }
 

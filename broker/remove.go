@@ -39,7 +39,7 @@ func (b *Memory) Remove(ctx context.Context, channel string, r Removal) (int, er
 		return 0, ErrConflict
 	}
 	before := c.size()
-	r.UpTo = min(r.UpTo, c.log.head)
+	r.Epoch, r.UpTo = c.epoch, min(r.UpTo, c.log.head)
 	n, err := c.remove(&r, c.clock(b.cfg.Now().UnixMilli()))
 	telling := err == nil && c.followed && !c.delivering
 	if err == nil && c.followed {

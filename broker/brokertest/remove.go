@@ -212,7 +212,8 @@ func testRemovalIsTold(t *testing.T, open func(*testing.T) broker.Broker) {
 	n.remove(c, broker.Removal{Key: "k"}, 0)
 	n.remove(c, broker.Removal{Offset: first.Offset}, 0) // the log holds nothing, but others may
 	n.remove(c, broker.Removal{UpTo: broker.MaxOffset}, 0)
-	want := []broker.Removal{{Key: "k"}, {Offset: first.Offset}, {UpTo: head.Offset}}
+	epoch := head.Epoch
+	want := []broker.Removal{{Epoch: epoch, Key: "k"}, {Epoch: epoch, Offset: first.Offset}, {Epoch: epoch, UpTo: head.Offset}}
 	testproc.Until(t, "removals to be told", func() bool { return len(n.sink.removedFrom(c)) >= len(want) })
 	if diff := cmp.Diff(want, n.sink.removedFrom(c)); diff != "" {
 		t.Errorf("removals told differ (-want +got):\n%s", diff)

@@ -19,6 +19,11 @@ func (l *log) remove(r *broker.Removal) {
 		l.mu.Unlock()
 		return
 	}
+	if r.Epoch != "" && r.Epoch != l.epoch { // one of the two has begun anew: a read will tell
+		l.mu.Unlock()
+		l.catchUp()
+		return
+	}
 	l.flush()
 	if r.UpTo != 0 && r.Key == "" {
 		l.removeUpTo(r.UpTo)

@@ -379,3 +379,20 @@ func TestAStateIsRecoveredOverWhatWasRemovedUnseen(t *testing.T) {
 		t.Error("not recovered")
 	}
 }
+
+// The word of a removal may come when the log has begun anew: the offsets and keys of one log are none of another.
+func TestWhatWasRemovedFromAnotherLogStays(t *testing.T) {
+	for _, r := range []broker.Removal{{UpTo: 2}, {Offset: 2}, {Key: "k"}, {Key: "k", UpTo: 9}} {
+		w := newWorld(t)
+		c := w.place("a")
+		w.keyed("a", "k=1", "k=2")
+		r.Epoch = "before"
+		w.hub.Removed("a", r)
+		c.want("1 1\n2 2\n")
+		r.Epoch = w.epoch("a")
+		w.hub.Removed("a", r)
+		if got := w.place("a", last(10)).read(); strings.Contains(got, "2 2\n") {
+			t.Errorf("%+v leaves %q", r, got)
+		}
+	}
+}

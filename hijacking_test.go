@@ -50,11 +50,11 @@ func (d *door) watch(next http.Handler) http.Handler {
 		if r.Header.Get("Cookie") == "session=victim" {
 			entry += " with the cookie"
 		}
-		status := &statusWriter{ResponseWriter: w}
-		next.ServeHTTP(status, r)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.seen = append(d.seen, fmt.Sprintf("%s: %d", entry, status.code))
+		next.ServeHTTP(&statusWriter{ResponseWriter: w, decided: func(code int) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.seen = append(d.seen, fmt.Sprintf("%s: %d", entry, code))
+		}}, r)
 	})
 }
 
@@ -67,25 +67,32 @@ func (d *door) take() []string {
 	return all
 }
 
+// A statusWriter tells the status before the client has it.
 type statusWriter struct {
 	http.ResponseWriter
-	code int
+	decided func(code int)
+	known   bool
+}
+
+func (w *statusWriter) decide(code int) {
+	if !w.known {
+		w.known = true
+		w.decided(code)
+	}
 }
 
 func (w *statusWriter) WriteHeader(code int) {
-	w.code = code
+	w.decide(code)
 	w.ResponseWriter.WriteHeader(code)
 }
 
 func (w *statusWriter) Write(b []byte) (int, error) {
-	if w.code == 0 {
-		w.code = http.StatusOK
-	}
+	w.decide(http.StatusOK)
 	return w.ResponseWriter.Write(b)
 }
 
 func (w *statusWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	w.code = http.StatusSwitchingProtocols
+	w.decide(http.StatusSwitchingProtocols)
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 

@@ -86,7 +86,7 @@ type attempt struct {
 	request wire.Request
 	http    *http.Request // without its context, which run adds
 	body    *connect.Body // over HTTP/2, else nil
-	cancel  func()        // ends the request, and with it the stream
+	end     func()        // ends the request, and with it the stream
 
 	mu    sync.Mutex
 	nc    net.Conn // the network connection, as far as the Transport has said
@@ -127,9 +127,14 @@ func (x *attempt) run(ctx context.Context) (*Conn, *http.Response, error) {
 	}
 	// The request's context lives as long as the stream, ctx as long as the handshake.
 	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	x.cancel = cancel
+	x.end = func() {
+		cancel()
+		if x.body != nil {
+			_ = x.body.Close() // over HTTP/1.1 net/http goes on waiting for more of it; never fails
+		}
+	}
 	x.http = x.http.WithContext(httptrace.WithClientTrace(whole, &httptrace.ClientTrace{GotConn: x.gotConn}))
-	release := context.AfterFunc(ctx, cancel)
+	release := context.AfterFunc(ctx, x.end)
 	c, response, err := x.do(ctx)
 	if !release() && err == nil {
 		_ = c.CloseNow() // the end of ctx has taken the stream along
@@ -138,7 +143,7 @@ func (x *attempt) run(ctx context.Context) (*Conn, *http.Response, error) {
 	if err == nil {
 		return c, response, nil
 	}
-	cancel()
+	x.end()
 	err = fmt.Errorf("websocket: dial %s: %w", x.target.address, blame(ctx, err))
 	if response != nil {
 		err = &HandshakeError{response, err}
@@ -160,7 +165,7 @@ func (x *attempt) gotConn(info httptrace.GotConnInfo) {
 	secured, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
 	if x.target.secure && (!ok || secured.ConnectionState().NegotiatedProtocol != "h2") || !x.target.secure && x.speaksHTTP1() {
 		x.other = true
-		x.cancel()
+		x.end()
 		return
 	}
 	x.http.Header[":protocol"] = []string{"websocket"} // RFC 8441 §5
@@ -180,14 +185,24 @@ func (x *attempt) speaksHTTP1() bool {
 	return ok && (t.Protocols == nil || t.Protocols.HTTP1() || !t.Protocols.UnencryptedHTTP2())
 }
 
+func (x *attempt) isOther() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.other
+}
+
 // do sends the request and judges the response.
 func (x *attempt) do(ctx context.Context) (*Conn, *http.Response, error) {
 	response, err := x.opts.httpClient(x.target).Do(x.http)
 	if err != nil {
 		if response != nil {
-			_ = response.Body.Close() // of a redirect without a Location; the error says it
+			x.discard(response.Body) // of a redirect without a Location; the error says it
 		}
 		return nil, nil, x.explain(ctx, err)
+	}
+	if x.isOther() { // and was quick to answer what was meant for HTTP/2
+		x.discard(response.Body)
+		return nil, nil, x.explain(ctx, nil)
 	}
 	answer, err := x.check(response)
 	if err == nil {
@@ -207,11 +222,20 @@ func (x *attempt) do(ctx context.Context) (*Conn, *http.Response, error) {
 	} else {
 		keepBody(response)
 	}
-	if x.body != nil {
-		x.cancel() // else closing waits until a network that takes nothing has taken the end of the stream
-	}
-	_ = body.Close() // its beginning is kept
+	x.discard(body) // its beginning is kept
 	return nil, response, err
+}
+
+// discard closes the body of a response that opens no stream.
+func (x *attempt) discard(body io.Closer) {
+	if x.body == nil {
+		_ = body.Close()
+		return
+	}
+	x.end()
+	// Closing waits for the network where there is something unread: net/http gives back the
+	// connection's flow control behind whoever writes, which is the end of this stream.
+	go func() { _ = body.Close() }()
 }
 
 // accepted reports whether a response with this status accepts the handshake, rightly or not,
@@ -232,17 +256,14 @@ func (x *attempt) check(response *http.Response) (wire.Answer, error) {
 
 // explain says what kept a request from being answered.
 func (x *attempt) explain(ctx context.Context, err error) error {
-	x.mu.Lock()
-	other := x.other
-	x.mu.Unlock()
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // it repeats the URL
 	}
 	switch {
 	case ctx.Err() != nil:
-		return err
-	case other:
+		return ctx.Err()
+	case x.isOther():
 		return fmt.Errorf("the connection is for HTTP/1.1: %w", ErrNoHTTP2)
 	case x.body != nil && strings.Contains(err.Error(), "extended connect not supported"): // net/http keeps the error to itself
 		return fmt.Errorf("%w: %w", ErrNoHTTP2, err)
@@ -260,7 +281,7 @@ func (x *attempt) take(response *http.Response) (net.Conn, error) {
 		local, remote = nc.LocalAddr(), nc.RemoteAddr()
 	}
 	if x.body != nil {
-		return connect.Open(x.body, response.Body, x.cancel, local, remote), nil
+		return connect.Open(x.body, response.Body, x.end, local, remote), nil
 	}
 	stream, ok := response.Body.(io.ReadWriteCloser)
 	switch {

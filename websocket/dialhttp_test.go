@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -269,6 +270,40 @@ func TestProxyOfAnHTTPClient(t *testing.T) {
 	if asked.Load() == 0 {
 		t.Error("the proxy was not asked")
 	}
+}
+
+// A connection for HTTP/1.1 takes the head of the request and then waits for its body. Dial ends although none comes.
+func TestNoHTTP2BehindTheHead(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	opts := byClient(t, &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &leaveAfterHead{Conn: nc, head: make(chan struct{})}, err
+	}})
+	opts.HTTP2 = true
+	if _, _, err := Dial(t.Context(), "ws://"+l.Addr().String(), opts); !errors.Is(err, ErrNoHTTP2) {
+		t.Errorf("%v, want %v", err, ErrNoHTTP2)
+	}
+}
+
+// leaveAfterHead is a connection that is closed when something was written, and not before.
+type leaveAfterHead struct {
+	net.Conn
+	head chan struct{}
+	once sync.Once
+}
+
+func (c *leaveAfterHead) Write(p []byte) (int, error) {
+	defer c.once.Do(func() { close(c.head) })
+	return c.Conn.Write(p)
+}
+
+func (c *leaveAfterHead) Close() error {
+	<-c.head
+	return c.Conn.Close()
 }
 
 // tunnel is what a proxy does with CONNECT.

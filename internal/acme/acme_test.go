@@ -22,10 +22,10 @@ import (
 	"hocket.dev/internal/testproc"
 )
 
-func TestMain(m *testing.M) {
-	// It keeps a lock fresh, and looks every 5 seconds whether the lock is still there.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, keepsFresh) }
+
+// keepsFresh keeps a lock fresh, and looks every 5 seconds whether the lock is still there.
+var keepsFresh = goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh")
 
 // A log is written by the manager and read by the test.
 type log struct {
@@ -58,6 +58,7 @@ func run(t *testing.T) (*Manager, *log) {
 	m.Listen(1, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
+	others := goleak.IgnoreCurrent()
 	go func() {
 		m.Run(ctx)
 		close(done)
@@ -65,6 +66,7 @@ func run(t *testing.T) (*Manager, *log) {
 	t.Cleanup(func() {
 		cancel()
 		<-done
+		testproc.Until(t, "certmagic to do nothing more in the directory", func() bool { return goleak.Find(others, keepsFresh) == nil })
 	})
 	return m, &l
 }

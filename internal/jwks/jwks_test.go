@@ -304,12 +304,17 @@ func TestKnownKeysOutliveTheURL(t *testing.T) {
 func TestIssuerThatIsDownAtFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t, "a")
-		i.answers(http.StatusServiceUnavailable, nil)
+		asked := make(chan struct{})
+		i.answers(0, func(r *http.Request) (*http.Response, error) {
+			<-asked
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody, Request: r}, nil
+		})
 		w := follow(t, address, i, AskEvery)
 		defer w.stop()
 		if err := w.Err(); !errors.Is(err, ErrNotFetched) {
 			t.Errorf("before the first fetch: %v", err)
 		}
+		close(asked)
 		w.wantLater(t, i.token("a", time.Now()))
 		i.answers(http.StatusOK, nil)
 		time.Sleep(AskEvery)

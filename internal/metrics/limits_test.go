@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hocket.dev"
+	"hocket.dev/internal/testproc"
 	"hocket.dev/websocket"
 )
 
@@ -42,7 +43,11 @@ func TestWhatIsLimitedIsCounted(t *testing.T) {
 			_, _, err = c.Read(t.Context())
 		}
 	}
-	s := scrape(t, front.URL)
+	var s samples
+	testproc.Until(t, "both sessions to go", func() bool { // of which their clients know before
+		s = scrape(t, front.URL)
+		return s["hocket_sessions"] == 0
+	})
 	for name, want := range map[string]float64{
 		`hocket_limited_total{limit="publishes",of="session"}`: 6,
 		`hocket_limited_total{limit="messages",of="session"}`:  0,

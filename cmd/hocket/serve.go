@@ -97,6 +97,7 @@ type settings struct {
 	proxies  origin.Proxies
 	dev      bool
 	keys     *apiKeys
+	visitors *visitors
 	hocket   hocket.Config
 }
 
@@ -138,6 +139,7 @@ func (c *serveCmd) settings() (*settings, error) {
 		setCapacity(&set.hocket, &file)
 	}
 	set.hocket.Hooks.Secrets = append(set.hocket.Hooks.Secrets, hookSecrets(os.Getenv("HOCKET_HOOK_SECRET"))...)
+	set.visitors = newVisitors(&set.proxies)
 	set.keys = gatherKeys(&file, os.Getenv("HOCKET_API_KEYS"), isLoopback(cmp.Or(set.admin, set.listen)))
 	var err error
 	if set.hocket.Keys, err = set.keys.read(); err != nil {

@@ -58,9 +58,15 @@ func bearer(token string) http.Header { return http.Header{"Authorization": {"Be
 // knock makes a handshake, from an address of this machine, that is admitted as far as WebSocket goes.
 func knock(t *testing.T, n *node, query string, header http.Header, from string) *conversation {
 	t.Helper()
+	return converse(t, n, query, header, dialAs(t, from, n.http))
+}
+
+// converse makes a handshake on a connection.
+func converse(t *testing.T, n *node, query string, header http.Header, nc net.Conn) *conversation {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	c, _, err := websocket.Dial(ctx, n.ws()+query, &websocket.DialOptions{
-		Header: header, NetDial: func(context.Context, string, string) (net.Conn, error) { return dialAs(t, from, n.http), nil },
+		Header: header, NetDial: func(context.Context, string, string) (net.Conn, error) { return nc, nil },
 	})
 	if err != nil {
 		cancel()

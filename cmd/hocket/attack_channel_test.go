@@ -111,3 +111,26 @@ func TestAttackByForgedFields(t *testing.T) {
 		}
 	}
 }
+
+// A call that is refused is refused in the same words whether there is such a method or not.
+func TestAttackOnMethods(t *testing.T) {
+	n := start(t, command("serve", "--dev", "--listen", "127.0.0.1:0", "--config", write(t, `
+anonymous: false
+tokens: {keys: [{secret: "`+attackSecret+`"}]}
+`)))
+	may := knock(t, n, "", bearer(sign(`"sub":"bo","capabilities":{"echo":["call"]}`)), "127.0.0.1")
+	may.want(`{"type":"connected"`)
+	if msg := may.request(1, `{"type":"call","method":"echo","payload":1}`); msg != `{"type":"reply","id":1,"payload":1}` {
+		t.Errorf("who may call is told %s", msg)
+	}
+	ada := knock(t, n, "", bearer(sign(`"sub":"ada","capabilities":{"ech":["call"],"echo:*":["call"],"echo":["publish"]}`)), "127.0.0.1")
+	ada.want(`{"type":"connected"`)
+	for i, payload := range []string{`1`, `null`, `{"a":[]}`} {
+		there := ada.request(2*i, `{"type":"call","method":"echo","payload":`+payload+`}`)
+		absent := ada.request(2*i+1, `{"type":"call","method":"gone","payload":`+payload+`}`)
+		absent = strings.ReplaceAll(strings.ReplaceAll(absent, "gone", "echo"), fmt.Sprintf(`"id":%d`, 2*i+1), fmt.Sprintf(`"id":%d`, 2*i))
+		if there != absent || !strings.Contains(there, `"code":1403`) {
+			t.Errorf("a refused call tells whether there is a method:\n%s\n%s", there, absent)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -55,6 +56,13 @@ func TestAttackByTokens(t *testing.T) {
 	if msg, code := knock(t, n, "?ticket="+ticketFor(t, n, `{"user":"admin"}`), both, "127.0.0.1").first(); code != 4200 {
 		t.Errorf("a bad proof beside a good one: %d %s", code, msg)
 	}
+	for _, twice := range []http.Header{
+		{"Authorization": {"Bearer " + good, "Bearer " + unsigned}}, {"Authorization": {"Bearer " + unsigned, "Bearer " + good}}, {"Authorization": {"Basic x", "Bearer " + good}},
+	} {
+		if msg, code := knock(t, n, "", twice, "127.0.0.1").first(); code != 4200 {
+			t.Errorf("two proofs: %d %s", code, msg)
+		}
+	}
 	if msg, _ := knock(t, n, "", bearer(good), "127.0.0.1").first(); !strings.Contains(msg, `"user":"admin"`) {
 		t.Errorf("the good one: %s", msg)
 	}
@@ -102,6 +110,22 @@ func TestAttackByTickets(t *testing.T) {
 		if msg, code := knock(t, n, "?ticket="+test.ticket, test.header, test.from).first(); code != 4200 {
 			t.Errorf("%s: %d %s", what, code, msg)
 		}
+	}
+	if status, answer := get(t, n, "/api/v1/tickets", func(r *http.Request) {
+		r.Method, r.Body = http.MethodPost, io.NopCloser(strings.NewReader(`{"user":"ada","origin":"app.example"}`))
+		r.Header.Set("Authorization", "Bearer "+attackKey)
+	}); status != http.StatusBadRequest || !strings.Contains(answer, "origin is no origin: write it like https://app.example.com") {
+		t.Errorf("a ticket that no page could show: %d %s", status, answer)
+	}
+	if status, answer := get(t, n, "/api/v1/info", func(r *http.Request) {
+		r.Method, r.Body = http.MethodPost, http.NoBody
+		r.Header["Authorization"] = []string{"Bearer " + attackKey, "Bearer other"}
+	}); status != http.StatusUnauthorized {
+		t.Errorf("two keys: %d %s", status, answer)
+	}
+	two := "?ticket=" + ticketFor(t, n, `{"user":"ada"}`) + "&ticket=" + ticketFor(t, n, `{"user":"bo"}`)
+	if msg, code := knock(t, n, two, nil, "127.0.0.1").first(); code != 4200 {
+		t.Errorf("two tickets: %d %s", code, msg)
 	}
 	// From elsewhere it has been spent as well.
 	bound := ticketFor(t, n, `{"user":"ada","address":"127.0.0.1"}`)

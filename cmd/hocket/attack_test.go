@@ -58,9 +58,15 @@ func bearer(token string) http.Header { return http.Header{"Authorization": {"Be
 // knock makes a handshake, from an address of this machine, that is admitted as far as WebSocket goes.
 func knock(t *testing.T, n *node, query string, header http.Header, from string) *conversation {
 	t.Helper()
+	return converse(t, n, query, header, dialAs(t, from, n.http))
+}
+
+// converse makes a handshake on a connection.
+func converse(t *testing.T, n *node, query string, header http.Header, nc net.Conn) *conversation {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	c, _, err := websocket.Dial(ctx, n.ws()+query, &websocket.DialOptions{
-		Header: header, NetDial: func(context.Context, string, string) (net.Conn, error) { return dialAs(t, from, n.http), nil },
+		Header: header, NetDial: func(context.Context, string, string) (net.Conn, error) { return nc, nil },
 	})
 	if err != nil {
 		cancel()
@@ -164,10 +170,14 @@ func TestAttackByTwoMeanings(t *testing.T) {
 	const hidden = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	host := "Host: " + n.http + "\r\n"
 	// What is whole, though it is refused, does not hide what follows: a folded line is one line with spaces (RFC 9112 §5.2).
-	whole := map[string]bool{"a folded line": true, "a token entry alone": true}
+	whole := map[string]bool{
+		"a folded line": true, "a token entry alone": true, "a handshake with a body": true, "a handshake in chunks": true,
+	}
 	for what, request := range map[string]string{
 		"two lengths":              "POST /api/v1/info HTTP/1.1\r\n" + host + "Content-Length: 0\r\nContent-Length: 5\r\n\r\n",
 		"a length and chunks":      "POST /v1/ws HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked, identity\r\nContent-Length: 4\r\n\r\n",
+		"a handshake with a body":  "GET /v1/ws HTTP/1.1\r\n" + host + upgrade + "Content-Length: 5\r\n\r\n12345",
+		"a handshake in chunks":    "GET /v1/ws HTTP/1.1\r\n" + host + upgrade + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"a folded line":            "GET /v1/ws HTTP/1.1\r\n" + host + upgrade + "X: a\r\n b\r\nOrigin:\r\n https://evil.example\r\n\r\n",
 		"white space before colon": "GET /v1/ws HTTP/1.1\r\n" + host + upgrade + "Origin : https://evil.example\r\n\r\n",
 		"two hosts":                "GET /v1/ws HTTP/1.1\r\n" + host + "Host: evil.example\r\n" + upgrade + "\r\n",

@@ -82,6 +82,7 @@ func tellTLS(w http.ResponseWriter) {
 func tell(w http.ResponseWriter, err *dialect.Error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(err.Code.Info().HTTP)
 	type told struct {
 		Code    dialect.Code `json:"code"`

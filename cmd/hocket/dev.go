@@ -93,6 +93,9 @@ func onlyThisMachine(next http.Handler) http.Handler {
 	// WebSockets have their own list of origins. Over HTTP/2 their method is CONNECT (RFC 8441), which is taken for one that
 	// changes something.
 	posting.AddInsecureBypassPattern("/v1/ws")
+	posting.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		tell(w, dialect.Errorf(dialect.OriginNotAllowed, "with --dev pages of other origins may not post: ask the API from a program"))
+	}))
 	next = posting.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopback(r.Host) {

@@ -66,3 +66,16 @@ func TestSoakFloodOfAThousandSessions(t *testing.T) {
 	}
 	flooding.Wait() // every one of them is closed
 }
+
+// A body that never comes to its end takes the connection with it, also where nobody has wanted to read it.
+func TestSoakEndlessBodies(t *testing.T) {
+	n := startGuarded(t, "")
+	for _, head := range []string{"", "Authorization: Bearer " + attackKey + "\r\n"} {
+		nc := dialAs(t, "127.0.0.1", n.http)
+		defer nc.Close()
+		io.WriteString(nc, "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\n"+head+"Content-Length: 1000\r\n\r\n{")
+		if _, err := io.Copy(io.Discard, nc); err != nil {
+			t.Error(err)
+		}
+	}
+}

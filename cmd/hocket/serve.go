@@ -99,6 +99,7 @@ type settings struct {
 	keys     *apiKeys
 	tokens   *tokenKeys
 	file     config.File // what all this was made of
+	visitors *visitors
 	hocket   hocket.Config
 }
 
@@ -148,6 +149,7 @@ func (c *serveCmd) settings() (*settings, error) {
 		setCapacity(&set.hocket, &file)
 	}
 	set.hocket.Hooks.Secrets = append(set.hocket.Hooks.Secrets, hookSecrets(os.Getenv("HOCKET_HOOK_SECRET"))...)
+	set.visitors = newVisitors(&set.proxies)
 	set.keys = set.gatherKeys(&file)
 	if set.hocket.Keys, err = set.keys.read(); err != nil {
 		return nil, &usageError{err}

@@ -179,8 +179,26 @@ func TestDevelopmentAccessEndsAtThisMachine(t *testing.T) {
 		r.Method = http.MethodPost
 		r.Header.Set("Origin", "https://evil.example")
 	}
-	if status, _ := get(t, n, "/api/v1/info", post); status != http.StatusForbidden {
-		t.Errorf("a page of another origin posts: %d", status)
+	if status, body := get(t, n, "/api/v1/info", post); status != http.StatusForbidden || !strings.Contains(body, `"code":1111`) {
+		t.Errorf("a page of another origin posts: %d %s", status, body)
+	}
+}
+
+// What a server shows without a configuration: that it is there, what it speaks, and no more.
+func TestWhatIsOpenByDefault(t *testing.T) {
+	n := start(t, command("serve", "--listen", "127.0.0.1:0"))
+	for path, want := range map[string]int{
+		"/healthz": 200, "/readyz": 200, "/v1/info": 200, "/v1/ws": 426,
+		"/metrics": 401, "/api/v1/info": 401, "/api/v1/publish": 401, "/api/v1/none": 401,
+		"/": 404, "/index.html": 404, "/console/": 404, "/debug/pprof/": 404, "/debug/vars": 404, "/v1/": 404, "/api/": 404,
+	} {
+		status, body := get(t, n, path, nil)
+		if status != want {
+			t.Errorf("%s: %d %s, want %d", path, status, body, want)
+		}
+		if want < 300 && strings.Contains(body, "127.0.0.1") || len(body) > 400 {
+			t.Errorf("%s tells %s", path, body)
+		}
 	}
 }
 

@@ -12,12 +12,18 @@ import (
 // webServer is what answers requests, and carries the WebSockets of HTTP/2.
 func webServer(h http.Handler, set *settings) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           set.visitors.carry(h),
+		ConnState:         set.visitors.state,
+		ConnContext:       set.visitors.context,
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		HTTP2:             http2Config(&set.hocket),
-		ErrorLog:          slog.NewLogLogger(set.hocket.Log.Handler(), slog.LevelWarn),
+		// A body that never ends would keep its connection for ever, also where nobody wants it: net/http reads what is left of
+		// it. So would an answer that nobody reads. WebSockets are taken out of both.
+		ReadTimeout:    30 * time.Second,
+		WriteTimeout:   time.Minute,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 32 << 10,
+		HTTP2:          http2Config(&set.hocket),
+		ErrorLog:       slog.NewLogLogger(set.hocket.Log.Handler(), slog.LevelWarn),
 	}
 }
 

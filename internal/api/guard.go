@@ -41,6 +41,9 @@ func (h *Handler) admit(r *http.Request, scope string) (*grant, *dialect.Error) 
 	if len(keys) == 0 {
 		return nil, dialect.Errorf(dialect.Unauthenticated, "the API is closed: the configuration has no API key")
 	}
+	if len(r.Header["Authorization"]) > 1 {
+		return nil, dialect.Errorf(dialect.Unauthenticated, "the API key stands twice: send one Authorization")
+	}
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return nil, dialect.Errorf(dialect.Unauthenticated, "the API key is missing: send Authorization: Bearer <api key>")

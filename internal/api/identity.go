@@ -10,6 +10,7 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/jsonval"
+	"hocket.dev/internal/origin"
 	"hocket.dev/internal/rule"
 	"hocket.dev/internal/session"
 )
@@ -66,6 +67,9 @@ func (h *Handler) tickets(ctx context.Context, dst, body []byte) ([]byte, *diale
 	}
 	if t.Origin, err = f.text(dialect.InvalidMessage, "origin", maxName); err != nil {
 		return nil, err
+	}
+	if _, failed := origin.Parse(t.Origin); failed != nil && t.Origin != "" {
+		return nil, dialect.Errorf(dialect.InvalidMessage, "origin %v", failed) // no page could ever show the ticket
 	}
 	if t.Address, err = f.address(); err != nil {
 		return nil, err

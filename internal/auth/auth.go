@@ -62,7 +62,12 @@ func New(cfg Config) *Authenticator { return &Authenticator{cfg} }
 // Proof finds the first proof in a handshake, nil for none. subprotocol is the token among its subprotocols, "" for none.
 func (a *Authenticator) Proof(r *http.Request, subprotocol string) *session.Proof {
 	p := &session.Proof{Address: r.RemoteAddr, Origin: r.Header.Get("Origin"), Header: r.Header}
-	switch secret, ticket := bearer(r), r.URL.Query().Get("ticket"); {
+	tickets := r.URL.Query()["ticket"]
+	switch secret, ticket := bearer(r), strings.Join(tickets, ""); {
+	case len(r.Header["Authorization"]) > 1: // who has looked at another one than we would has let in somebody else
+		p.Kind, p.Err = session.ProofToken, errTwoProofs
+	case len(tickets) > 1 && secret == "" && subprotocol == "":
+		p.Kind, p.Err = session.ProofTicket, errTwoProofs
 	case secret != "":
 		p.Kind, p.Secret = session.ProofToken, secret
 	case subprotocol != "":
@@ -78,6 +83,8 @@ func (a *Authenticator) Proof(r *http.Request, subprotocol string) *session.Proo
 	}
 	return p
 }
+
+var errTwoProofs = errors.New("the proof stands twice: send one Authorization, or one ticket")
 
 // bearer is the token in Authorization. Other schemes are those of proxies, and prove nothing here.
 func bearer(r *http.Request) string {

@@ -281,7 +281,7 @@ func TestLimitsOfCapabilitiesAllocateNothing(t *testing.T) {
 	r := w.node.cfg.Rules.For("chat:a")
 	command := &dialect.Command{Verb: dialect.Publish, Channel: "chat:a", Payload: make([]byte, 100)}
 	if n := testing.AllocsPerRun(100, func() {
-		if c.incoming(200).wait > 0 || c.refused(command, r) {
+		if c.incoming(1, 200).wait > 0 || c.refused(command, r) {
 			t.Fatal("refused")
 		}
 	}); n > 0 {

@@ -266,12 +266,12 @@ func TestWhatWouldTakeTooLongIsRefusedThoughTheRuleSaysSlow(t *testing.T) {
 func TestWhatTheTransportAnswersCountsToo(t *testing.T) {
 	w := rated(t, func(r *Rates) { r.Session.Messages, r.Refusals = rate(t, "1/s burst 3"), rate(t, "2/m") })
 	c := w.connect()
-	c.TooLarge()
+	c.TooLarge(c.MessageBytes())
 	c.Session.Reject(dialect.Errorf(dialect.InvalidMessage, "no"))
 	if !c.Ration(100) || c.Ration(100) {
 		t.Error("a ping is not counted")
 	}
-	c.TooLarge()
+	c.TooLarge(c.MessageBytes())
 	c.want("too_large", "invalid_message", "rate_limited", "rate_limited")
 	c.Session.Reject(dialect.Errorf(dialect.InvalidMessage, "no"))
 	c.want("rate_limited")
@@ -279,6 +279,18 @@ func TestWhatTheTransportAnswersCountsToo(t *testing.T) {
 	if c.Ration(1) {
 		t.Error("a session that is closing goes on")
 	}
+}
+
+// What is far too large counts as what would have had room in it, in what is taken and in what is refused.
+func TestAHugeMessageCountsAsMany(t *testing.T) {
+	w := rated(t, func(r *Rates) { r.Session.Messages, r.Refusals = rate(t, "1/s burst 20"), rate(t, "20/m") })
+	c := w.connect()
+	c.TooLarge(16 * c.MessageBytes())
+	c.TooLarge(16 * c.MessageBytes())
+	c.want("too_large", "rate_limited")
+	c.TooLarge(4*c.MessageBytes() + 1)
+	c.want("rate_limited")
+	c.wantClosed(dialect.CloseRateLimited)
 }
 
 func TestAQuietSessionHoldsNothingForItsRates(t *testing.T) {
@@ -304,7 +316,7 @@ func TestRatesAllocateNothing(t *testing.T) {
 	r := w.node.cfg.Rules.For("a")
 	command := &dialect.Command{Verb: dialect.Publish, Channel: "a", Payload: make([]byte, 100)}
 	if n := testing.AllocsPerRun(100, func() {
-		if c.incoming(200).wait > 0 || c.refused(command, r) {
+		if c.incoming(1, 200).wait > 0 || c.refused(command, r) {
 			t.Fatal("refused")
 		}
 	}); n > 0 {
@@ -361,7 +373,7 @@ func BenchmarkRates(b *testing.B) {
 	command := &dialect.Command{Verb: dialect.Publish, Channel: "a", Payload: make([]byte, 100)}
 	for b.Loop() {
 		c.Tick()
-		if c.incoming(200).wait > 0 || c.refused(command, r) {
+		if c.incoming(1, 200).wait > 0 || c.refused(command, r) {
 			b.Fatal("refused")
 		}
 	}

@@ -13,18 +13,20 @@ const pauseRate pause = 1 << 7
 
 // excess is what there is no room for.
 type excess struct {
-	of   Scope
-	kind limit.Kind
-	wait time.Duration // until there is
+	of    Scope
+	kind  limit.Kind
+	wait  time.Duration // until there is
+	count int64         // of refusals that it is; 0 is one
 }
 
-// incoming takes a message of so many bytes. The excess says why that cannot be; its wait is 0 where it can.
-func (s *Session) incoming(bytes int) (e excess) {
-	if e.of, e.wait = s.spend(limit.Messages, 1); e.wait > 0 {
+// incoming takes so many messages of so many bytes together. The excess says why that cannot be; its wait is 0 where it can.
+func (s *Session) incoming(messages, bytes int64) (e excess) {
+	e.count = messages
+	if e.of, e.wait = s.spend(limit.Messages, messages); e.wait > 0 {
 		e.kind = limit.Messages
-	} else if e.of, e.wait = s.spend(limit.Bytes, int64(bytes)); e.wait > 0 {
+	} else if e.of, e.wait = s.spend(limit.Bytes, bytes); e.wait > 0 {
 		e.kind = limit.Bytes
-		s.refund(limit.Messages, 1)
+		s.refund(limit.Messages, messages)
 	}
 	return e
 }
@@ -41,11 +43,13 @@ func (s *Session) rejectAll(commands []dialect.Command, e excess) {
 
 // Ration takes a message that is answered, or thrown away, by the transport itself. It answers false where there is no
 // room for it.
-func (s *Session) Ration(bytes int) bool {
+func (s *Session) Ration(bytes int) bool { return s.rationed(1, int64(bytes)) }
+
+func (s *Session) rationed(messages, bytes int64) bool {
 	if s.closing || s.closed {
 		return false
 	}
-	e := s.incoming(bytes)
+	e := s.incoming(messages, bytes)
 	if e.wait > 0 {
 		s.ration(dialect.NoID, "", e)
 	}
@@ -153,7 +157,7 @@ func (s *Session) overdraw(all []*rule.Rated, kind limit.Kind, n int64) (e exces
 			if r.AtLimit == rule.Slow && wait <= slowest {
 				slow = max(slow, wait)
 			} else if wait > e.wait {
-				e = excess{scopeOf(r), w.kind, wait}
+				e = excess{of: scopeOf(r), kind: w.kind, wait: wait}
 			}
 		}
 	}
@@ -214,7 +218,7 @@ func (s *Session) ration(id dialect.ID, channel string, e excess) {
 	}[e.of], max(e.wait.Round(time.Millisecond), time.Millisecond))
 	err.RetryAfter = e.wait
 	s.fail(id, channel, err)
-	if s.metered().buckets[limit.Refusals].Take(&q.session[limit.Refusals], s.shard.now, 1) > 0 {
+	if s.metered().buckets[limit.Refusals].Take(&q.session[limit.Refusals], s.shard.now, max(e.count, 1)) > 0 {
 		s.strike()
 	}
 }

@@ -210,7 +210,7 @@ func (s *Session) Receive(msg []byte) {
 	s.shard.Counters.MessagesIn.Add(1)
 	s.shard.Counters.BytesIn.Add(uint64(len(msg)))
 	commands := s.codec.Decode(s.shard.decoded[:0], msg)
-	if e := s.incoming(len(msg)); e.wait > 0 {
+	if e := s.incoming(1, int64(len(msg))); e.wait > 0 {
 		s.rejectAll(commands, e)
 	} else if s.patient(len(msg)) {
 		s.run(commands)
@@ -219,9 +219,10 @@ func (s *Session) Receive(msg []byte) {
 	s.shard.decoded = commands
 }
 
-// TooLarge says that a message over the limit has been thrown away unread.
-func (s *Session) TooLarge() {
-	if most := s.MessageBytes(); s.Ration(int(most)) {
+// TooLarge says that a message of so many bytes, over the limit, has been thrown away. It has cost what the messages that would
+// have had room in it cost, and counts as they do.
+func (s *Session) TooLarge(bytes int64) {
+	if most := s.MessageBytes(); s.rationed((bytes+most-1)/most, bytes) {
 		s.fail(dialect.NoID, "", dialect.Errorf(dialect.TooLarge, "a message may have at most %d bytes", most))
 	}
 }

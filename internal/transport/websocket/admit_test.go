@@ -76,8 +76,19 @@ func TestHandshakesInAllAreLimited(t *testing.T) {
 	}
 }
 
-// A flood of one session ends with 4003, and with 4202 when it comes again; it is told so, whatever it sends meanwhile.
+// A flood of one session ends with 4003, and with 4202 when it comes again; it is told so, whatever it sends meanwhile, and
+// whatever it consists of.
 func TestAFloodEnds(t *testing.T) {
+	for what, of := range map[string]string{
+		"messages": frame(0x81, `{"type":"ping"}`) + frame(0x89, "ping"),
+		"pongs":    frame(0x8a, "I am here"),
+		"pieces":   frame(0x01, "") + strings.Repeat(frame(0x00, ""), 10*piecesPerMessage) + frame(0x80, ""),
+	} {
+		t.Run(what, func(t *testing.T) { floodEnds(t, strings.Repeat(of, 1000)) })
+	}
+}
+
+func floodEnds(t *testing.T, flood string) {
 	eachDriver(t, func(t *testing.T, portable bool) {
 		s := start(t, portable, func(set *settings) {
 			set.session.Limits.Rates = session.Rates{
@@ -89,12 +100,11 @@ func TestAFloodEnds(t *testing.T) {
 		for _, want := range []dialect.Code{dialect.CloseRateLimited, dialect.CloseBanned} {
 			p := dial(t, address, "")
 			p.want(wire.Text, "connected")
-			flood := []byte(strings.Repeat(frame(0x81, `{"type":"ping"}`)+frame(0x89, "ping"), 1000))
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
 				for {
-					if _, err := p.nc.Write(flood); err != nil {
+					if _, err := p.nc.Write([]byte(flood)); err != nil {
 						return
 					}
 				}

@@ -21,6 +21,9 @@ const (
 	// maxLate times lateUnit bytes are read of a peer that goes on sending instead of closing: 512 KiB.
 	maxLate  = 8 << 10
 	lateUnit = 64
+	// piecesPerMessage is how many pieces of a message are counted as another one: reading one costs about a hundredth of what
+	// a message costs, and nothing else bounds those without content.
+	piecesPerMessage = 64
 )
 
 // conn is one WebSocket. It belongs to its loop.
@@ -92,6 +95,8 @@ func (c *conn) take(b []byte) {
 			c.data(ev)
 		case wire.KindPing:
 			c.pong(ev.Payload)
+		case wire.KindPong: // also one that nobody has asked for
+			c.session.Ration(len(ev.Payload))
 		case wire.KindClose:
 			c.peerCloses(ev)
 			return
@@ -128,6 +133,7 @@ func (c *conn) heard() {
 type partial struct {
 	pieces wire.Assembler
 	size   int64
+	count  int // of pieces
 }
 
 // data gathers a message and gives it to the session. One over the limit is thrown away as it comes.
@@ -156,7 +162,7 @@ func (c *conn) data(ev wire.Event) {
 	}
 	switch {
 	case size > limit:
-		c.session.TooLarge()
+		c.session.TooLarge(size)
 	case ev.Op != wire.Text:
 		c.session.Reject(dialect.Errorf(dialect.InvalidMessage, "this protocol travels in text messages, not binary ones"))
 	default:
@@ -170,6 +176,9 @@ func (c *conn) gather(ev wire.Event, limit int64) (msg []byte, size int64) {
 		c.msg = new(partial)
 	}
 	m := c.msg
+	if m.count++; m.count%piecesPerMessage == 0 {
+		c.session.Ration(0) // whether there is room or not, the message is read on: at its end it is known what it is
+	}
 	if m.size += int64(len(ev.Payload)); m.size > limit {
 		m.pieces = wire.Assembler{}
 		return nil, m.size

@@ -14,7 +14,12 @@ func parse(r *http.Request) (wire.Upgrade, *wire.Refusal) {
 	if connect.Is(r) {
 		return wire.ParseConnect(r.Method, r.Host, r.Header)
 	}
-	return wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+	up, refused := wire.ParseUpgrade(r.Method, r.ProtoMajor, r.ProtoMinor, r.Host, r.Header)
+	if refused == nil && (r.ContentLength != 0 || len(r.TransferEncoding) > 0) {
+		// Where the body ends and the frames begin a proxy on the way may see otherwise.
+		refused = &wire.Refusal{Status: http.StatusBadRequest, Reason: "body", Message: "a WebSocket handshake has no body: leave out Content-Length and Transfer-Encoding"}
+	}
+	return up, refused
 }
 
 // takeStream completes a handshake over HTTP/2 (RFC 8441). It returns when the connection has ended, because the stream

@@ -324,6 +324,7 @@ func (t *Transport) refuse(w http.ResponseWriter, no *refusal) {
 		w.Header()[k] = v
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Vary", "Origin")
 	w.WriteHeader(no.status)
 	w.Write(no.body())

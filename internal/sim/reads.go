@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"hocket.dev/broker"
@@ -130,7 +129,7 @@ func (e *engine) forget() {
 	for _, name := range sorted(lanes) {
 		l := lanes[name]
 		e.mu.Lock()
-		kept := e.truth.kept(name, l.dice.n(100), l.dice.chance(e.faults.replica) && !strings.HasPrefix(name, presence))
+		kept := e.truth.kept(name, l.dice.n(100), l.dice.chance(e.faults.replica))
 		keep := l.keep
 		e.mu.Unlock()
 		e.follow(memory, name)
@@ -138,6 +137,7 @@ func (e *engine) forget() {
 		for _, f := range kept {
 			entry := *f.Entry
 			entry.Offset, entry.Prev, entry.Time = 0, 0, 0
+			entry.HasExpect = false // which named an offset of the log that is lost
 			memory.Publish(name, entry, keep, nil)
 		}
 		e.truth.copy(false)

@@ -191,14 +191,8 @@ func (c *checker) between(it *item) {
 
 // same compares an entry with what the log has.
 func (c *checker) same(it *item, f *fact) {
-	author := ""
-	if f.From != nil {
-		author = f.From.Session
-	}
-	bare := f.Op == broker.Delete && f.gone != nil && it.payload == "" // its payload was removed
-	if it.payload != string(f.Payload) && !bare || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author ||
-		it.score != f.Score {
-		c.fault(it.at, "%v differs from the log's %s %s %.40s of %s", it, opName(f.Op), f.Key, f.Payload, author)
+	if it.differs(f) {
+		c.fault(it.at, "%v of %s differs from the log's %s %s %.40s of %+v %v", it, it.author, opName(f.Op), f.Key, f.Payload, f.From, f.tags())
 	}
 }
 

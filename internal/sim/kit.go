@@ -212,8 +212,9 @@ func fromKit(m client.Message, at time.Duration) item {
 		it.kind = gotRestart
 	default:
 		it.time, it.key, it.op, it.payload, it.score = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload), m.Score
+		it.tags = m.Tags
 		if m.From != nil {
-			it.author = m.From.Session
+			it.author, it.user = m.From.Session, m.From.User
 		}
 	}
 	return it

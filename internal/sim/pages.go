@@ -74,7 +74,7 @@ func (p *pageCheck) walk(facts []*fact, msgs []incoming) string {
 				least++
 			}
 		case msgs[next].Offset == f.Offset:
-			if it := msgs[next].item(0); !p.may(i, f) || it.payload != string(f.Payload) || it.key != f.Key || it.score != f.Score {
+			if it := msgs[next].item(0); !p.may(i, f) || it.differs(f) {
 				return it.String() + " should not be there, or differs"
 			}
 			m++

@@ -34,6 +34,7 @@ type world struct {
 	sent     []*publication
 	readings []*reading
 	states   []*stateReading
+	members  []*memberReading
 	lives    []*lifetime
 
 	ephemeral map[string]bool // what was published so, by text

@@ -79,7 +79,7 @@ func (w *world) checkDenial(p *publication, d answer) {
 		}
 		return
 	}
-	from, to := e.appendedBy(d.askedAt), e.appendedBy(d.answeredAt)
+	from, to := e.appendedBy(d.askedAt-1), e.appendedBy(d.answeredAt) // what happened at that very moment may have been later
 	for n := from; n <= to; n++ {
 		if e.newest(p.key, n) == d.Offset {
 			return

@@ -143,6 +143,7 @@ func (c *checker) take(it *item) {
 			c.beginState(c.r.repliedAt)
 		}
 	}
+	c.tardy(it)
 	switch it.kind {
 	case gotMessage:
 		c.message(it)
@@ -150,6 +151,14 @@ func (c *checker) take(it *item) {
 		c.position(it)
 	case gotGap:
 		c.gap(it)
+	}
+}
+
+// tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards.
+func (c *checker) tardy(it *item) {
+	probed := c.w.probedAt
+	if f := c.epoch.at(it.offset); f != nil && it.at > probed && f.at < probed && c.r.repliedAt < probed-quiet/2 {
+		c.fault(it.at, "%v was appended at %v, and comes when something else does", it, f.at)
 	}
 }
 

@@ -188,7 +188,8 @@ type publication struct {
 	seq          uint64 // 0 for none
 	expect       uint64 // what the newest entry is to be, where conditional
 	conditional  bool
-	body         []byte // of the request, without its id
+	body         []byte       // of the request, without its id
+	twin         *publication // the same in another channel
 
 	sessions []string // that have sent it, in turn
 	sentAt   time.Duration

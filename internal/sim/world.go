@@ -27,6 +27,7 @@ type world struct {
 	links    uint64
 	lines    []*link // of all connections
 	calmed   bool
+	probedAt time.Duration // when all was quiet, and something was published once more; 0 before
 	ending   bool
 	story    []event
 	broken   []violation

@@ -27,6 +27,7 @@ func (w *world) check(actors []*actor) {
 	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)
+	w.checkViews()
 	w.checkLogs()
 }
 

@@ -36,6 +36,7 @@ type world struct {
 	readings []*reading
 	states   []*stateReading
 	members  []*memberReading
+	views    []view
 	lives    []*lifetime
 
 	ephemeral map[string]bool // what was published so, by text

@@ -274,7 +274,7 @@ func (c *checker) gap(it *item) {
 		c.at, c.free, c.told = max(c.at, it.from-1), false, it.offset
 		return
 	}
-	c.at, c.free, c.state = it.offset, false, false
+	c.at, c.free, c.state = it.offset, false, c.state && it.reason == withoutKey
 }
 
 // end checks that a subscription which lives has brought all there is.

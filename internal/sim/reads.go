@@ -37,11 +37,27 @@ func (e *engine) ask(ctx context.Context, channel string) (*broker.Memory, error
 	return e.current(), nil
 }
 
+// limit is how many entries a page has at most, where so many are asked for. Who asks for few is a client that is to get them.
+func (e *engine) limit(asked int) int {
+	if most := e.faults.page; most > 0 && (asked == 0 || asked > fewest && asked != all) {
+		return most
+	}
+	return asked
+}
+
+const (
+	fewest = 40  // a client asks for no more, but for
+	all    = 999 // members
+)
+
 // Read implements broker.Broker.
 func (e *engine) Read(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
 	m, err := e.ask(ctx, channel)
 	if err != nil {
 		return broker.Page{}, err
+	}
+	if q.HasAfter || q.Since != 0 { // else what is complete depends on how many are asked for
+		q.Limit = e.limit(q.Limit)
 	}
 	return m.Read(ctx, channel, q)
 }
@@ -68,6 +84,7 @@ func (e *engine) State(ctx context.Context, channel string, q broker.StateQuery)
 	if err != nil {
 		return broker.Page{}, err
 	}
+	q.Limit = e.limit(q.Limit)
 	return m.State(ctx, channel, q)
 }
 

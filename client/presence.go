@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"hocket.dev/dialect"
 )
@@ -36,6 +37,7 @@ type Presence struct {
 	arrivals uint64
 	told     map[string]Position // where a session was told of while pages are read; nil when none are
 	reading  *reading
+	failed   int // pages in a row that could not be read for now
 	synced   bool
 	complete bool
 	crowd    bool     // joins and leaves are told by their number
@@ -314,13 +316,18 @@ func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
 		err = json.Unmarshal(reply, &in)
 	}
 	if err != nil {
-		p.reading, p.told = nil, nil // joins and leaves still tell; the next connection asks anew
+		p.reading, p.told = nil, nil // joins and leaves still tell
 		var failed *Error
-		if errors.As(err, &failed) && failed.Code == int(dialect.EpochChanged) {
+		switch {
+		case !errors.As(err, &failed): // the next connection asks anew
+		case failed.Code == int(dialect.EpochChanged):
 			p.read()
+		case failed.retryable():
+			p.readLater(failed.RetryAfter)
 		}
 		return
 	}
+	p.failed = 0
 	if r.first.Epoch == "" {
 		r.first = in.Position
 	}
@@ -343,6 +350,20 @@ func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
 	p.reading, p.told = nil, nil
 	p.complete, p.synced = in.Next == "" && !p.crowd && len(p.members) <= p.s.opts.MaxMembers, true
 	p.stir()
+}
+
+// readLater reads the list anew after a while, unless the connection is another one by then, which does so itself.
+func (p *Presence) readLater(after time.Duration) {
+	c, link := p.s.c, p.s.c.link
+	after += c.draw(c.opts.MinDelay << min(p.failed, 5))
+	p.failed++
+	time.AfterFunc(after, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if p.s.err == nil && c.link == link && p.s.live && p.reading == nil {
+			p.read()
+		}
+	})
 }
 
 // knowsBetter tells whether something later has been told of a session than a page read at at.

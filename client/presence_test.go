@@ -128,6 +128,25 @@ func TestMembersGoOnByPosition(t *testing.T) {
 	})
 }
 
+// A page that cannot be had for now is asked for again.
+func TestMembersAreReadAgainWhenTheyCouldNotBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialIn(t, func(s *script) {
+			s.asks(t, `{"presence":"watch"}`, `{"epoch":"e","offset":0,"recovered":true,"presence":{"count":1,"epoch":"p","offset":5}}`)
+			for range 2 {
+				s.say(`{"type":"error","id":%d,"error":{"code":1504,"name":"unavailable","message":"try again","retry_after_ms":100}}`, s.hear().ID)
+			}
+			s.members(t, `{"limit":100}`, `{"count":1,"members":[{"session":"a"}],"epoch":"p","offset":5}`)
+			s.rest()
+		})
+		s := subscribe(t, c, "a", &SubscribeOptions{Presence: Watch})
+		time.Sleep(10 * time.Second)
+		if p := s.Presence(); !p.Complete() || sessions(p.Members()) != "a" {
+			t.Errorf("listed %q, complete: %v", sessions(p.Members()), p.Complete())
+		}
+	})
+}
+
 // Of a crowd the first are listed and all are counted.
 func TestCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,6 +32,9 @@ const (
 	leaseRenewal = 5 * time.Second
 	cleanupTTL   = time.Minute
 	deadLooks    = 2
+	// pastLives is how many of its lives a node makes known once more when one has ended: a log that was lost in part may have
+	// members of any of those that were lost with logs before.
+	pastLives = 8
 	// renewStep is how many members are written again before other work has its turn.
 	renewStep = 256
 )
@@ -44,10 +47,12 @@ type lease struct {
 	node *Node
 	life atomic.Pointer[string]
 
+	epoch      string         // of the log of nodes as it was last heard of, "" before that
 	offset     uint64         // of the lease's newest entry, 0 before the first
 	registered atomic.Bool    // the life is known to the others, or need not be: the node has not been started
 	entering   []func(error)  // of members that wait for that
-	former     []string       // lives of this node that have ended, and are not known to be known to the others
+	past       []string       // lives of this node that have ended, the newest
+	former     []string       // those of them that are not known to be known to the others
 	dead       map[string]int // lives without a lease, and how often in a row that was seen
 	cleaning   bool           // leaves are being written
 	questions  questions      // about estates, as far as they have been read
@@ -104,12 +109,26 @@ func (l *lease) write(key string, op broker.Op, after uint64, ttl time.Duration,
 	}
 	l.shard().append(nodesLog, e, nodesKeep, func(r broker.Receipt, err error) {
 		var conflict *broker.ConflictError
-		if errors.As(err, &conflict) {
+		switch {
+		case errors.As(err, &conflict):
+			l.hear(conflict.Epoch)
 			then(0, conflict.Offset, err)
-			return
+		case err != nil:
+			then(0, 0, err)
+		default:
+			l.hear(r.Epoch)
+			then(r.Offset, 0, nil)
 		}
-		then(r.Offset, 0, err)
 	})
+}
+
+// hear takes the epoch of an answer. Where the log of nodes has begun anew the life ends, though its lease may still be there: what
+// was lost nobody knows, and members may be there again who had left.
+func (l *lease) hear(epoch string) {
+	before := l.epoch
+	if l.epoch = epoch; before != "" && before != epoch {
+		l.lost()
+	}
 }
 
 // renew renews the lease. What fails is tried again at the next tick; nobody else writes these keys, so what is there
@@ -189,10 +208,12 @@ func (l *lease) registerFormer() {
 	}
 }
 
-// lost begins another life, because others have seen the end of this one.
+// lost begins another life, because others have seen the end of this one, or may.
 func (l *lease) lost() {
 	l.node.cfg.Log.Warn("the node's lease has ended: its members are written again", slog.String("life", l.node.life()))
-	l.former = append(l.former, l.node.life())
+	l.past = append(l.past, l.node.life())
+	l.past = l.past[max(0, len(l.past)-pastLives):]
+	l.former = slices.Clone(l.past) // what was known of the older ones may be lost as well
 	l.begin()
 	l.renew()
 	for _, sh := range l.node.shards {

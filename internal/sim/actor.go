@@ -24,6 +24,7 @@ type actor struct {
 	mu      sync.Mutex
 	socket  *socket // nil while there is no connection
 	session string
+	info    string // what it tells of itself, in JSON
 	life    *lifetime
 	born    chan struct{} // closed when the server has said "connected"
 	lastID  uint64
@@ -62,7 +63,7 @@ func newActor(w *world, n int) *actor {
 		a.client = a.name + "-client"
 	}
 	if a.dice.chance(40) {
-		a.user = a.name + "-user"
+		a.user = fmt.Sprintf("u%d", n/2) // who may have another client
 	}
 	for _, c := range w.profile.channels {
 		a.places[c] = &place{channel: c, wanted: a.dice.chance(70)}
@@ -104,6 +105,7 @@ func (a *actor) connect() bool {
 	}
 	born := make(chan struct{})
 	a.mu.Lock()
+	a.info = "null"
 	a.socket, a.session, a.born, a.asks = s, "", born, make(map[uint64]func(*incoming))
 	a.life = &lifetime{who: a.name, stays: a.client != "", began: a.w.now()}
 	life := a.life
@@ -134,7 +136,12 @@ func (a *actor) connect() bool {
 	if a.dice.chance(50) {
 		hello["info"] = a.dice.n(1000)
 	}
-	a.request(map[string]any{"type": "connect", "payload": hello}, a.named)
+	a.request(map[string]any{"type": "connect", "payload": hello}, func(in *incoming) {
+		a.named(in)
+		if info, tells := hello["info"]; tells && in.Error == nil {
+			a.info = fmt.Sprint(info)
+		}
+	})
 	a.again()
 	return true
 }
@@ -218,6 +225,7 @@ func (a *actor) answered(in *incoming) {
 
 // lost ends a life: what was live is not any more.
 func (a *actor) lost(s *socket, err error) {
+	a.farewell(s, err)
 	_ = s.nc.Close()
 	a.w.note(a.name, fmt.Sprintf("the connection ended: %v", err))
 	a.mu.Lock()
@@ -263,6 +271,7 @@ func (a *actor) part() {
 	case kind < 4:
 		a.w.note(a.name, "closes")
 		a.life.clean = true
+		s.link.mar()
 		if s.write(wire.Close, wire.AppendClosePayload(nil, wire.CloseNormal, "")) == nil {
 			time.Sleep(a.dice.time(time.Millisecond, 500*time.Millisecond))
 		}

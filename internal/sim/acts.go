@@ -32,13 +32,15 @@ func (a *actor) act() {
 		case kind < 84:
 			a.history(pick(d, a.w.profile.channels))
 		case kind < 89:
-			a.roll(a.places[crowd])
+			if a.roll(a.places[crowd]); d.chance(50) {
+				a.members(&memberReading{who: a.name, limit: d.between(1, 4)}, "", d.between(1, 3))
+			}
 		case kind < 91 && slices.Contains(a.w.profile.channels, board):
 			a.state(board)
 		case kind < 93:
 			a.rest(d.time(100*time.Millisecond, 5*time.Second))
 		case kind < 95 && !a.asking(crowd): // a change of what is not there yet may become a ghost, where the join fails
-			a.request(map[string]any{"type": "connect", "payload": map[string]any{"info": d.n(1000)}}, func(*incoming) {})
+			a.tell(d.n(1000))
 		}
 		if d.chance(70) {
 			time.Sleep(d.time(time.Microsecond, pick(d, []time.Duration{5 * time.Millisecond, 300 * time.Millisecond})))
@@ -173,8 +175,9 @@ func (a *actor) send(p *publication) {
 	a.lastID++
 	id := a.lastID
 	p.sessions = append(p.sessions, a.session)
+	sentAt := a.w.now()
 	a.blind = a.blind || kinds[p.channel].state && !p.echo
-	a.asks[id] = func(in *incoming) { a.published(p, in) }
+	a.asks[id] = func(in *incoming) { a.published(p, in, sentAt) }
 	a.mu.Unlock()
 	a.w.set(func() {
 		if _, before := a.w.writers[p.text]; before {
@@ -187,32 +190,6 @@ func (a *actor) send(p *publication) {
 	a.w.note(a.name, "> "+string(b))
 	if s.write(wire.Text, b) != nil {
 		_ = s.nc.Close()
-	}
-}
-
-// published takes the answer to a publish.
-func (a *actor) published(p *publication, in *incoming) {
-	if in.Error != nil {
-		switch in.Error.Code {
-		case codeBusy, codeConflict:
-			p.refused++
-		case codeUnavailable:
-			p.failed++
-		default:
-			a.w.fault(p.channel, a.name, a.w.now(), "%s was answered with %d %s", p.text, in.Error.Code, in.Error.Name)
-		}
-		a.unseen(p)
-		if in.Error.passing() {
-			return // again sends it once more
-		}
-		a.settled(p)
-		return
-	}
-	a.settled(p)
-	a.unseen(p)
-	if !p.acked {
-		p.acked, p.ackedAt = true, a.w.now()
-		_ = json.Unmarshal(in.Payload, &p.position)
 	}
 }
 

@@ -17,8 +17,8 @@ func (c *checker) first(offset uint64, at time.Duration) {
 	}
 	head := c.epoch.after(r.Offset) // entries up to the reply's offset
 	newest := max(head, c.epoch.appendedBy(at))
-	kept := max(0, newest-c.w.profile.kept(r.channel)) // index of the oldest entry that is kept by then
-	from := head                                       // index of the first that is due
+	kept := c.epoch.oldest(newest, c.w.profile.kept(r.channel), c.kind.bytes) // index of the oldest entry that is kept by then
+	from := head                                                              // index of the first that is due
 	switch r.kind {
 	case fromLast:
 		from = max(min(head, kept), c.epoch.back(head, r.last, func(f *fact) bool {

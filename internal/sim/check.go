@@ -28,6 +28,7 @@ func (w *world) check(actors []*actor) {
 	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)
+	w.checkViews()
 	w.checkLogs()
 }
 
@@ -144,6 +145,7 @@ func (c *checker) take(it *item) {
 			c.beginState(c.r.repliedAt)
 		}
 	}
+	c.tardy(it)
 	switch it.kind {
 	case gotMessage:
 		c.message(it)
@@ -151,6 +153,14 @@ func (c *checker) take(it *item) {
 		c.position(it)
 	case gotGap:
 		c.gap(it)
+	}
+}
+
+// tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards.
+func (c *checker) tardy(it *item) {
+	probed := c.w.probedAt
+	if f := c.epoch.at(it.offset); f != nil && it.at > probed && f.at < probed && c.r.repliedAt < probed-quiet/2 {
+		c.fault(it.at, "%v was appended at %v, and comes when something else does", it, f.at)
 	}
 }
 
@@ -192,14 +202,8 @@ func (c *checker) between(it *item) {
 
 // same compares an entry with what the log has.
 func (c *checker) same(it *item, f *fact) {
-	author := ""
-	if f.From != nil {
-		author = f.From.Session
-	}
-	bare := f.Op == broker.Delete && f.gone != nil && it.payload == "" // its payload was removed
-	if it.payload != string(f.Payload) && !bare || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time || it.author != author ||
-		it.score != f.Score {
-		c.fault(it.at, "%v differs from the log's %s %s %.40s of %s", it, opName(f.Op), f.Key, f.Payload, author)
+	if it.differs(f) {
+		c.fault(it.at, "%v of %s differs from the log's %s %s %.40s of %+v %v", it, it.author, opName(f.Op), f.Key, f.Payload, f.From, f.tags())
 	}
 }
 
@@ -271,7 +275,7 @@ func (c *checker) gap(it *item) {
 		c.at, c.free, c.told = max(c.at, it.from-1), false, it.offset
 		return
 	}
-	c.at, c.free, c.state = it.offset, false, false
+	c.at, c.free, c.state = it.offset, false, c.state && it.reason == withoutKey
 }
 
 // end checks that a subscription which lives has brought all there is.

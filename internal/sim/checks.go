@@ -34,6 +34,7 @@ func (w *world) checkPublishes() {
 				w.fault(p.channel, p.who, w.now(), "%s was applied %d times", p.text, applied)
 			}
 		}
+		w.checkAnswers(p)
 		if p.acked {
 			w.checkAck(p)
 		} else if n > 0 && p.refused > 0 && p.refused == len(p.sessions) {
@@ -113,61 +114,5 @@ func (w *world) checkOrder() {
 				last[f.From.Session] = i
 			}
 		}
-	}
-}
-
-// checkPresence checks that everybody agrees on who is there, and that each came and went once.
-func (w *world) checkPresence(actors []*actor) {
-	want := []string{}
-	for _, a := range actors {
-		if p := a.places[crowd]; p.live && p.run.member {
-			want = append(want, a.session)
-		}
-	}
-	e := w.truth.current(presence + crowd)
-	if e == nil {
-		return
-	}
-	w.checkComings(e)
-	w.agree("node", sorted(e.fold(len(e.entries))), want)
-	for _, a := range actors {
-		p := a.places[crowd]
-		if p.live && p.roster != nil && p.roster.known {
-			names := p.roster.names()
-			if !p.run.member { // of what happens under its own name it is not told
-				names = slices.DeleteFunc(names, func(name string) bool { return name == a.session })
-			}
-			w.agree(a.name, names, want)
-		}
-	}
-}
-
-// agree checks that somebody knows exactly who is present.
-func (w *world) agree(who string, have, want []string) {
-	for _, name := range have {
-		if !slices.Contains(want, name) {
-			w.fault(name, who, w.now(), "it is still counted as present")
-		}
-	}
-	for _, name := range want {
-		if !slices.Contains(have, name) {
-			w.fault(name, who, w.now(), "it is present and not counted")
-		}
-	}
-}
-
-// checkComings checks that nobody comes twice, or leaves without having come.
-func (w *world) checkComings(e *epoch) {
-	here := make(map[string]bool)
-	for _, f := range e.entries {
-		comes, update := f.Op == broker.Set, f.Headers["update"] != "" && f.Headers["silent"] == ""
-		comesBack := f.Headers["silent"] != ""
-		switch {
-		case comes && !update && !comesBack && here[f.Key]:
-			w.fault(f.Key, "node", f.at, "it came at %d, and was there", f.Offset)
-		case update && !here[f.Key]:
-			w.fault(f.Key, "node", f.at, "it changed at %d, and was not there", f.Offset)
-		}
-		here[f.Key] = comes
 	}
 }

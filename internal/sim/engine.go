@@ -23,6 +23,7 @@ type faults struct {
 	read      int           // reads that fail
 	announced int           // lost deliveries that are told as a Gap
 	replica   int           // lost logs of which a part is still there
+	page      int           // entries in a page, at most; 0 for as many as are asked for
 }
 
 // An engine is a broker behind a network: a broker.Memory, and what goes wrong on the way to it. It outlives nodes.

@@ -9,13 +9,22 @@ import (
 
 // A lifetime is a session, as its client has seen it.
 type lifetime struct {
-	who   string
-	names []string // that it had, one after another
-	stays bool     // its client has an id, and comes back under the same name
-	began time.Duration
-	heard time.Duration // when the server last had it, surely
-	clean bool          // the client has closed
-	over  bool
+	who    string
+	names  []string // that it had, one after another
+	stays  bool     // its client has an id, and comes back under the same name
+	began  time.Duration
+	heard  time.Duration // when the server last had it, surely
+	clean  bool          // the client has closed
+	over   bool
+	joined time.Duration // when it was told that it is a member, first; 0 for never
+	left   time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never
+}
+
+// parted notes that the session may have left a channel.
+func (l *lifetime) parted(channel string, now time.Duration) {
+	if channel == crowd {
+		l.left = now
+	}
 }
 
 // alive says which of the lifetimes of a session there was at a moment, the newest; nil for none that is known.

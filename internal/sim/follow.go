@@ -63,6 +63,7 @@ func (p *place) whole() bool {
 func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	p.asking = false
 	if in.Error != nil {
+		a.life.parted(p.channel, a.w.now())
 		if !in.Error.passing() {
 			a.w.fault(p.channel, a.name, a.w.now(), "subscribe was answered with %d %s", in.Error.Code, in.Error.Name)
 		}
@@ -80,6 +81,9 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	r.session = a.session // by now it has the name of its client
 	r.position, r.recovered, r.repliedAt = reply.position, reply.Recovered, a.w.now()
 	p.run, p.live = r, true
+	if r.member && a.life.joined == 0 {
+		a.life.joined = r.repliedAt
+	}
 	switch {
 	case r.kind == fromState:
 		p.mirror, p.placed, p.at = make(map[string]value), true, position{reply.Epoch, 0}
@@ -92,6 +96,9 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	a.w.runs = append(a.w.runs, r)
 	a.w.mu.Unlock()
 	if reply.Presence != nil {
+		count := &memberReading{who: a.name, askedAt: r.askedAt, answeredAt: r.repliedAt, alone: true}
+		count.page.position, count.page.Count = reply.Presence.position, reply.Presence.Count
+		a.w.set(func() { a.w.members = append(a.w.members, count) })
 		a.attended(p, reply.Presence.position)
 	}
 }
@@ -116,6 +123,7 @@ func (a *actor) brought(in *incoming) {
 			a.w.fault(in.Channel, a.name, a.w.now(), "unsubscribed with %d %s", why.Code, why.Name)
 		}
 		p.end(a.w, "unsubscribed")
+		a.life.parted(p.channel, a.w.now())
 		return
 	}
 	it := in.item(a.w.now())
@@ -143,6 +151,7 @@ func (a *actor) unsubscribe(p *place) {
 	}
 	p.asking = true
 	s := a.socket
+	a.life.parted(p.channel, a.w.now())
 	a.mu.Unlock()
 	a.request(map[string]any{"type": "unsubscribe", "channel": p.channel}, func(in *incoming) {
 		if a.socket != s {

@@ -9,12 +9,14 @@ import (
 
 // A kind is what is particular about a channel. The zero value is a stream that is kept.
 type kind struct {
-	keys      int  // percent of entries that have a key
-	names     int  // how many keys there are
-	state     bool // it is followed from its state, and each entry has a key
-	fleeting  int  // percent of entries with a time to live
-	removed   bool // the back end removes entries
-	nothing   bool // nothing is kept
+	keys      int           // percent of entries that have a key
+	names     int           // how many keys there are
+	state     bool          // it is followed from its state, and each entry has a key
+	fleeting  int           // percent of entries with a time to live
+	removed   bool          // the back end removes entries
+	nothing   bool          // nothing is kept
+	bytes     int64         // that are kept, 0 for no bound
+	forgets   time.Duration // how long deletes are remembered, 0 for long
 	presence  bool
 	scored    bool
 	ephemeral int // percent of writes that end with their session
@@ -35,12 +37,13 @@ const (
 	latest   = "l:latest"
 	sampled  = "q:sampled"
 	board    = "b:board"
+	sized    = "z:sized"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
-	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized}
 )
 
 var kinds = map[string]kind{
@@ -53,7 +56,8 @@ var kinds = map[string]kind{
 	refilled: {overflow: rule.OverflowRefill},
 	latest:   {keys: 70, names: 40, overflow: rule.OverflowLatest},
 	sampled:  {keys: 80, names: 5, sample: 250 * time.Millisecond},
-	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second},
+	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second, forgets: time.Second},
+	sized:    {bytes: 3000},
 }
 
 // rules are those of all channels, of which each keeps so many entries.
@@ -61,6 +65,7 @@ func rules(keep hocket.History) (rules []hocket.Rule) {
 	for _, name := range sorted(kinds) {
 		k := kinds[name]
 		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Overflow: k.overflow, Sample: k.sample, PresenceGrace: k.grace}
+		r.History.Bytes, r.History.Deletes = k.bytes, k.forgets
 		if k.nothing {
 			r.History.Count = 0
 		}

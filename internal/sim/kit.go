@@ -16,6 +16,9 @@ type kit struct {
 	w     *world
 	name  string
 	dice  dice
+	stays bool   // it has one life, which lasts
+	lasts bool   // so does this one
+	maps  bool   // it follows states as maps
 	id    string // client id of this life
 	count int
 	runs  map[string]*run // of this life, by channel; the goroutine that reads a subscription writes them
@@ -23,7 +26,9 @@ type kit struct {
 }
 
 func newKit(w *world, n int) *kit {
-	return &kit{w: w, name: fmt.Sprintf("b%d", n), dice: throw(w.seed, "kit", uint64(n))}
+	k := &kit{w: w, name: fmt.Sprintf("b%d", n), dice: throw(w.seed, "kit", uint64(n))}
+	k.stays, k.maps = k.dice.chance(40), k.dice.chance(50)
+	return k
 }
 
 // live lives through all lives, and stays in the last one until the world ends.
@@ -31,7 +36,7 @@ func (k *kit) live() {
 	d := &k.dice
 	time.Sleep(d.time(0, k.w.profile.lasts/4))
 	for life := range k.w.profile.lives {
-		if k.w.isCalm() {
+		if k.stays || k.w.isCalm() {
 			break
 		}
 		if c := k.dial(life); c != nil {
@@ -40,11 +45,19 @@ func (k *kit) live() {
 		}
 		time.Sleep(d.time(time.Millisecond, time.Second))
 	}
-	k.w.awaitCalm()
-	time.Sleep(d.time(time.Millisecond, time.Second))
+	if !k.stays {
+		k.w.awaitCalm()
+		time.Sleep(d.time(time.Millisecond, time.Second))
+	}
 	var c *client.Client
 	for life := k.w.profile.lives; c == nil; life++ {
+		k.mu.Lock()
+		k.lasts = true
+		k.mu.Unlock()
 		c = k.dial(life)
+	}
+	for k.stays && !k.w.isCalm() {
+		k.act(c)
 	}
 	for _, channel := range k.w.profile.channels {
 		k.follow(c, channel)
@@ -112,6 +125,10 @@ func (k *kit) publish(c *client.Client, channel string) {
 		p.key, p.op = fmt.Sprintf("k%d", k.dice.n(of.names)), pick(&k.dice, []string{"set", "append", "delete"})
 		opts.Key, opts.Op = p.key, p.op
 	}
+	if of.state && k.maps { // else its map has not what it writes itself
+		p.echo, opts.NoEcho = true, false
+	}
+	opts.Tags = map[string]string{"lang": pick(&k.dice, languages)}
 	if of.scored && p.op != "delete" {
 		p.score = float64(k.dice.n(9)-3) / 2
 		opts.Score = p.score
@@ -166,8 +183,15 @@ func (k *kit) follow(c *client.Client, channel string) {
 	case fromState:
 		from = client.State()
 	}
-	buffer := pick(d, []int{0, 4})
-	k.w.acting.Go(func() { k.read(c, r, &client.SubscribeOptions{From: from, Buffer: buffer}) })
+	opts := &client.SubscribeOptions{From: from, Buffer: pick(d, []int{0, 4})}
+	switch {
+	case channel == crowd && d.chance(70):
+		opts.Presence = client.Watch
+	case kinds[channel].state && k.maps:
+		k.w.acting.Go(func() { k.hold(c, channel) })
+		return
+	}
+	k.w.acting.Go(func() { k.read(c, r, opts) })
 }
 
 // read takes all that a subscription brings.
@@ -181,6 +205,9 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
 		return
 	}
 	r.repliedAt = k.w.now()
+	if s.Presence() != nil {
+		k.see(view{channel: r.channel, people: s.Presence()})
+	}
 	k.w.mu.Lock()
 	k.w.runs = append(k.w.runs, r)
 	k.w.mu.Unlock()
@@ -212,8 +239,9 @@ func fromKit(m client.Message, at time.Duration) item {
 		it.kind = gotRestart
 	default:
 		it.time, it.key, it.op, it.payload, it.score = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload), m.Score
+		it.tags = m.Tags
 		if m.From != nil {
-			it.author = m.From.Session
+			it.author, it.user = m.From.Session, m.From.User
 		}
 	}
 	return it

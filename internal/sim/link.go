@@ -16,6 +16,7 @@ type link struct {
 	down   half       // to the client
 	silent bool       // nothing arrives any more, and nobody is told
 	broken bool       // both sides know that it has broken
+	marred bool       // something has befallen it, or the client has ended it: the server may not get to say why it closes
 }
 
 // A half is one direction of a link: bytes on their way, each with the time of its arrival.
@@ -85,14 +86,21 @@ type quality struct {
 }
 
 // cut breaks the link: what is on its way is lost, and both sides learn it.
-func (l *link) cut() { l.change(func() { l.broken = true }) }
+func (l *link) cut() { l.change(func() { l.broken, l.marred = true, true }) }
 
 // vanish loses everything from now on without a word to either side.
-func (l *link) vanish() { l.change(func() { l.silent = true }) }
+func (l *link) vanish() { l.change(func() { l.silent, l.marred = true, true }) }
+
+// mar notes that the client is about to end the link.
+func (l *link) mar() { l.change(func() { l.marred = true }) }
+
+// isMarred says whether something has befallen the link.
+func (l *link) isMarred() (is bool) { l.change(func() { is = l.marred }); return is }
 
 // stall lets nothing arrive at the client, or the node, for a while. Nothing is lost.
 func (l *link) stall(up, down bool, d time.Duration) {
 	l.change(func() {
+		l.marred = true
 		until := time.Now().Add(d)
 		if up {
 			l.up.stalled = until
@@ -262,6 +270,7 @@ func (e *end) Close() error {
 	e.link.change(func() {
 		e.closed = true
 		e.in.deaf = true
+		e.link.marred = e.link.marred || e.in == &e.link.down
 		e.finish()
 	})
 	return nil
@@ -269,7 +278,10 @@ func (e *end) Close() error {
 
 // CloseWrite ends this direction alone, as a TCP connection does.
 func (e *end) CloseWrite() error {
-	e.link.change(e.finish)
+	e.link.change(func() {
+		e.link.marred = true
+		e.finish()
+	})
 	return nil
 }
 

@@ -26,7 +26,8 @@ func (w *world) checkReading(r *reading) {
 			fault("the head is %d, of which %d to %d entries were there", r.page.Offset, low, high)
 		}
 	}
-	p := pageCheck{r: r, kept: max(0, head-w.profile.kept(r.channel)), loose: kinds[r.channel].thins()}
+	k := kinds[r.channel]
+	p := pageCheck{r: r, kept: e.oldest(head, w.profile.kept(r.channel), k.bytes), loose: k.thins() || k.bytes > 0}
 	facts, msgs := e.entries[:head], r.page.Messages
 	p.base = 0
 	switch {
@@ -74,7 +75,7 @@ func (p *pageCheck) walk(facts []*fact, msgs []incoming) string {
 				least++
 			}
 		case msgs[next].Offset == f.Offset:
-			if it := msgs[next].item(0); !p.may(i, f) || it.payload != string(f.Payload) || it.key != f.Key || it.score != f.Score {
+			if it := msgs[next].item(0); !p.may(i, f) || it.differs(f) {
 				return it.String() + " should not be there, or differs"
 			}
 			m++

@@ -56,6 +56,7 @@ func draw(seed uint64) profile {
 		p.faults.lose, p.faults.announced = d.n(20), d.n(100)
 	}
 	p.faults.replica = d.n(100)
+	p.faults.page = pick(&d, []int{0, 0, 1, 2, 7})
 	if d.chance(35) {
 		p.outages = d.between(1, 2)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"hocket.dev/broker"
@@ -40,11 +39,27 @@ func (e *engine) ask(ctx context.Context, channel string) (*broker.Memory, error
 	return e.current(), nil
 }
 
+// limit is how many entries a page has at most, where so many are asked for. Who asks for few is a client that is to get them.
+func (e *engine) limit(asked int) int {
+	if most := e.faults.page; most > 0 && (asked == 0 || asked > fewest && asked != all) {
+		return most
+	}
+	return asked
+}
+
+const (
+	fewest = 40  // a client asks for no more, but for
+	all    = 999 // members
+)
+
 // Read implements broker.Broker.
 func (e *engine) Read(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
 	m, err := e.ask(ctx, channel)
 	if err != nil {
 		return broker.Page{}, err
+	}
+	if q.HasAfter || q.Since != 0 { // else what is complete depends on how many are asked for
+		q.Limit = e.limit(q.Limit)
 	}
 	return m.Read(ctx, channel, q)
 }
@@ -71,6 +86,7 @@ func (e *engine) State(ctx context.Context, channel string, q broker.StateQuery)
 	if err != nil {
 		return broker.Page{}, err
 	}
+	q.Limit = e.limit(q.Limit)
 	return m.State(ctx, channel, q)
 }
 
@@ -132,7 +148,7 @@ func (e *engine) forget() {
 	for _, name := range sorted(lanes) {
 		l := lanes[name]
 		e.mu.Lock()
-		kept := e.truth.kept(name, l.dice.n(100), l.dice.chance(e.faults.replica) && !strings.HasPrefix(name, presence))
+		kept := e.truth.kept(name, l.dice.n(100), l.dice.chance(e.faults.replica))
 		keep := l.keep
 		e.mu.Unlock()
 		e.follow(memory, name)
@@ -140,6 +156,7 @@ func (e *engine) forget() {
 		for _, f := range kept {
 			entry := *f.Entry
 			entry.Offset, entry.Prev, entry.Time = 0, 0, 0
+			entry.HasExpect = false // which named an offset of the log that is lost
 			memory.Publish(name, entry, keep, nil)
 		}
 		e.truth.copy(false)

@@ -106,23 +106,18 @@ func (a *actor) roll(p *place) {
 	r.asking = true
 	s := a.socket
 	a.mu.Unlock()
-	a.request(map[string]any{"type": "presence", "channel": p.channel, "payload": map[string]any{"limit": 1000}}, func(in *incoming) {
+	everybody := &memberReading{who: a.name, limit: all}
+	a.askMembers(everybody, "", func(in *incoming) {
 		r.asking = false
 		if in.Error == nil && a.socket == s && p.roster == r {
-			a.listed(p, in)
+			a.listed(p, everybody)
 		}
 	})
 }
 
 // listed takes a page of members, and then what was told meanwhile.
-func (a *actor) listed(p *place, in *incoming) {
-	r := p.roster
-	var page struct {
-		position
-		Count   int
-		Members []member
-	}
-	_ = json.Unmarshal(in.Payload, &page)
+func (a *actor) listed(p *place, in *memberReading) {
+	r, page := p.roster, &in.page
 	r.members = make(map[string]string)
 	for _, m := range page.Members {
 		r.members[m.Session] = string(m.Info)

@@ -3,7 +3,11 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
+
+	"hocket.dev/broker"
 )
 
 // A position is a place in a channel, as clients see it.
@@ -67,6 +71,8 @@ type item struct {
 	score            float64
 	key, op, payload string
 	author           string // the session, "" for a back end
+	user             string
+	tags             map[string]string
 }
 
 func (it *item) String() string {
@@ -92,19 +98,22 @@ type incoming struct {
 	Payload json.RawMessage `json:"payload"`
 	From    *struct {
 		Session string `json:"session"`
+		User    string `json:"user"`
 	} `json:"from"`
-	Key     string        `json:"key"`
-	Op      string        `json:"op"`
-	Members []member      `json:"members"`
-	Score   float64       `json:"score"`
-	Error   *failure      `json:"error"`
-	handed  time.Duration // when the server let go of it, or earlier
-	sentBy  time.Duration // the same, or later
+	Tags    map[string]string `json:"tags"`
+	Key     string            `json:"key"`
+	Op      string            `json:"op"`
+	Members []member          `json:"members"`
+	Score   float64           `json:"score"`
+	Error   *failure          `json:"error"`
+	handed  time.Duration     // when the server let go of it, or earlier
+	sentBy  time.Duration     // the same, or later
 }
 
 type failure struct {
 	Code int    `json:"code"`
 	Name string `json:"name"`
+	position
 }
 
 // The codes of errors that a client meets here.
@@ -139,10 +148,33 @@ func (in *incoming) item(at time.Duration) (it item) {
 			it.op = "set"
 		}
 		if in.From != nil {
-			it.author = in.From.Session
+			it.author, it.user = in.From.Session, in.From.User
 		}
+		it.tags = in.Tags
 	}
 	return it
+}
+
+// differs says that an item is not the entry as it was published, in some part.
+func (it *item) differs(f *fact) bool {
+	author, user := "", ""
+	if f.From != nil {
+		author, user = f.From.Session, f.From.User
+	}
+	bare := f.Op == broker.Delete && f.gone != nil && it.payload == "" // its payload was removed
+	return it.payload != string(f.Payload) && !bare || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time ||
+		it.author != author || it.user != user || it.score != f.Score || !maps.Equal(it.tags, f.tags())
+}
+
+// tags are those that an entry was published with.
+func (f *fact) tags() map[string]string {
+	tags := make(map[string]string)
+	for name, value := range f.Headers {
+		if tag, ok := strings.CutPrefix(name, "tag:"); ok {
+			tags[tag] = value
+		}
+	}
+	return tags
 }
 
 // A publication is a publish, tried once or several times.
@@ -156,13 +188,23 @@ type publication struct {
 	seq          uint64 // 0 for none
 	expect       uint64 // what the newest entry is to be, where conditional
 	conditional  bool
-	body         []byte // of the request, without its id
+	body         []byte       // of the request, without its id
+	twin         *publication // the same in another channel
 
 	sessions []string // that have sent it, in turn
 	sentAt   time.Duration
 	acked    bool
 	position // of the first answer
 	ackedAt  time.Duration
-	refused  int // attempts that were answered with an error that says that nothing was changed
-	failed   int // those answered otherwise
+	acks     []answer // all of those that said that it is applied
+	denials  []answer // that the condition does not hold
+	refused  int      // attempts that were answered with an error that says that nothing was changed
+	failed   int      // those answered otherwise
+}
+
+// An answer is one to an attempt at a publish.
+type answer struct {
+	position            // of the entry, or of what is there instead
+	duplicate           bool
+	askedAt, answeredAt time.Duration
 }

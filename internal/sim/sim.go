@@ -59,11 +59,14 @@ func (w *world) play() {
 	}
 	w.clerk = clerk{w: w, dice: throw(w.seed, "clerk")}
 	w.acting.Go(w.clerk.live)
+	desk := &office{w: w, dice: throw(w.seed, "office")}
+	w.acting.Go(desk.live)
 	w.trouble()
 	w.engine.calm()
 	w.set(func() { w.calmed = true })
 	w.note("world", "is calm from now on")
 	time.Sleep(quiet)
+	desk.probe()
 	w.engine.rest()
 	for _, a := range actors {
 		a.mu.Lock()
@@ -171,7 +174,7 @@ func (w *world) excerpt() string {
 	var lines []event
 	for _, e := range w.story {
 		about := strings.Contains(e.what, first.about) || !strings.Contains(e.what, `"channel":`)
-		if e.at <= first.at+time.Second && (e.who == first.who && about || e.who == "clerk" || e.who == "engine" || e.who == "node" || e.who == "world") {
+		if e.at <= first.at+time.Second && (e.who == first.who && about || e.who == "clerk" || e.who == "office" || e.who == "engine" || e.who == "node" || e.who == "world") {
 			lines = append(lines, e)
 		}
 	}

@@ -119,4 +119,40 @@ func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got 
 	return nil
 }
 
+// farewell checks that the server says why it closes, with a code that is due.
+func (a *actor) farewell(s *socket, err error) {
+	marred := s.link.isMarred()
+	ended := errEnded{}
+	switch {
+	case errors.As(err, &ended):
+	case errors.Is(err, errProtocol):
+		a.w.fault("", a.name, a.w.now(), "the server broke the protocol: %v", err)
+		return
+	default:
+		if !marred && !a.w.profile.tight() { // where a client is too slow the code may not get through in time
+			a.w.fault("", a.name, a.w.now(), "the server ended the connection without a word: %v", err)
+		}
+		return
+	}
+	switch ended.code {
+	case closeDraining, closePingTimeout, closeReplaced:
+	case closeSlowConsumer:
+		if p := a.places[strict]; p == nil || !a.w.profile.tight() {
+			a.w.fault(strict, a.name, a.w.now(), "closed as too slow, where nobody can be")
+		}
+	default:
+		if !marred {
+			a.w.fault("", a.name, a.w.now(), "closed with %d for no reason", ended.code)
+		}
+	}
+}
+
+// The codes with which the server closes.
+const (
+	closeDraining     = 4000
+	closeSlowConsumer = 4001
+	closePingTimeout  = 4002
+	closeReplaced     = 4203
+)
+
 var errProtocol = errors.New("sim: the server broke the protocol")

@@ -123,7 +123,7 @@ func (t *truth) add(channel, name string, e *broker.Entry) {
 	f.idle = e.Op == broker.Delete && !last.holds()
 	ep.latest[e.Key] = f
 	t.evaluate(channel, f)
-	ep.keep(f, t.keeps(channel))
+	ep.keep(f, t.keeps(channel), kinds[channel].bytes)
 }
 
 // copy says that what is added from now on has been in a log that was lost, or that it has not.
@@ -167,13 +167,27 @@ const endsLate = 50 * time.Millisecond
 // holds says that the entry leaves its key with a value.
 func (f *fact) holds() bool { return f != nil && f.Key != "" && f.Op != broker.Delete }
 
-// keep puts an entry into what is kept, at most so many.
-func (e *epoch) keep(f *fact, most int) {
+// keep puts an entry into what is kept, at most so many, and so many bytes.
+func (e *epoch) keep(f *fact, most int, bytes int64) {
 	e.kept = append(e.kept, f)
-	for len(e.kept) > most {
+	size := int64(0)
+	for _, f := range e.kept {
+		size += f.Size()
+	}
+	for len(e.kept) > most || bytes > 0 && size > bytes && len(e.kept) > 0 {
+		size -= e.kept[0].Size()
 		e.kept[0].dropped = f.at
 		e.kept = e.kept[1:]
 	}
+}
+
+// oldest is the index of the oldest entry that is kept when there are n of them, of which so many are kept at least.
+func (e *epoch) oldest(n, count int, bytes int64) int {
+	oldest := max(0, n-count)
+	for bytes > 0 && oldest < n && e.entries[oldest].dropped <= e.entries[n-1].at {
+		oldest++
+	}
+	return oldest
 }
 
 func unquote(payload []byte) string {

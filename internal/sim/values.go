@@ -67,6 +67,9 @@ func (c *checker) reason(it *item) {
 		}
 	case "unavailable":
 		c.lost(it)
+	case withoutKey: // and the keys are told all the same
+		c.keyless(it)
+		return
 	case "slow_consumer":
 		switch {
 		case !c.w.profile.tight():
@@ -80,6 +83,19 @@ func (c *checker) reason(it *item) {
 	c.paces = nil
 	for _, f := range c.epoch.between(it.from-1, it.offset) {
 		delete(c.known, f.Key)
+	}
+}
+
+// withoutKey is why a gap holds no value.
+const withoutKey = "without_key"
+
+// keyless checks that no value is in a gap that is to hold none.
+func (c *checker) keyless(it *item) {
+	for _, f := range c.epoch.between(it.from-1, it.offset) {
+		if f.Key != "" && !c.leavable(f, it.at) {
+			c.fault(it.at, "%v is said to hold no key, and %d is of %s", it, f.Offset, f.Key)
+			return
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type world struct {
 	links    uint64
 	lines    []*link // of all connections
 	calmed   bool
+	probedAt time.Duration // when all was quiet, and something was published once more; 0 before
 	ending   bool
 	story    []event
 	broken   []violation
@@ -34,6 +35,8 @@ type world struct {
 	sent     []*publication
 	readings []*reading
 	states   []*stateReading
+	members  []*memberReading
+	views    []view
 	lives    []*lifetime
 
 	ephemeral map[string]bool // what was published so, by text

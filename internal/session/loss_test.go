@@ -1,0 +1,88 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hocket.dev/broker"
+)
+
+// lose has the broker lose its logs but for entries that are kept, as after a failover: they stand in new logs, with new offsets.
+func (c *cluster) lose(t *testing.T, kept map[string][]*broker.Entry) {
+	t.Helper()
+	s := c.shared
+	seed := uint64(c.now.UnixMilli())
+	memory := broker.NewMemory(broker.MemoryConfig{Now: func() time.Time { return time.UnixMilli(c.clock.Load()) }, Seed: seed})
+	ctx, stop := context.WithCancel(context.Background())
+	s.running.Go(func() { _ = memory.Run(ctx, s) })
+	t.Cleanup(stop)
+	<-memory.Ready()
+	for log, entries := range kept {
+		for _, e := range entries {
+			copied := *e
+			copied.HasExpect = false
+			memory.Publish(log, copied, retention(presenceKeep), nil)
+		}
+	}
+	s.Memory = memory
+}
+
+// log reads all that is in a log.
+func (c *cluster) log(t *testing.T, name string) []*broker.Entry {
+	t.Helper()
+	page, err := c.shared.Read(context.Background(), name, broker.Query{HasAfter: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Entries
+}
+
+const roomLog = "$presence:room"
+
+// TestWhoHadLeftALogThatLostItLeaves has the broker lose a leave, and nothing else: nobody is there who could write it again.
+func TestWhoHadLeftALogThatLostItLeaves(t *testing.T) {
+	c := startCluster(t, 1)
+	n := c.nodes[0]
+	a, b := n.as(0, "a", ""), n.as(1, "b", "")
+	a.subscribe("room", member)
+	b.subscribe("room", member)
+	c.pass(time.Second)
+	joins := c.log(t, roomLog)
+	a.Closed(1000, "")
+	c.pass(time.Second)
+	life := n.node.life()
+	c.lose(t, map[string][]*broker.Entry{nodesLog: c.log(t, nodesLog), roomLog: joins})
+	if m := n.members("room"); m != 2 {
+		t.Fatalf("%d members in what is left of the log", m)
+	}
+	c.pass(time.Minute)
+	if m := n.members("room"); m != 1 {
+		t.Errorf("%d members, and one has not left", m)
+	}
+	if n.node.life() == life {
+		t.Error("the node goes on with a life whose members nobody can tell")
+	}
+}
+
+// TestWhoHadLeftALogBeforeTheLastLeaves is that with two losses, of which the second takes what the node has said of its former life.
+func TestWhoHadLeftALogBeforeTheLastLeaves(t *testing.T) {
+	c := startCluster(t, 1)
+	n := c.nodes[0]
+	a := n.as(0, "a", "")
+	a.subscribe("room", member)
+	c.pass(time.Second)
+	joins, former := c.log(t, roomLog), n.node.life()
+	a.Closed(1000, "")
+	c.pass(time.Second)
+	c.lose(t, map[string][]*broker.Entry{nodesLog: c.log(t, nodesLog), roomLog: joins})
+	c.pass(6 * time.Second) // until the node has noticed
+	nodes := slices.DeleteFunc(c.log(t, nodesLog), func(e *broker.Entry) bool { return strings.HasSuffix(e.Key, former) })
+	c.lose(t, map[string][]*broker.Entry{nodesLog: nodes, roomLog: joins})
+	c.pass(time.Minute)
+	if m := n.members("room"); m != 0 {
+		t.Errorf("%d members, who have left", m)
+	}
+}

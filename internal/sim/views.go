@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"hocket.dev/client"
+)
+
+// A view is what a client's SDK makes of a channel: who is there, or a state as a map.
+type view struct {
+	who, channel string
+	people       *client.Presence
+	keys         *client.Map
+}
+
+// see notes what is to be right in the end.
+func (k *kit) see(v view) {
+	k.mu.Lock()
+	lasts := k.lasts
+	k.mu.Unlock()
+	if v.who = k.name; lasts {
+		k.w.set(func() { k.w.views = append(k.w.views, v) })
+	}
+}
+
+// hold follows the state of a channel as a map.
+func (k *kit) hold(c *client.Client, channel string) {
+	m, err := c.Map(context.Background(), channel, nil)
+	if err != nil {
+		if !errors.Is(err, client.ErrClosed) {
+			k.w.fault(channel, k.name, k.w.now(), "the SDK could not have a map: %v", err)
+		}
+		return
+	}
+	k.see(view{channel: channel, keys: m})
+	for {
+		change, err := m.Next(context.Background())
+		if err != nil {
+			return
+		}
+		k.w.note(k.name, channel+" has another "+change.Key)
+		k.w.count(func(c *Counts) { c.Messages++ })
+	}
+}
+
+// checkViews checks that what the SDKs show is what there is.
+func (w *world) checkViews() {
+	for _, v := range w.views {
+		if v.keys != nil {
+			w.checkMap(v)
+			continue
+		}
+		e := w.truth.current(presence + v.channel)
+		if e == nil {
+			continue
+		}
+		state, have := e.fold(len(e.entries)), []string{}
+		for _, m := range v.people.Members() {
+			have = append(have, m.Session)
+			if there, ok := state[m.Session]; ok && there.text != tells(string(m.Info)) {
+				w.fault(m.Session, v.who, w.now(), "it tells %s of itself, and the SDK says %s", there.text, m.Info)
+			}
+		}
+		slices.Sort(have)
+		w.agree(v.who, have, sorted(state))
+		if n := v.people.Count(); n != len(state) || !v.people.Complete() {
+			w.fault(v.channel, v.who, w.now(), "the SDK counts %d members, complete: %v, where there are %d", n, v.people.Complete(), len(state))
+		}
+	}
+}
+
+func (w *world) checkMap(v view) {
+	e := w.truth.current(v.channel)
+	if e == nil {
+		return
+	}
+	have, place := make(map[string]value), v.keys.Top(-1)
+	for i, m := range place {
+		have[m.Key] = value{unquote(m.Payload), m.Position.Offset}
+		if i > 0 && place[i-1].Score < m.Score || m.Score != e.latest[m.Key].Score {
+			w.fault(v.channel, v.who, w.now(), "the SDK's map has %s with the score %v at %d", m.Key, m.Score, i)
+		}
+	}
+	if diff := different(have, e.fold(len(e.entries))); diff != "" {
+		w.fault(v.channel, v.who, w.now(), "the SDK's map: %s", diff)
+	}
+}

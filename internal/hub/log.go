@@ -140,12 +140,14 @@ func (l *log) evict(n int, gone bool) {
 	for i, e := range l.window[:n] {
 		size += e.Size()
 		l.tail = e.Offset
-		if e.Op == opGap {
-			l.holes--
-		}
-		if e.TTL > 0 || e.Op == opRemoved {
+		switch {
+		case e.Op == opGap: // which may reach beyond what is missing
+			if l.holes--; gone {
+				l.lost = e.Prev + 1
+			}
+		case e.TTL > 0, e.Op == opRemoved:
 			l.thin--
-		} else if gone {
+		case gone:
 			l.lost = e.Offset
 		}
 		if l.pace.joined != nil {

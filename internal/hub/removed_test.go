@@ -396,3 +396,21 @@ func TestWhatWasRemovedFromAnotherLogStays(t *testing.T) {
 		}
 	}
 }
+
+// A mark of what is missing ends at the head where nothing is left, though what was removed one by one before that is not missing.
+func TestWhatIsMissingIsNoLongerThanItIs(t *testing.T) {
+	w := newWorld(t, keeping(rule.History{Count: 1, Age: 2 * time.Second}))
+	w.place("a")
+	w.broker.Lose("a", 3)
+	w.many("a", 3)
+	if _, err := w.broker.Remove(t.Context(), "a", broker.Removal{Offset: 3}); err != nil {
+		t.Fatal(err)
+	}
+	w.hub.Gap("a")
+	w.pass(3 * time.Second) // the window lets go of the mark
+	for offset := range uint64(4) {
+		if c := w.place("a", after(w.epoch("a"), offset)); c.placed.Recovered != (offset >= 2) {
+			t.Errorf("after %d: recovered is %v", offset, c.placed.Recovered)
+		}
+	}
+}

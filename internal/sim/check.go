@@ -48,6 +48,7 @@ func (w *world) checkRun(r *run) {
 		}
 		c.take(&r.items[i])
 	}
+	c.hurry(nil)
 	if r.ended == "" && !c.failed {
 		c.end()
 	}
@@ -67,6 +68,8 @@ type checker struct {
 	kind    kind
 	cover   cover
 	paces   map[string]time.Duration // when the newest entry that was told of each key had been appended, of a log that is sampled
+	hasty   *item                    // came too soon after what had been appended before
+	before  time.Duration            // and when that was
 	failed  bool
 }
 
@@ -89,11 +92,15 @@ func (c *checker) begin() {
 		c.beginState(r.repliedAt)
 	case fromPosition:
 		if r.recovered {
+			if r.wants {
+				c.beginState(r.repliedAt)
+				c.stateTo = r.asked.Offset
+			}
 			c.at = r.asked.Offset
 			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {
 			case r.asked.Epoch != r.Epoch:
 				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)
-			case r.asked.Offset < removed:
+			case r.asked.Offset < removed && !r.wants: // of a removed history the state stays
 				c.fault(r.repliedAt, "recovered after %d, though all up to %d had been removed", r.asked.Offset, removed)
 			}
 			return
@@ -144,6 +151,7 @@ func (c *checker) take(it *item) {
 			c.beginState(c.r.repliedAt)
 		}
 	}
+	c.hurry(it)
 	c.tardy(it)
 	switch it.kind {
 	case gotMessage:

@@ -65,11 +65,24 @@ func (c *checker) pace(it *item, f *fact) {
 	if c.kind.sample == 0 || c.r.kind != fromLive || it.op == "append" || c.r.kit {
 		return
 	}
-	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample {
-		c.fault(it.at, "%v was sent at %v, though one of the same key had been appended at %v", it, it.sentBy, before)
+	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample && c.hasty == nil {
+		c.hasty, c.before = it, before
 	}
 	if c.paces == nil {
 		c.paces = make(map[string]time.Duration)
 	}
 	c.paces[f.Key] = f.at
+}
+
+// hurry tells of an entry that came too soon, unless what could not be read follows: that ends the interval.
+func (c *checker) hurry(next *item) {
+	it := c.hasty
+	switch {
+	case it == nil:
+	case next != nil && next.kind == gotGap:
+		c.hasty = nil
+	case next == nil || next.at > it.at:
+		c.hasty = nil
+		c.fault(it.at, "%v was sent at %v, though one of the same key had been appended at %v", it, it.sentBy, c.before)
+	}
 }

@@ -94,7 +94,9 @@ func (c *checker) begin() {
 		if r.recovered {
 			if r.wants {
 				c.beginState(r.repliedAt)
-				c.stateTo = r.asked.Offset
+				if r.asked.Offset > 0 { // else there is nothing to forget
+					c.stateTo = r.asked.Offset
+				}
 			}
 			c.at = r.asked.Offset
 			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {

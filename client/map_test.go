@@ -36,6 +36,28 @@ func (s *script) entry(offset int, key, op, payload string) {
 	s.say(`{"type":"message","channel":"a","offset":%d,"time":1,"key":%q,"op":%q,"payload":%s}`, offset, key, op, payload)
 }
 
+// A state that does not fit into the buffer comes all the same, and once.
+func TestAStateIsTakenWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialIn(t, func(s *script) {
+			s.asks(t, `{"from":"state"}`, `{"epoch":"e","offset":9,"recovered":true}`)
+			for i := range 5 {
+				s.entry(i+1, fmt.Sprint("k", i), "set", `"x"`)
+			}
+			time.Sleep(time.Second)
+			s.entry(9, "k9", "set", `"x"`)
+			s.rest()
+		})
+		s := subscribe(t, c, "a", &SubscribeOptions{From: State(), Buffer: 2})
+		time.Sleep(500 * time.Millisecond)
+		for _, want := range []uint64{1, 2, 3, 4, 5, 9} {
+			if m := next(t, s); m.Position.Offset != want {
+				t.Fatalf("%+v came, want %d", m, want)
+			}
+		}
+	})
+}
+
 // wantValues compares what a map shows, oldest first.
 func wantValues(t *testing.T, m *Map, want string) {
 	t.Helper()

@@ -72,7 +72,8 @@ func (s *Subscription) put(m Message) {
 	}
 	s.buffer = append(s.buffer, m)
 	s.notify()
-	if len(s.buffer) >= s.opts.Buffer && !s.paused {
+	// A state is taken whole: from the middle of it the log may not be able to go on.
+	if whole := s.part == nil || s.part.told; whole && len(s.buffer) >= s.opts.Buffer && !s.paused {
 		s.paused = true
 		s.leave()
 	}

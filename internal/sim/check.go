@@ -90,11 +90,17 @@ func (c *checker) begin() {
 		c.beginState(r.repliedAt)
 	case fromPosition:
 		if r.recovered {
+			if r.wants {
+				c.beginState(r.repliedAt)
+				if r.asked.Offset > 0 { // else there is nothing to forget
+					c.stateTo = r.asked.Offset
+				}
+			}
 			c.at = r.asked.Offset
 			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {
 			case r.asked.Epoch != r.Epoch:
 				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)
-			case r.asked.Offset < removed:
+			case r.asked.Offset < removed && !r.wants: // of a removed history the state stays
 				c.fault(r.repliedAt, "recovered after %d, though all up to %d had been removed", r.asked.Offset, removed)
 			}
 			return

@@ -34,10 +34,13 @@ func (a *actor) subscribe(p *place) {
 	case fromPosition:
 		r.asked = p.at
 		args["from"] = p.at
+		if state { // what it has not got of the state may have changed since
+			args["from"], r.wants = map[string]any{"epoch": p.at.Epoch, "offset": p.at.Offset, "state": true}, true
+		}
 	case fromState:
 		args["from"] = "state"
 	}
-	if !state && (r.kind == fromLive || r.kind == fromPosition) && d.chance(30) {
+	if !state && d.chance(30) {
 		r.language = pick(d, languages)
 		args["filter"] = map[string]any{"lang": r.language}
 	}
@@ -88,6 +91,9 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	case r.kind == fromState:
 		p.mirror, p.placed, p.at = make(map[string]value), true, position{reply.Epoch, 0}
 	case r.kind == fromPosition && r.recovered:
+	case r.wants: // the whole state follows
+		r.kind = fromState
+		p.mirror, p.at = make(map[string]value), position{reply.Epoch, 0}
 	default:
 		p.mirror = nil
 		p.at, p.placed = reply.position, r.kind == fromLive

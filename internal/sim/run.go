@@ -36,6 +36,7 @@ type run struct {
 	last      int
 	since     time.Duration
 	asked     position
+	wants     bool // the state goes on from there, and where it cannot, all of it follows
 	askedAt   time.Duration
 	position  // of the reply
 	recovered bool

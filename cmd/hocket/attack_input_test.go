@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"hocket.dev/internal/testproc"
 	"hocket.dev/websocket"
@@ -19,7 +21,9 @@ func TestAttackOnMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conversation{t, conn, t.Context()}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := &conversation{t, conn, ctx}
 	defer conn.CloseNow()
 	c.want(`{"type":"connected"`)
 	members := make([]string, 5000)

@@ -56,7 +56,13 @@ func TestAttackOnMemory(t *testing.T) {
 
 // A header that anybody can send changes nobody's address: not the one that limits count, nor the one in the log.
 func TestAttackByForgedAddresses(t *testing.T) {
-	n := startGuarded(t, "anonymous: true\nlimits: {rates: {address: {handshakes: 1/h burst 3}}}")
+	for _, believed := range []string{"", "\ntrusted_proxies: [192.0.2.1]\nclient_header: x_forwarded_for", "\ntrusted_proxies: [192.0.2.1]\nclient_header: forwarded"} {
+		forgeAddresses(t, startGuarded(t, "anonymous: true\nlimits: {rates: {address: {handshakes: 1/h burst 3}}}"+believed))
+	}
+}
+
+func forgeAddresses(t *testing.T, n *node) {
+	t.Helper()
 	counts := map[int]int{}
 	for i := range 6 {
 		header := http.Header{}

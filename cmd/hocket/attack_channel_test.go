@@ -95,10 +95,15 @@ func TestAttackByForgedFields(t *testing.T) {
 	if !strings.Contains(msg, `"payload":"</script>\u2028\"},{\"type\":\"reconnect\""`) {
 		t.Errorf("it comes as %s", msg)
 	}
-	for i, channel := range []string{"$presence:chat:a", "$sys", "$", "$estate:x"} {
-		for j, request := range []string{"publish", "subscribe", "history"} {
-			if msg := ada.request(200+10*i+j, `{"type":"`+request+`","channel":"`+channel+`","payload":{}}`); !strings.HasPrefix(msg, `{"type":"error"`) {
-				t.Errorf("%s of %s: %s", request, channel, msg)
+	// What is the server's own is nobody else's, whatever a proof says.
+	root := knock(t, n, "", bearer(sign(`"sub":"root","capabilities":{">":["*"],"$presence:>":["*"],"$revocations":["*"],"$ephemeral":["*"]}`)), "127.0.0.1")
+	root.want(`{"type":"connected"`)
+	for i, channel := range []string{"$presence:chat:a", "$sys", "$", "$estate:x", "$revocations", "$ephemeral"} {
+		for j, request := range []string{"publish", "subscribe", "history", "state", "presence"} {
+			for _, c := range []*conversation{ada, root} {
+				if msg := c.request(200+10*i+j, `{"type":"`+request+`","channel":"`+channel+`","payload":{}}`); !strings.Contains(msg, `"code":1403`) {
+					t.Errorf("%s of %s: %s", request, channel, msg)
+				}
 			}
 		}
 	}

@@ -180,3 +180,25 @@ func TestAttackAfterARevocation(t *testing.T) {
 	other.send(`{"type":"connect","id":1,"payload":{"token":"` + stolen + `"}}`)
 	other.want(`{"type":"error","id":1`)
 }
+
+// Keys of the API are tried twenty times and then seldom, by an address; who has the key is not kept waiting by that.
+func TestAttackByGuessing(t *testing.T) {
+	n := startGuarded(t, "")
+	answers := map[int]int{}
+	try := func(key string) int {
+		status, _ := get(t, n, "/api/v1/info", func(r *http.Request) {
+			r.Method, r.Body = http.MethodPost, http.NoBody
+			r.Header.Set("Authorization", "Bearer "+key)
+		})
+		return status
+	}
+	for i := range 100 {
+		answers[try(fmt.Sprintf("%s-%d", attackKey, i))]++
+	}
+	if answers[http.StatusUnauthorized] < 20 || answers[http.StatusTooManyRequests] < 50 || len(answers) != 2 {
+		t.Errorf("answered %v", answers)
+	}
+	if status := try(attackKey); status != http.StatusOK {
+		t.Errorf("the key: %d", status)
+	}
+}

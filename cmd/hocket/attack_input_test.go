@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"hocket.dev/internal/testproc"
 	"hocket.dev/websocket"
@@ -19,7 +21,9 @@ func TestAttackOnMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conversation{t, conn, t.Context()}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := &conversation{t, conn, ctx}
 	defer conn.CloseNow()
 	c.want(`{"type":"connected"`)
 	members := make([]string, 5000)
@@ -52,7 +56,13 @@ func TestAttackOnMemory(t *testing.T) {
 
 // A header that anybody can send changes nobody's address: not the one that limits count, nor the one in the log.
 func TestAttackByForgedAddresses(t *testing.T) {
-	n := startGuarded(t, "anonymous: true\nlimits: {rates: {address: {handshakes: 1/h burst 3}}}")
+	for _, believed := range []string{"", "\ntrusted_proxies: [192.0.2.1]\nclient_header: x_forwarded_for", "\ntrusted_proxies: [192.0.2.1]\nclient_header: forwarded"} {
+		forgeAddresses(t, startGuarded(t, "anonymous: true\nlimits: {rates: {address: {handshakes: 1/h burst 3}}}"+believed))
+	}
+}
+
+func forgeAddresses(t *testing.T, n *node) {
+	t.Helper()
 	counts := map[int]int{}
 	for i := range 6 {
 		header := http.Header{}

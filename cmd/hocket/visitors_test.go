@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"hocket.dev/internal/origin"
 )
@@ -34,9 +37,12 @@ func TestAttackByRequestsThatDoNotEnd(t *testing.T) {
 			for range cap(closed) {
 				nc := dialAs(t, "127.0.0.2", n.http)
 				open = append(open, nc)
+				nc.SetReadDeadline(time.Now().Add(20 * time.Second)) // sooner than the requests end by themselves
 				io.WriteString(nc, request)
 				reading.Go(func() {
-					_, _ = io.Copy(io.Discard, nc)
+					if _, err := io.Copy(io.Discard, nc); errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Error("as many as there are stay")
+					}
 					closed <- struct{}{}
 				})
 			}

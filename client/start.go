@@ -34,6 +34,6 @@ type SubscribeOptions struct {
 	MaxMembers int
 	// Buffer is how many messages wait for Next; 0 means 1,000. When it is full the client leaves the channel, so that a
 	// slow reader holds up nothing else, and comes back to the same position once half of it has been read. So nothing is
-	// missing as long as the channel's history reaches back that far, and what is missing is told.
+	// missing as long as the channel's history reaches back that far, and what is missing is told. A state is taken whole before.
 	Buffer int
 }

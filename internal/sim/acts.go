@@ -40,7 +40,9 @@ func (a *actor) act() {
 		case kind < 93:
 			a.rest(d.time(100*time.Millisecond, 5*time.Second))
 		case kind < 95 && !a.asking(crowd): // a change of what is not there yet may become a ghost, where the join fails
-			a.tell(d.n(1000))
+			if a.tell(d.n(1000)); d.chance(50) {
+				a.tell(d.n(1000)) // before the first one is written
+			}
 		}
 		if d.chance(70) {
 			time.Sleep(d.time(time.Microsecond, pick(d, []time.Duration{5 * time.Millisecond, 300 * time.Millisecond})))

@@ -141,7 +141,7 @@ func (a *actor) farewell(s *socket, err error) {
 			a.w.fault(strict, a.name, a.w.now(), "closed as too slow, where nobody can be")
 		}
 	default:
-		if !marred {
+		if !marred || ended.code >= 4000 {
 			a.w.fault("", a.name, a.w.now(), "closed with %d for no reason", ended.code)
 		}
 	}

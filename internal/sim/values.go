@@ -86,8 +86,11 @@ func (c *checker) reason(it *item) {
 	}
 }
 
-// withoutKey is why a gap holds no value.
-const withoutKey = "without_key"
+// What the reason of a gap says of a state.
+const (
+	withoutKey = "without_key" // it holds no value
+	anew       = "state"       // all of the state follows
+)
 
 // keyless checks that no value is in a gap that is to hold none.
 func (c *checker) keyless(it *item) {

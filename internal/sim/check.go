@@ -281,7 +281,7 @@ func (c *checker) gap(it *item) {
 		c.at, c.free, c.told = max(c.at, it.from-1), false, it.offset
 		return
 	}
-	if it.reason == anew && c.r.wants { // all of it follows, in place of what the client has
+	if it.reason == anew && (c.r.wants || c.r.kind == fromState) { // all of it follows, in place of what the client has
 		c.at, c.state, c.stateTo, c.free = 0, true, it.offset, false
 		clear(c.known)
 		return

@@ -79,7 +79,8 @@ func (w *world) checkMap(v view) {
 	have, place := make(map[string]value), v.keys.Top(-1)
 	for i, m := range place {
 		have[m.Key] = value{unquote(m.Payload), m.Position.Offset}
-		if i > 0 && place[i-1].Score < m.Score || m.Score != e.latest[m.Key].Score {
+		f := e.latest[m.Key] // nil is told below
+		if i > 0 && place[i-1].Score < m.Score || f != nil && m.Score != f.Score {
 			w.fault(v.channel, v.who, w.now(), "the SDK's map has %s with the score %v at %d", m.Key, m.Score, i)
 		}
 	}

@@ -40,7 +40,7 @@ type backlog struct {
 	bounded bool // it belongs to a cursor that was left behind
 	latest  bool // the newest entry without a key comes with it
 	counted bool // its page counts in Hub.refills
-	newest  bool // its only entry is the newest there was when the cursor jumped to the head
+	newest  bool // its entries are the newest there was when the cursor jumped to the head, and marks
 }
 
 // takeBacklog makes the frames of entries that came from the broker for this cursor alone.

@@ -249,9 +249,9 @@ func hole(after uint64, page *broker.Page) *broker.Entry {
 	return &broker.Entry{Op: opGap, Prev: after, Offset: to, Key: gapUnavailable}
 }
 
-// before is the offset before e: that of the entry before it, as far as is known.
+// before is the offset before e: that of the entry before it, as far as is known. Of a mark it is.
 func before(e *broker.Entry) uint64 {
-	if e.Prev != 0 {
+	if e.Prev != 0 || e.Op == opGap {
 		return e.Prev
 	}
 	return e.Offset - 1

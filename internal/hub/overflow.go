@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"slices"
-
 	"hocket.dev/broker"
 	"hocket.dev/internal/rule"
 )
@@ -14,8 +12,11 @@ type left struct {
 	to      uint64 // offset of the newest entry it cannot have
 	next    uint64 // index of the entry after it
 
-	keyed  bool            // some of the entries have keys
-	window []*broker.Entry // where none have, for a cursor that jumps: what there is for it
+	// Where no entry has a key, for a cursor that jumps: what there is, with marks of what is not known any more, and the
+	// offset up to which that is all.
+	keyed bool // some have
+	known []*broker.Entry
+	head  uint64
 }
 
 // leftBehind looks at a cursor that stands before the window, or beyond the bounds of its terms. l.mu is held.
@@ -26,7 +27,7 @@ func (c *Cursor) leftBehind(l *log) left {
 		w.to = l.offsetBefore(w.next)
 	}
 	if !w.keyed && c.view.terms.overflow == rule.OverflowLatest {
-		w.window = slices.Clone(l.window[max(c.next, l.base)-l.base:])
+		w.known, w.head = l.unkeyedAfter(c.offset), l.offsetBefore(l.end())
 	}
 	return w
 }
@@ -77,10 +78,10 @@ func (c *Cursor) end() bool {
 }
 
 // latest jumps to the head. Where nothing had a key the newest entry is all there is to tell; else what has changed in the
-// state is read. It answers false when there is no such entry, or no state to be had.
+// state is read. It answers false when there is no state to be had.
 func (c *Cursor) latest(w *left) (Slice, bool) {
 	if !w.keyed {
-		return c.newest(w)
+		return c.newest(w), true
 	}
 	if _, ok := c.group.log.hub.cfg.Broker.(broker.State); !ok {
 		return Slice{}, false
@@ -89,16 +90,14 @@ func (c *Cursor) latest(w *left) (Slice, bool) {
 	return Slice{}, true
 }
 
-// newest has c go on with the newest entry that there is for it, and then with what comes.
-func (c *Cursor) newest(w *left) (Slice, bool) {
-	due := c.dueUnkeyed(w.window, broker.MaxOffset, broker.MaxOffset)
-	if len(due) == 0 {
-		return Slice{}, false
-	}
-	c.behind = &backlog{
-		epoch: w.epoch, kind: changesOfState, entries: due, upTo: w.window[len(w.window)-1].Offset, newest: true,
-	}
+// newest has c go on with the newest entry that there is for it, if any, and marks of what is not known and may have been
+// newer, and then with what comes.
+func (c *Cursor) newest(w *left) Slice {
+	due := c.dueUnkeyed(w.known, broker.MaxOffset, broker.MaxOffset)
+	c.behind = &backlog{epoch: w.epoch, kind: changesOfState, entries: due, upTo: w.head, newest: true}
 	c.group.watch.Store(true)
-	c.offset = max(c.offset, before(due[0]))
-	return Slice{Passed: true}, true
+	if len(due) > 0 {
+		c.offset = max(c.offset, before(due[0]))
+	}
+	return Slice{Passed: true}
 }

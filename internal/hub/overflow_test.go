@@ -131,6 +131,24 @@ func TestLatestOfAStreamIsTheNewestEntry(t *testing.T) {
 	c.wantOffsets(w.many("a", 1))
 }
 
+// What the window holds is not for this follower, and what it has let go of is not known any more.
+func TestLatestOfAStreamMayBeUnknown(t *testing.T) {
+	w := newWorld(t, window(2))
+	w.hub.cacheBytes = 10
+	c := &client{w: w, name: "me"}
+	w.join(c, "a", ruled(rule.OverflowLatest))
+	w.settle()
+	w.many("a", 3)
+	w.publish("a", "", "me")
+	w.publish("a", "", "me")
+	c.want("gap 1-3 without_key\n")
+	if c.told != 5 {
+		t.Errorf("told up to %d", c.told)
+	}
+	w.wantActions(Overflows{Latest: 1})
+	c.wantOffsets(w.many("a", 1))
+}
+
 // keyed appends entries given as "key=value", "key+value" and "key-", or "=value" without a key.
 func (w *world) keyed(channel string, entries ...string) {
 	w.Helper()

@@ -52,8 +52,8 @@ func (l *log) findUnkeyed() {
 	}
 }
 
-// unkeyedAfter gives what is known of the entries without a key after an offset, among others of the window. What is not
-// known it marks. l.mu is held.
+// unkeyedAfter gives what is known of the entries without a key after an offset, up to the end of the window, whose others are
+// among them. What is not known it marks. l.mu is held.
 func (l *log) unkeyedAfter(offset uint64) (known []*broker.Entry) {
 	u := &l.unkeyed
 	mark := func(from, to uint64) {
@@ -71,7 +71,7 @@ func (l *log) unkeyedAfter(offset uint64) (known []*broker.Entry) {
 	default:
 		mark(offset, l.tail)
 	}
-	return slices.Concat(known, l.window[l.index(offset)-l.base:], l.pace.waiting)
+	return append(known, l.window[l.index(offset)-l.base:]...)
 }
 
 // addUnkeyed puts the newest entry without a key that there is for c where it belongs among the entries of a page. Where the
@@ -79,7 +79,7 @@ func (l *log) unkeyedAfter(offset uint64) (known []*broker.Entry) {
 func (c *Cursor) addUnkeyed(page *broker.Page) {
 	b, l := c.behind, c.group.log
 	l.mu.Lock()
-	behind, known := l.isBehind(page.Head), l.unkeyedAfter(c.offset)
+	behind, known := l.isBehind(page.Head), append(l.unkeyedAfter(c.offset), l.pace.waiting...)
 	l.mu.Unlock()
 	if behind {
 		b.entries, b.more = nil, true

@@ -48,7 +48,7 @@ func TestWindowBitsOfServers(t *testing.T) {
 		}
 		return s
 	}
-	for _, tt := range []struct {
+	for n, tt := range []struct {
 		bits          int
 		offer, answer string // behind the name
 		keeps         int    // the window of what it sends
@@ -60,8 +60,11 @@ func TestWindowBitsOfServers(t *testing.T) {
 		{9, clientBits, window(9, 9), 9},
 		{15, clientBits, window(15, 15), 15},
 	} {
-		for _, s := range servers {
-			for _, mode := range []CompressionMode{CompressionOn, CompressionTakeover} {
+		for i, s := range servers {
+			for m, mode := range []CompressionMode{CompressionOn, CompressionTakeover} {
+				if !turn(n+2*i+m, 5) {
+					continue
+				}
 				t.Run(fmt.Sprintf("%v, mode %d, %d bits, offered %q", s, mode, tt.bits, tt.offer), func(t *testing.T) {
 					want := noTakeover + tt.answer
 					if mode == CompressionTakeover {

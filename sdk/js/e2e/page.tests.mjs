@@ -58,19 +58,21 @@ export const tests = new Map(Object.entries({
     const server = await w.server();
     const [ada, bo] = [await open(w, server.url, 'Ada'), await open(w, server.url, 'Bo')];
     await lists([ada, bo], ['Ada', 'Bo']);
-    const says = (who, text) => until(`${who.name} to read "${text}"`, async () => (await who.id('typing').textContent()) === text);
     const write = (who) => who.page.getByLabel('Message', { exact: true }).fill('Once upon');
-    await write(bo);
-    await says(ada, 'Bo is typing…');
+    /** Waits until `who` reads the text, while the writers go on writing: they would be forgotten after some seconds. */
+    const says = (who, text, ...writers) =>
+      until(`${who.name} to read "${text}"`, async () => {
+        for (const writer of writers) await write(writer);
+        return (await who.id('typing').textContent()) === text;
+      });
+    await says(ada, 'Bo is typing…', bo);
     assert.equal(await bo.id('typing').textContent(), '', 'nobody is told of their own typing');
     const cy = await open(w, server.url, 'Cy');
-    await write(cy);
-    await says(ada, 'Bo and Cy are typing…');
+    await says(ada, 'Bo and Cy are typing…', bo, cy);
     await bo.say('Once upon a time');
-    await says(ada, 'Cy is typing…');
+    await says(ada, 'Cy is typing…', cy);
     await says(ada, ''); // after some seconds without a stroke
-    await write(cy);
-    await says(ada, 'Cy is typing…');
+    await says(ada, 'Cy is typing…', cy);
     await cy.context.close();
     await says(ada, '');
   },

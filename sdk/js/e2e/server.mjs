@@ -11,17 +11,18 @@ import { promisify } from 'node:util';
 import { until } from './until.mjs';
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
-let binary;
+let building;
 
 /** The path of the server's program: HOCKET_BIN, else built once. */
 async function program() {
-  if (process.env.HOCKET_BIN) return process.env.HOCKET_BIN;
-  if (binary === undefined) {
-    const dir = await mkdtemp(join(tmpdir(), 'hocket-e2e-'));
-    binary = join(dir, 'hocket');
-    process.on('exit', () => rmSync(dir, { recursive: true }));
-    await promisify(execFile)('go', ['build', '-o', binary, './cmd/hocket'], { cwd: repository });
-  }
+  return process.env.HOCKET_BIN || (building ??= build());
+}
+
+async function build() {
+  const dir = await mkdtemp(join(tmpdir(), 'hocket-e2e-'));
+  process.on('exit', () => rmSync(dir, { recursive: true }));
+  const binary = join(dir, 'hocket');
+  await promisify(execFile)('go', ['build', '-o', binary, './cmd/hocket'], { cwd: repository });
   return binary;
 }
 

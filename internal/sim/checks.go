@@ -89,29 +89,28 @@ func (w *world) checkAck(p *publication) {
 	}
 }
 
-// checkOrder checks that what a session sent once stands in the order in which it was sent.
+// checkOrder checks that what a session sent stands in the order in which it was sent: no entry stands behind one that was first
+// sent after it had last been. What several sessions have sent may be of any of them, and so may stand anywhere.
 func (w *world) checkOrder() {
-	order := make(map[string]int, len(w.sent)) // by text, of those that were sent once, by hand
-	for i, p := range w.sent {
-		if len(p.sessions) == 1 && strings.HasPrefix(p.who, "a") {
-			order[p.text] = i
+	order := make(map[string]*publication, len(w.sent)) // by text, of those that one session has sent
+	for _, p := range w.sent {
+		if len(p.tries) > 0 && !slices.ContainsFunc(p.tries, func(t try) bool { return t.life != p.tries[0].life }) {
+			order[p.text] = p
 		}
 	}
 	for _, c := range w.truth.logs {
-		for n, e := range c.epochs {
-			if n > 0 {
-				break // what a replica has kept may be followed by what is sent again
-			}
-			last := make(map[string]int)
+		for _, e := range c.epochs {
+			newest := make(map[*lifetime]uint64) // of what was sent first
 			for _, f := range e.entries {
-				i, once := order[textOf(f)]
-				if !once || f.From == nil {
+				p := order[textOf(f)]
+				if p == nil {
 					continue
 				}
-				if i < last[f.From.Session] {
-					w.fault(c.name, w.sent[i].who, f.at, "%s stands at %d, after what was sent later", w.sent[i].text, f.Offset)
+				first, last := p.tries[0], p.tries[len(p.tries)-1]
+				if last.id < newest[first.life] {
+					w.fault(c.name, p.who, f.at, "%s stands at %d, after what was sent later", p.text, f.Offset)
 				}
-				last[f.From.Session] = i
+				newest[first.life] = max(newest[first.life], first.id)
 			}
 		}
 	}

@@ -32,6 +32,9 @@ func (s *Session) introduce(id dialect.ID, args *dialect.ConnectArgs) {
 		s.fail(id, "", err)
 		return
 	}
+	if s.closing { // replaced
+		return
+	}
 	if args.Info != nil {
 		s.announce()
 	}

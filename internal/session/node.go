@@ -129,6 +129,7 @@ type Node struct {
 	quotas  *quotas
 	revoked revoked
 	marks   atomic.Uint64 // given to memberships
+	opened  atomic.Uint32 // sessions
 	started atomic.Bool   // the others know of it
 	alone   atomic.Bool   // no other node writes to the broker, as far as is known
 

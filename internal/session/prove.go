@@ -93,6 +93,9 @@ func (s *Session) admit(commands []dialect.Command) {
 			return
 		}
 	}
+	if s.closing { // replaced
+		return
+	}
 	s.settled = false // a connect request may still come first
 	s.welcome()
 	s.say(dialect.NoID, s.greeting())
@@ -148,6 +151,9 @@ func (s *Session) refresh(id dialect.ID, args *dialect.ConnectArgs, g *Grant, er
 			s.expireAt(before.grant.Expires)
 		}
 		s.fail(id, "", err)
+		return
+	}
+	if s.closing { // replaced
 		return
 	}
 	if code, err := s.answerFor(g.User); err != nil {

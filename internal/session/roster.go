@@ -48,16 +48,19 @@ type roster struct {
 // seat is a place among the members of a channel.
 type seat struct{ name, channel string }
 
-// claim gives s its name, and answers which session had it before, nil for none.
-func (r *roster) claim(s *Session) (older *Session) {
+// claim gives s a name, unless a session has it that was opened later, and answers which one had it before, nil for none.
+func (r *roster) claim(s *Session, name string) (older *Session, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if older = r.stable[s.name]; older == s {
-		return nil
+	if older = r.stable[name]; older != nil && older.opened(s) {
+		return nil, false
 	}
-	r.stable[s.name] = s
-	return older
+	r.stable[name] = s
+	return older, true
 }
+
+// opened says that s was opened after another session of the node. The clock may go back between them, so it is not asked.
+func (s *Session) opened(after *Session) bool { return int32(s.number-after.number) > 0 }
 
 // named is the session that has a name from its client id, nil for none.
 func (r *roster) named(name string) *Session {
@@ -77,17 +80,22 @@ func (r *roster) disown(s *Session) {
 
 // rename gives the session the name that belongs to its user and client id. A session that has that name already is a
 // line that has not been found dead yet, or a second copy of the client: it is closed, and not asked to come back, so
-// that two copies do not throw each other out for ever.
+// that two copies do not throw each other out for ever. Where such a session was opened later, this one is the old line, and
+// what its client sent on it before it gave it up has been on its way since: it does not take the place of the newer.
 func (s *Session) rename() {
 	name := s.shard.node.stableName(s.who.user, s.who.client)
 	if name == s.name {
+		return
+	}
+	older, ok := s.shard.node.roster.claim(s, name)
+	if !ok {
+		s.close(dialect.CloseReplaced, "")
 		return
 	}
 	s.unname()
 	s.log(slog.LevelDebug, "named", slog.String("name", name))
 	s.name, s.stable = name, true
 	s.shard.sessions[name] = s
-	older := s.shard.node.roster.claim(s)
 	s.inherit()
 	switch {
 	case older == nil:

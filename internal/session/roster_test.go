@@ -3,6 +3,7 @@ package session
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"hocket.dev/dialect"
 )
@@ -104,6 +105,47 @@ func TestANewerSessionReplacesTheOlder(t *testing.T) {
 		sibling.Closed(1006, "")
 		if n := len(w.node.roster.stable) + len(w.node.shards[0].sessions) + len(w.node.shards[1].sessions); n != 0 {
 			t.Errorf("%d names are left", n)
+		}
+	}
+}
+
+// TestAGivenUpLineDoesNotReplaceTheNewer has what a client sent on a line before it gave it up arrive when the client has
+// come back.
+func TestAGivenUpLineDoesNotReplaceTheNewer(t *testing.T) {
+	for _, loop := range []int{0, 1} {
+		w := newWorld(t, addLoop)
+		w.pass(time.Minute)
+		older := w.dialOn(0)
+		w.set(w.now.Add(-time.Second)) // the clock is put right
+		newer := w.as(loop, "c-1", "")
+		newer.subscribe("chat:lobby", `{"presence":true}`)
+		newer.send(`{"type":"publish","id":1,"channel":"news","payload":"after"}`)
+		newer.want(`"type":"reply","id":1`)
+		older.take()
+		older.send(`{"type":"connect","id":1,"payload":{"client":"c-1","info":7}}`, `{"type":"publish","channel":"news","payload":"before"}`)
+		older.wantClosed(dialect.CloseReplaced)
+		if told := older.take(); len(told) > 0 {
+			t.Errorf("the older line was told %s", told)
+		}
+		older.Closed(1006, "")
+		if newer.code != 0 || w.node.roster.named(newer.Name()) != newer.Session || w.members("chat:lobby") != 1 {
+			t.Errorf("the newer one was closed with %d, and %d are members", newer.code, w.members("chat:lobby"))
+		}
+		newer.send(`{"type":"history","id":2,"channel":"news","payload":{"limit":9}}`)
+		if page := newer.want(`"type":"reply","id":2`); strings.Contains(page[0], "before") {
+			t.Errorf("what the older one sent came to stand behind what the newer had: %s", page)
+		}
+	}
+}
+
+// TestSessionsAreToldApartByTheirNumbers looks where the count begins again.
+func TestSessionsAreToldApartByTheirNumbers(t *testing.T) {
+	for _, c := range []struct {
+		number, than uint32
+		later        bool
+	}{{2, 1, true}, {1, 2, false}, {1, 1, false}, {0, 1<<32 - 1, true}, {1<<32 - 1, 0, false}} {
+		if s, other := (&Session{number: c.number}), (&Session{number: c.than}); s.opened(other) != c.later {
+			t.Errorf("%d is later than %d: %v", c.number, c.than, !c.later)
 		}
 	}
 }

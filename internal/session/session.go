@@ -123,16 +123,17 @@ type Session struct {
 	stable    bool // the name follows from the client id, and comes again with it
 	heartbeat bool
 	paused    pause
-	place     int32 // in Shard.expiries, from 1; 0 when it is not there
 	closing   bool
 	closed    bool
+	place     int32  // in Shard.expiries, from 1; 0 when it is not there
+	number    uint32 // of the node's sessions in the order they were opened, modulo 2³²
 }
 
 // Open begins a session. It may call the Line before it returns.
 func (sh *Shard) Open(h Handshake) *Session {
 	s := &Session{
 		shard: sh, line: h.Line, codec: h.Codec, framing: h.Framing, address: h.Address,
-		name: newName(), who: nobody, share: &share{}, began: sh.node.cfg.Now().UnixMilli(),
+		name: newName(), who: nobody, share: &share{}, began: sh.node.cfg.Now().UnixMilli(), number: sh.node.opened.Add(1),
 	}
 	sh.sessions[s.name] = s
 	sh.Counters.Sessions.Add(1)

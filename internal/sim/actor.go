@@ -183,7 +183,7 @@ func (a *actor) got(s *socket, msg []byte, handed stamp) {
 		return
 	}
 	a.w.count(func(c *Counts) { c.Messages++ })
-	a.life.heard = max(a.life.heard, in.handed)
+	a.life.hears(in.handed)
 	switch in.Type {
 	case "connected":
 		a.named(&in)
@@ -205,6 +205,13 @@ func (a *actor) named(in *incoming) {
 		a.session, a.been[hi.Session] = hi.Session, true
 		a.life.names = append(a.life.names, hi.Session)
 	}
+}
+
+// has says that a connection is the one that the client has.
+func (a *actor) has(s *socket) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.socket == s
 }
 
 func (a *actor) answered(in *incoming) {
@@ -263,14 +270,16 @@ func (p *place) end(w *world, why string) {
 func (a *actor) part() {
 	a.mu.Lock()
 	s := a.socket
-	a.mu.Unlock()
 	if s == nil {
+		a.mu.Unlock()
 		return
 	}
-	switch kind := a.dice.n(10); {
+	kind := a.dice.n(10)
+	a.life.going, a.life.clean = a.w.now(), kind < 4
+	a.mu.Unlock()
+	switch {
 	case kind < 4:
 		a.w.note(a.name, "closes")
-		a.life.clean = true
 		s.link.mar()
 		if s.write(wire.Close, wire.AppendClosePayload(nil, wire.CloseNormal, "")) == nil {
 			time.Sleep(a.dice.time(time.Millisecond, 500*time.Millisecond))

@@ -177,6 +177,7 @@ func (a *actor) send(p *publication) {
 	a.lastID++
 	id := a.lastID
 	p.sessions = append(p.sessions, a.session)
+	p.tries = append(p.tries, try{a.life, id})
 	sentAt := a.w.now()
 	a.blind = a.blind || kinds[p.channel].state && !p.echo
 	a.asks[id] = func(in *incoming) { a.published(p, in, sentAt) }

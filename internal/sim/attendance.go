@@ -184,7 +184,7 @@ func (w *world) attending(session string, at time.Duration) (l *lifetime) {
 
 // meantToGo says that by a moment the client had closed this session, or left the channel, not long ago.
 func (l *lifetime) meantToGo(at time.Duration) bool {
-	return l.began <= at && (l.clean && l.heard > at-crowdGrace || l.left > at-crowdGrace && l.left <= at)
+	return l.closed(at) && l.going > at-crowdGrace || l.began <= at && l.left > at-crowdGrace && l.left <= at
 }
 
 // checkPresence checks that everybody agrees on who is there, and that each came and went once.

@@ -42,6 +42,7 @@ func (w *world) checkPublishes() {
 		}
 	}
 	w.checkOrder()
+	w.checkOrderOfKits()
 }
 
 func (c *chronicle) allEpochs() []*epoch {
@@ -89,32 +90,58 @@ func (w *world) checkAck(p *publication) {
 	}
 }
 
-// checkOrder checks that what a session sent once stands in the order in which it was sent.
+// checkOrder checks that what a session sent stands in the order in which it was sent: no entry stands behind one that was first
+// sent after it had last been. What several sessions have sent may be of any of them, and so may stand anywhere.
 func (w *world) checkOrder() {
-	faults := &w.profile.faults
-	sure := faults.publish+faults.answer+w.profile.outages == 0 // the SDK sends again by itself what has failed
-	order := make(map[string]int, len(w.sent))                  // by text, of those that were sent once
+	order := make(map[string]*publication, len(w.sent)) // by text, of those that one session has sent
+	for _, p := range w.sent {
+		if len(p.tries) > 0 && !slices.ContainsFunc(p.tries, func(t try) bool { return t.life != p.tries[0].life }) {
+			order[p.text] = p
+		}
+	}
+	for _, c := range w.truth.logs {
+		for _, e := range c.epochs {
+			newest := make(map[*lifetime]uint64) // of what was sent first
+			for _, f := range e.entries {
+				p := order[textOf(f)]
+				if p == nil {
+					continue
+				}
+				first, last := p.tries[0], p.tries[len(p.tries)-1]
+				if last.id < newest[first.life] {
+					w.fault(c.name, p.who, f.at, "%s stands at %d, after what was sent later", p.text, f.Offset)
+				}
+				newest[first.life] = max(newest[first.life], first.id)
+			}
+		}
+	}
+}
+
+// checkOrderOfKits checks so of what the SDK was asked to send, where it has nothing to send again by itself.
+func (w *world) checkOrderOfKits() {
+	if f := &w.profile.faults; f.publish+f.answer+w.profile.outages > 0 {
+		return
+	}
+	order := make(map[string]int, len(w.sent)) // by text
 	for i, p := range w.sent {
-		if len(p.sessions) == 1 && (strings.HasPrefix(p.who, "a") || strings.HasPrefix(p.who, "b") && sure) {
+		if len(p.sessions) == 1 && strings.HasPrefix(p.who, "b") {
 			order[p.text] = i
 		}
 	}
 	for _, c := range w.truth.logs {
-		for n, e := range c.epochs {
-			if n > 0 {
-				break // what a replica has kept may be followed by what is sent again
+		if len(c.epochs) == 0 {
+			continue
+		}
+		newest := make(map[string]int)
+		for _, f := range c.epochs[0].entries { // what a replica has kept may be followed by what is sent again
+			i, once := order[textOf(f)]
+			if !once || f.From == nil {
+				continue
 			}
-			last := make(map[string]int)
-			for _, f := range e.entries {
-				i, once := order[textOf(f)]
-				if !once || f.From == nil {
-					continue
-				}
-				if i < last[f.From.Session] {
-					w.fault(c.name, w.sent[i].who, f.at, "%s stands at %d, after what was sent later", w.sent[i].text, f.Offset)
-				}
-				last[f.From.Session] = i
+			if i < newest[f.From.Session] {
+				w.fault(c.name, w.sent[i].who, f.at, "%s stands at %d, after what was sent later", w.sent[i].text, f.Offset)
 			}
+			newest[f.From.Session] = i
 		}
 	}
 }

@@ -14,7 +14,8 @@ type lifetime struct {
 	stays  bool     // its client has an id, and comes back under the same name
 	began  time.Duration
 	heard  time.Duration // when the server last had it, surely
-	clean  bool          // the client has closed
+	going  time.Duration // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
+	clean  bool          // by closing
 	over   bool
 	joined time.Duration // when it was told that it is a member, first; 0 for never
 	left   time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never
@@ -26,6 +27,17 @@ func (l *lifetime) parted(channel string, now time.Duration) {
 		l.left = now
 	}
 }
+
+// hears notes that the server has let go of something for the session.
+func (l *lifetime) hears(at time.Duration) {
+	if l.going > 0 {
+		at = min(at, l.going)
+	}
+	l.heard = max(l.heard, at)
+}
+
+// closed says that by a moment the client had closed the session.
+func (l *lifetime) closed(by time.Duration) bool { return l.clean && l.going <= by }
 
 // alive says which of the lifetimes of a session there was at a moment, the newest; nil for none that is known.
 func (w *world) alive(session string, at time.Duration) (l *lifetime) {
@@ -78,10 +90,10 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 		w.fault(channel, "node", f.at, "%d ends %s of %s, which is %s's", f.Offset, f.Key, name, owner.who)
 	case w.closedSince(owner, f.at): // maybe before it was told its name
 	case f.last.From.Session != name: // a client that has sent its write again, under another name
-	case owner != newest && (owner.clean || w.alive(name, newest.began-1) != owner): // somebody in between may have meant to go
+	case owner != newest && (owner.closed(f.at) || w.alive(name, newest.began-1) != owner): // somebody in between may have meant to go
 	case newest.heard > f.at && owner == newest:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, which lives", f.Offset, f.Key, name)
-	case owner == newest && owner.stays && !owner.clean && w.profile.restarts == 0 && f.at < owner.heard+grace:
+	case owner == newest && owner.stays && !owner.closed(f.at) && w.profile.restarts == 0 && f.at < owner.heard+grace:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client may still come back", f.Offset, f.Key, name)
 	case owner != newest && newest.heard > f.at && newest.began < owner.heard+grace && w.profile.restarts == 0:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client has come back", f.Offset, f.Key, name)
@@ -91,7 +103,7 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 // closedSince tells whether the client of a lifetime has closed another one since.
 func (w *world) closedSince(l *lifetime, at time.Duration) bool {
 	return slices.ContainsFunc(w.lives, func(other *lifetime) bool {
-		return other.who == l.who && other.clean && other.began > l.began && other.began <= at
+		return other.who == l.who && other.closed(at) && other.began > l.began
 	})
 }
 

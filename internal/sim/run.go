@@ -193,6 +193,7 @@ type publication struct {
 	twin         *publication // the same in another channel
 
 	sessions []string // that have sent it, in turn
+	tries    []try    // of clients that speak by hand
 	sentAt   time.Duration
 	acked    bool
 	position // of the first answer
@@ -201,6 +202,12 @@ type publication struct {
 	denials  []answer // that the condition does not hold
 	refused  int      // attempts that were answered with an error that says that nothing was changed
 	failed   int      // those answered otherwise
+}
+
+// A try is one attempt at a publish: in which life of its client, and which of its requests that is.
+type try struct {
+	life *lifetime
+	id   uint64
 }
 
 // An answer is one to an attempt at a publish.

@@ -135,7 +135,11 @@ func (a *actor) farewell(s *socket, err error) {
 		return
 	}
 	switch ended.code {
-	case closeDraining, closePingTimeout, closeReplaced:
+	case closeDraining, closePingTimeout:
+	case closeReplaced:
+		if a.has(s) {
+			a.w.fault("", a.name, a.w.now(), "closed as replaced, and it has no newer connection")
+		}
 	case closeSlowConsumer:
 		if p := a.places[strict]; p == nil || !a.w.profile.tight() {
 			a.w.fault(strict, a.name, a.w.now(), "closed as too slow, where nobody can be")

@@ -22,9 +22,10 @@ const webSocketPath = "/v1/ws"
 //
 // What middleware in front of s decides about a request has to be decided by admit instead, which is asked for each handshake
 // and must not block; what it refuses goes to the http.Server, which says so. nil admits all. A client has 10 seconds for its
-// request, and 4,096 for each loop may be without one, 1,024 of them of one address; then the oldest is closed. So it is when more than 4,096 connections wait for
-// the http.Server to accept them, as behind a limit of its own (netutil.LimitListener). When no file descriptor is left, new
-// connections are closed, and the log is told, at most once a second.
+// request, and 4,096 for each loop may be without one, 1,024 of them of one address that is not in Config.TrustedProxies; then the
+// oldest is closed. So it is when more than 4,096 connections wait for the http.Server to accept them, as behind a limit of its
+// own (netutil.LimitListener). When no file descriptor is left, new connections are closed, and the log is told, at most once a
+// second.
 //
 // With Config.ProxyProtocol each connection begins with a header of the PROXY protocol, which is taken off.
 //
@@ -36,6 +37,7 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 			return r.URL.Path == webSocketPath && (admit == nil || admit(r)) && s.websocket.Upgrade(p, r)
 		},
 		Proxies: s.proxiesOf(),
+		Exempt:  s.gate.clients.Trusted.Contain,
 		Refused: s.connectionRefused,
 		Guard:   s.guard,
 	})
@@ -43,14 +45,14 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 
 // ListenerTLS is Listener for wss and https: on Linux it gives the event loops connections under TLS, which has no other way in
 // for them; an idle session behind it has no goroutine. The loops accept and wait for what a client begins with; handshakes of TLS
-// are done here, 1,024 at once, in half of the processors; what comes out of Accept is a genuine *tls.Conn with its
+// are done here, 1,024 at once and a quarter of them of one address, in half of the processors; what comes out of Accept is a genuine *tls.Conn with its
 // handshake done, so that net/http sets Request.TLS and speaks HTTP/2 as ever. WebSocket handshakes are left to net/http, with
 // whatever middleware there is: beside one of TLS they cost little.
 //
 //	http.Serve(srv.ListenerTLS(l, &tls.Config{Certificates: certificates}), srv)
 //
 // config is not changed; where it names no protocols, h2 and http/1.1 are offered. A client has 10 seconds for its first message of
-// TLS and may keep its handshake waiting for 10 more, or for 2 while more than half of the places are taken; failures are
+// TLS and may keep its handshake waiting for 10 more, or for 2 while more than half of the places are taken, or of those of its address; failures are
 // logged at the level Debug. An http.Server that has HTTP/2 turned off, by Protocols, TLSNextProto or GODEBUG=http2server=0,
 // closes connections of h2 without a word: name http/1.1 alone in NextProtos then. As with every http.Server, ReadHeaderTimeout is for clients that say nothing afterwards.
 //
@@ -70,6 +72,7 @@ func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
 		Loops:   s.loops,
 		TLS:     config,
 		Proxies: s.proxiesOf(),
+		Exempt:  s.gate.clients.Trusted.Contain,
 		Refused: s.connectionRefused,
 		Guard:   s.guard,
 		HandshakeFailed: func(from net.Addr, err error) {

@@ -65,7 +65,10 @@ func checkEntry(e *broker.Entry) error {
 	case math.IsNaN(e.Score) || math.IsInf(e.Score, 0):
 		return dialect.Errorf(dialect.InvalidRange, "the score of an entry is a finite number, not %v", e.Score)
 	}
-	if _, there := e.Headers[dialect.TagHeader+"__proto__"]; there {
+	if e.Key == jsonval.Proto {
+		return dialect.Errorf(dialect.InvalidKey, "key %s", jsonval.NotTaken)
+	}
+	if _, there := e.Headers[dialect.TagHeader+jsonval.Proto]; there {
 		return dialect.Errorf(dialect.InvalidMessage, "the name __proto__ is not taken for a tag")
 	}
 	return nil

@@ -60,6 +60,10 @@ func TestTheProgramsOwnJSONIsChecked(t *testing.T) {
 	wantError(t, err, dialect.InvalidPayload, `the payload must be JSON that everybody reads alike: half of a surrogate pair stands alone at byte 1`)
 	_, err = srv.PublishEntry(t.Context(), "c", broker.Entry{Payload: []byte(`1`), Headers: map[string]string{dialect.TagHeader + "__proto__": ""}})
 	wantError(t, err, dialect.InvalidMessage, `the name __proto__ is not taken for a tag`)
+	_, err = srv.PublishEntry(t.Context(), "c", broker.Entry{Payload: []byte(`1`), Key: "__proto__"})
+	wantError(t, err, dialect.InvalidKey, `key __proto__ is not taken: by it JavaScript may change what an object inherits`)
+	_, err = srv.PublishEntry(t.Context(), "__proto__", broker.Entry{Payload: []byte(`1`)})
+	wantError(t, err, dialect.InvalidChannel, `name __proto__ is not taken: by it JavaScript may change what an object inherits`)
 
 	srv.Handle("m", func(context.Context, hocket.Call) (any, error) { return json.RawMessage(`{"__proto__":1}`), nil })
 	wantError(t, c.Call(t.Context(), "m", nil, nil), dialect.Internal, dialect.Internal.Info().Sentence)

@@ -55,10 +55,10 @@ func guard(l net.Listener) net.Listener { return sys.NewListener(l, slog.New(slo
 //
 // config is not changed; where it names no protocols, h2 and http/1.1 are offered. A client
 // has 10 s for its first message of TLS and may keep its handshake waiting for 10 s more,
-// or for 2 s while more than half of the places are taken. As with every http.Server,
-// ReadHeaderTimeout is for those who say nothing afterwards; as with Listener, 4,096
-// connections may wait for the http.Server. l belongs to the returned listener. Close it
-// before s.
+// or for 2 s while more than half of the places are taken, or of those of its address, which
+// are a quarter. As with every http.Server, ReadHeaderTimeout is for those who say nothing
+// afterwards; as with Listener, 4,096 connections may wait for the http.Server. l belongs to
+// the returned listener. Close it before s.
 //
 // An http.Server that has HTTP/2 turned off, by Protocols, TLSNextProto or
 // GODEBUG=http2server=0, closes connections of h2 without a word: name http/1.1 alone in

@@ -55,7 +55,7 @@ func (e *envelope) entry(c *dialect.Command) *dialect.Error {
 // keyAndOp reads what the entry does to which key.
 func (e *envelope) keyAndOp(a *dialect.PublishArgs) (err *dialect.Error) {
 	if !absent(e.key) {
-		if a.Key, err = text(dialect.InvalidKey, "key", e.key, 1, maxKey); err != nil {
+		if a.Key, err = identifier(dialect.InvalidKey, "key", e.key, maxKey); err != nil {
 			return err
 		}
 	}

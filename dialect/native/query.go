@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/jsonval"
 )
 
 // decodeQuery makes the commands that the query of a handshake contains: a Connect for user, client and heartbeat, then a
@@ -34,6 +35,8 @@ func decodeQuery(q url.Values) ([]dialect.Command, *dialect.Error) {
 		return nil, dialect.Errorf(dialect.InvalidKey, "client must have at most %d bytes, not %d", maxClient, len(client))
 	case !utf8.ValidString(client):
 		return nil, dialect.Errorf(dialect.InvalidKey, "client must be valid UTF-8")
+	case client == jsonval.Proto:
+		return nil, dialect.Errorf(dialect.InvalidKey, "client %s", jsonval.NotTaken)
 	}
 	if user != "" || client != "" || heartbeat {
 		commands = append(commands, dialect.Command{

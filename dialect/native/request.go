@@ -52,7 +52,7 @@ func connectField(a *dialect.ConnectArgs, name string, v []byte) (err *dialect.E
 		}
 	case "client":
 		if a.Client = ""; !null {
-			a.Client, err = text(dialect.InvalidKey, "client", v, 1, maxClient)
+			a.Client, err = identifier(dialect.InvalidKey, "client", v, maxClient)
 		}
 	case "heartbeat":
 		a.Heartbeat, err = truth("heartbeat", v, false)

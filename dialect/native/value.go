@@ -57,6 +57,15 @@ func text(code dialect.Code, name string, v []byte, minimum, maximum int) (strin
 	return s, nil
 }
 
+// identifier reads what a program may name a field after, as it does with the key of an entry: text that is not "__proto__".
+func identifier(code dialect.Code, what string, v []byte, maximum int) (string, *dialect.Error) {
+	s, err := text(code, what, v, 1, maximum)
+	if err == nil && s == jsonval.Proto {
+		return "", dialect.Errorf(code, "%s %s", what, jsonval.NotTaken)
+	}
+	return s, err
+}
+
 // whole reads the whole number v from minimum to maximum. What is no whole number is an error with the field's code,
 // one outside the range InvalidRange, whatever the field.
 func whole(code dialect.Code, name string, v []byte, minimum, maximum uint64) (uint64, *dialect.Error) {

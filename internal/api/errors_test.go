@@ -105,6 +105,8 @@ func TestBadRequestsGetAPreciseSentence(t *testing.T) {
 		{"publish", `{"channel":"a:*","payload":1}`, 501, "not_supported", "patterns"},
 		{"publish", `{"channel":"$presence:a","payload":1}`, 403, "permission_denied", "the server's own"},
 		{"publish", `{"channel":"c"}`, 400, "invalid_payload", "payload is missing"},
+		{"publish", `{"channel":"c","payload":1,"key":"__proto__"}`, 400, "invalid_key", "key __proto__ is not taken"},
+		{"publish", `{"channel":"__proto__","payload":1}`, 400, "invalid_channel", "name __proto__ is not taken"},
 		{"publish", `{"channel":"c","payload":1,"key":5}`, 400, "invalid_key", "key must be a string"},
 		{"publish", `{"channel":"c","payload":1,"op":"add"}`, 400, "invalid_message", "op must be"},
 		{"publish", `{"channel":"c","payload":1,"idempotency_key":"` + strings.Repeat("i", 65) + `"}`, 400, "invalid_key", "1 to 64 bytes"},

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"hocket.dev/internal/jsonval"
 )
 
 // A Field is the part of a certificate that names its user.
@@ -72,7 +74,7 @@ func User(leaf *x509.Certificate, field Field) (string, error) {
 		user = escape.Replace(user)
 	}
 	if !isUser(user) {
-		return "", fmt.Errorf("client certificate: its %s is no user: that has 1 to %d bytes of UTF-8 without ':', '*', '>' and control characters", field, maxUser)
+		return "", fmt.Errorf("client certificate: its %s is no user: that has 1 to %d bytes of UTF-8 without ':', '*', '>' and control characters, and not __proto__", field, maxUser)
 	}
 	return user, nil
 }
@@ -82,7 +84,7 @@ var escape = strings.NewReplacer("%", "%25", ":", "%3A", "*", "%2A", ">", "%3E")
 
 // isUser holds what channel patterns rely on: a user's id is one literal segment.
 func isUser(s string) bool {
-	return s != "" && len(s) <= maxUser && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+	return s != "" && s != jsonval.Proto && len(s) <= maxUser && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return r == ':' || r == '*' || r == '>' || unicode.IsControl(r)
 	})
 }

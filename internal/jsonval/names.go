@@ -14,8 +14,14 @@ const (
 	fewNames  = 12 // fit into the slots of names itself
 	fewBits   = 4  // of an index into those
 	manySlots = 128
-	proto     = "__proto__"
 )
+
+// Proto is a name by which JavaScript may change what an object inherits. It is taken for that of no field, nor for what a program
+// may name a field after, such as the key of an entry.
+const Proto = "__proto__"
+
+// NotTaken goes on from what Proto was to be.
+const NotTaken = Proto + " is not taken: by it JavaScript may change what an object inherits"
 
 // names are the names of an object's fields so far. Of each there is a word: a number that is not 0, the same for the same
 // name however it is written. It lies in the first free slot from its own place on, 0 being a free one. A quarter of the
@@ -49,7 +55,7 @@ func (n *names) skipName(b []byte, i int) (int, *Error) {
 		w = w&(odd&-odd>>7-1) | uint64(length+1)<<56 // as shortWord does
 	} else {
 		end = skipPlain(b, i+9)
-		if end > i+17 || string(b[i+1:end]) == proto {
+		if end > i+17 || string(b[i+1:end]) == Proto {
 			return n.skipOddName(b, i)
 		}
 		w = middleWord(b[i+1 : end])
@@ -91,7 +97,7 @@ func (n *names) skipOddName(b []byte, i int) (int, *Error) {
 func (n *names) take(b []byte, i, end int, w uint64) (int, *Error) {
 	switch {
 	case w == protoWord:
-		return i, refused(i, "the name "+proto+" is not taken: by it JavaScript may change what an object inherits")
+		return i, refused(i, "the name "+NotTaken)
 	case n.has(w):
 		return i, twice(i, b[i+1:end-1])
 	case n.count > MaxFields:
@@ -187,7 +193,7 @@ func middleWord(name []byte) uint64 {
 	return max(1, high^low+uint64(len(name))*factor2)
 }
 
-var protoWord = word([]byte(proto))
+var protoWord = word([]byte(Proto))
 
 func twice(i int, name []byte) *Error {
 	return refused(i, fmt.Sprintf("the name %s stands twice in one object", excerpt(name)))

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"hocket.dev/internal/jsonval"
 )
 
 // MaxName is how long a channel name or a pattern may be, in bytes.
@@ -25,6 +27,7 @@ const (
 	Rest                              // ">" in a pattern is not the last segment
 	PartialUser                       // "{user}" in a pattern is no whole segment
 	PartialWildcard                   // "*" or ">" in a pattern is no whole segment
+	Inherited                         // it is "__proto__"
 )
 
 // A NameError says what is wrong with a name or a pattern, and where.
@@ -57,6 +60,8 @@ func (e *NameError) Error() string {
 		return fmt.Sprintf("\"{user}\" at byte %d is not a whole segment of the pattern", e.At)
 	case PartialWildcard:
 		return fmt.Sprintf("%q at byte %d is not a whole segment of the pattern", e.char(), e.At)
+	case Inherited:
+		return "name " + jsonval.NotTaken
 	}
 	return "name is not allowed"
 }
@@ -67,13 +72,17 @@ func (e *NameError) char() rune {
 }
 
 // CheckChannel tells whether name can be a channel's: 1 to 255 bytes of UTF-8 without control characters, white space,
-// "*" or ">", in segments separated by ":" of which none is empty. The error is a *NameError.
+// "*" or ">", in segments separated by ":" of which none is empty; and not "__proto__", by which JavaScript may change what an
+// object inherits. The error is a *NameError.
 func CheckChannel(name string) error {
 	if err := checkText(name); err != nil {
 		return err
 	}
 	if i := strings.IndexAny(name, "*>"); i >= 0 {
 		return &NameError{Wildcard, i, name}
+	}
+	if name == jsonval.Proto {
+		return &NameError{Inherited, 0, name}
 	}
 	return nil
 }

@@ -19,4 +19,7 @@ func TestUsersAreOneLiteralSegment(t *testing.T) {
 			t.Errorf("%q is repeated in %q", user, err)
 		}
 	}
+	if err := CheckUser("__proto__"); err == nil || CheckUser("__proto__1") != nil {
+		t.Errorf("__proto__ as a whole: %v", err)
+	}
 }

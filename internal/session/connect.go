@@ -1,15 +1,9 @@
 package session
 
 import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-
 	"hocket.dev/dialect"
+	"hocket.dev/internal/rule"
 )
-
-// maxUser is how long a user's id may be, in bytes.
-const maxUser = 255
 
 // greeting says who the session is and what the server can.
 func (s *Session) greeting() *dialect.Connected {
@@ -86,16 +80,10 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 // unseen says that the session has done nothing yet that others could have seen.
 func (s *Session) unseen() bool { return !s.settled && len(s.subs) == 0 }
 
-// checkUser holds what patterns rely on: a user's id is one literal segment.
+// checkUser holds what patterns rely on.
 func checkUser(user string) *dialect.Error {
-	bad := func(r rune) bool {
-		return r == ':' || r == '*' || r == '>' || r == utf8.RuneError || unicode.IsControl(r)
-	}
-	switch {
-	case len(user) > maxUser:
-		return dialect.Errorf(dialect.InvalidMessage, "user may have at most %d bytes", maxUser)
-	case !utf8.ValidString(user) || strings.ContainsFunc(user, bad):
-		return dialect.Errorf(dialect.InvalidMessage, "user may not hold ':', '*', '>' or control characters")
+	if err := rule.CheckUser(user); err != nil {
+		return dialect.Errorf(dialect.InvalidMessage, "%v", err)
 	}
 	return nil
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,32 +16,31 @@ import (
 const (
 	// defaultMaxHandshakes is how many handshakes of TLS are under way at once: some 20 KB each while they are.
 	defaultMaxHandshakes = 1024
-	// maxQueued is how many connections wait for theirs with what the client has begun with; one more closes the oldest.
+	// maxQueued is how many connections wait for theirs with what the client has begun with; one more closes the oldest. A quarter
+	// of them may be of one address.
 	maxQueued = 16 << 10
 	// defaultHandshakeTimeout is how long a client may keep its handshake waiting, and crowdedShare what is left of that while
-	// most places are taken.
+	// most places are taken, or most of those that its address may have.
 	defaultHandshakeTimeout = 10 * time.Second
 	crowdedShare            = 5
 )
 
 // handshakes does the handshakes of TLS, on goroutines: crypto/tls has no other way. A goroutine has one only between the
 // client's first message and the end of the handshake, and computes only in its turn, so that a wave of clients leaves half of
-// the processors to those who are there already.
+// the processors to those who are there already. The places, and what waits for one, are shared between addresses.
 type handshakes struct {
 	// Set once.
 	listener *Listener
-	config   *tls.Config // for connections whose handshake net/http does
-	yielding *tls.Config // for those whose handshake is done here
-	places   int
+	config   *tls.Config   // for connections whose handshake net/http does
+	yielding *tls.Config   // for those whose handshake is done here
 	turns    chan struct{} // holds an entry for each that computes
 
 	mu     sync.Mutex
-	taken  int                             // guarded by mu: places
-	away   int                             // guarded by mu: how many of them are in a function of the program's
-	active map[net.Conn]context.CancelFunc // guarded by mu: who has one
-	queue  []handoff                       // guarded by mu: descriptors without a place, oldest first
+	line   lineup                          // guarded by mu: of places, and of descriptors without one
+	away   int                             // guarded by mu: how many handshakes are in a function of the program's
+	active map[net.Conn]context.CancelFunc // guarded by mu: who has a place
 	over   bool                            // guarded by mu
-	quiet  *sync.Cond                      // of mu: taken or away have changed
+	quiet  *sync.Cond                      // of mu: line.taken or away have changed
 }
 
 // newHandshakes makes the pool of a listener. Its config is completed as http.Server.ServeTLS would.
@@ -51,8 +50,13 @@ func newHandshakes(li *Listener) *handshakes {
 		config.NextProtos = []string{"h2", "http/1.1"}
 	}
 	h := &handshakes{
-		listener: li, config: config, places: li.cfg.MaxHandshakes,
-		turns:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		listener: li, config: config,
+		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		line: lineup{
+			places: li.cfg.MaxHandshakes, placesOfOne: li.cfg.MaxHandshakesPerAddress,
+			waiters: maxQueued, waitersOfOne: maxQueued / 4,
+			exempt: li.cfg.Exempt, callers: make(map[netip.Addr]*caller),
+		},
 		active: make(map[net.Conn]context.CancelFunc),
 	}
 	h.quiet = sync.NewCond(&h.mu)
@@ -66,49 +70,43 @@ func server(nc net.Conn, config *tls.Config) *tls.Conn {
 }
 
 // start begins the handshake of a descriptor, at once or when others have ended theirs.
-func (h *handshakes) start(o handoff) {
+func (h *handshakes) start(o handoff, from netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case h.over:
+	if h.over {
 		closeDescriptor(o.fd)
-	case h.taken < h.places:
-		h.taken++
-		go h.work(o) // close waits for the place
-	default:
-		if len(h.queue) == maxQueued {
-			closeDescriptor(h.queue[0].fd)
-			h.queue = slices.Delete(h.queue, 0, 1)
-		}
-		h.queue = append(h.queue, o)
+		return
+	}
+	c, excess := h.line.arrive(o, from)
+	if c != nil {
+		go h.work(o, c) // close waits for the place
+	}
+	for _, o := range excess {
+		closeDescriptor(o.fd)
 	}
 }
 
 // work does one handshake after the other until none waits, and gives up the place.
-func (h *handshakes) work(o handoff) {
-	for ok := true; ok; o, ok = h.next() {
+func (h *handshakes) work(o handoff, c *caller) {
+	for ; c != nil; o, c = h.next(c) {
 		nc, err := o.netConn()
 		if err != nil {
 			continue // it is closed, so the client knows
 		}
 		if ctx, ok := h.begin(nc); ok {
-			h.shake(ctx, nc)
+			h.shake(ctx, nc, c)
 		}
 	}
 }
 
-// next takes the descriptor that has waited longest; ok is false when there is none, and the place given up.
-func (h *handshakes) next() (o handoff, ok bool) {
+// next gives up the place of a caller's for that of another descriptor; of is nil when there is none.
+func (h *handshakes) next(c *caller) (o handoff, of *caller) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.queue) == 0 {
-		h.taken--
+	if o, of = h.line.leave(c); of == nil {
 		h.quiet.Broadcast()
-		return handoff{}, false
 	}
-	o = h.queue[0]
-	h.queue = slices.Delete(h.queue, 0, 1)
-	return o, true
+	return o, of
 }
 
 // begin has close know of the connection, which ends the context. It returns false when that was called, and the connection is
@@ -133,8 +131,8 @@ func (h *handshakes) end(nc net.Conn) {
 }
 
 // shake does one handshake and hands out the connection.
-func (h *handshakes) shake(ctx context.Context, nc net.Conn) {
-	tc := server(&guarded{Conn: nc, pool: h}, h.yielding)
+func (h *handshakes) shake(ctx context.Context, nc net.Conn, c *caller) {
+	tc := server(&guarded{Conn: nc, pool: h, caller: c}, h.yielding)
 	err := h.compute(ctx, tc)
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
@@ -161,11 +159,14 @@ func (h *handshakes) compute(ctx context.Context, tc *tls.Conn) (err error) {
 	return tc.HandshakeContext(ctx)
 }
 
-// crowded reports whether more than half of the places are taken.
-func (h *handshakes) crowded() bool {
+// patience is how long one of a caller's handshakes may wait for its client.
+func (h *handshakes) patience(c *caller) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.taken > h.places/2
+	if h.line.crowded(c) {
+		return h.listener.cfg.HandshakeTimeout / crowdedShare
+	}
+	return h.listener.cfg.HandshakeTimeout
 }
 
 // close ends all handshakes. It waits for them, except where a function of the program's does not return: http.Server calls
@@ -177,11 +178,10 @@ func (h *handshakes) close() {
 	for _, cancel := range h.active {
 		cancel() // crypto/tls closes the connection
 	}
-	for _, o := range h.queue {
+	for _, o := range h.line.clear() {
 		closeDescriptor(o.fd)
 	}
-	h.queue = nil
-	for h.taken > h.away {
+	for h.line.taken > h.away {
 		h.quiet.Wait()
 	}
 }
@@ -190,6 +190,7 @@ func (h *handshakes) close() {
 type guarded struct {
 	net.Conn
 	pool   *handshakes
+	caller *caller
 	waited time.Duration
 }
 
@@ -200,12 +201,8 @@ func (g *guarded) Read(b []byte) (int, error) { return g.wait(g.Conn.Read, b) }
 func (g *guarded) Write(b []byte) (int, error) { return g.wait(g.Conn.Write, b) }
 
 func (g *guarded) wait(op func([]byte) (int, error), b []byte) (int, error) {
-	patience := g.pool.listener.cfg.HandshakeTimeout
-	if g.pool.crowded() {
-		patience /= crowdedShare
-	}
 	begun := time.Now()
-	if err := g.SetDeadline(begun.Add(patience - g.waited)); err != nil {
+	if err := g.SetDeadline(begun.Add(g.pool.patience(g.caller) - g.waited)); err != nil {
 		return 0, err
 	}
 	<-g.pool.turns

@@ -117,8 +117,8 @@ func TestSlowHello(t *testing.T) {
 	}
 	li.handshakes.mu.Lock()
 	defer li.handshakes.mu.Unlock()
-	if li.handshakes.taken != 0 {
-		t.Errorf("%d places are taken", li.handshakes.taken)
+	if li.handshakes.line.taken != 0 {
+		t.Errorf("%d places are taken", li.handshakes.line.taken)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestHandshakesThatStop(t *testing.T) {
 		}
 		return &certificate, nil
 	}}
-	li, failed := startTLS(t, Config{TLS: config, MaxHandshakes: 2, HandshakeTimeout: 5 * time.Second})
+	li, failed := startTLS(t, Config{TLS: config, MaxHandshakes: 2, MaxHandshakesPerAddress: 2, HandshakeTimeout: 5 * time.Second})
 	li.cfg.HandshakeFailed = func(_ net.Addr, err error) {
 		open.Add(-1)
 		failed <- err
@@ -215,14 +215,14 @@ func TestCloseEndsHandshakes(t *testing.T) {
 	testproc.Until(t, "a handshake to be under way, two to wait", func() bool {
 		li.handshakes.mu.Lock()
 		defer li.handshakes.mu.Unlock()
-		return li.handshakes.taken == 1 && len(li.handshakes.queue) == 2
+		return li.handshakes.line.taken == 1 && li.handshakes.line.waiting.Len() == 2
 	})
 	li.Close()
 	if n, err := done.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
-	if li.handshakes.taken != 0 {
-		t.Errorf("%d places are taken", li.handshakes.taken)
+	if li.handshakes.line.taken != 0 {
+		t.Errorf("%d places are taken", li.handshakes.line.taken)
 	}
 }
 
@@ -241,5 +241,34 @@ func TestPlainHTTPUnderTLS(t *testing.T) {
 	web.Close()
 	if err := <-ended; err != http.ErrServerClosed {
 		t.Error(err)
+	}
+}
+
+// However many clients of one address begin a handshake and leave it there, one of another address is served while they wait: they
+// have an hour.
+func TestSilentHandshakesKeepNobodyElseWaiting(t *testing.T) {
+	li, failed := startTLS(t, Config{MaxHandshakes: 8, HandshakeTimeout: time.Hour})
+	begin := hello(t)
+	for range 40 {
+		send(t, dial(t, li), begin)
+	}
+	testproc.Until(t, "them to have their share of the places", func() bool {
+		li.handshakes.mu.Lock()
+		defer li.handshakes.mu.Unlock()
+		return li.handshakes.line.taken == 2 && li.handshakes.line.waiting.Len() == 38
+	})
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	nc, err := from.Dial("tcp", li.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(time.Minute)) // a failure, not a measurement
+	send(t, secure(t, nc), "served")
+	server := accept(t, li)
+	want(t, server, "served")
+	server.Close()
+	if n := len(failed); n > 0 {
+		t.Errorf("%d of the silent ones have ended", n)
 	}
 }

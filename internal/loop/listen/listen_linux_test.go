@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -197,6 +198,23 @@ func TestPendingIsBounded(t *testing.T) {
 		send(t, dial(t, li), "GET ")
 	}
 	testproc.Until(t, "the listener to hold one for each loop", func() bool { return li.pending() <= 2 })
+}
+
+// Of one address there may be so many, unless it is that of many clients.
+func TestPendingOfAnAddressIsBounded(t *testing.T) {
+	for most, exempt := range map[int]func(netip.Addr) bool{2: nil, 6: loopback} {
+		li := start(t, Config{HeadTimeout: 4 * time.Minute, MaxPendingPerAddress: 1, Exempt: exempt})
+		for range 6 {
+			send(t, dial(t, li), "GET ")
+		}
+		client := dial(t, li)
+		send(t, client, upgrade)
+		want(t, client, "kept "+client.LocalAddr().String()+"\n")
+		testproc.Until(t, "the rest to be closed", func() bool { return li.pending() <= most })
+		if n := li.pending(); exempt != nil && n != most {
+			t.Errorf("%d are left of 6", n)
+		}
+	}
 }
 
 // A client that goes before its request is whole leaves nothing behind.

@@ -30,8 +30,13 @@ type Config struct {
 	TLS *tls.Config
 	// MaxHandshakes is how many handshakes of TLS may be under way at once; others wait. 0 means 1,024.
 	MaxHandshakes int
+	// MaxHandshakesPerAddress is how many of them may be of one address, of IPv6 of one network of 64 bits; its others wait, and of
+	// those that wait addresses have one after the other their turn. So who begins many and says nothing more keeps nobody else
+	// waiting. 0 means a quarter.
+	MaxHandshakesPerAddress int
 	// HandshakeTimeout is how long a client may keep its handshake of TLS waiting, in all its pauses together; 0 means 10 s. While
-	// more than half of the places are taken it is a fifth of that, so those who say nothing do not keep others out.
+	// more than half of the places are taken, or of those of its address, it is a fifth of that, so those who say nothing do not
+	// keep others out.
 	HandshakeTimeout time.Duration
 	// HandshakeFailed is called, on any goroutine, for each handshake of TLS that has failed; after Close only for those in which
 	// a function of TLS had not returned. nil is allowed.
@@ -44,6 +49,8 @@ type Config struct {
 	// MaxPendingPerAddress is how many of them may be of one address, of IPv6 of one network of 64 bits; one more closes the
 	// oldest of these. So who opens connections and says nothing does not close those of others. 0 means a quarter.
 	MaxPendingPerAddress int
+	// Exempt tells which addresses have no share, but all there is, as those of proxies that carry many clients have. nil: none.
+	Exempt func(netip.Addr) bool
 	// Proxies says that each connection begins with a header of the PROXY protocol, version 1 or 2, which names the client, and
 	// tells which addresses are those of proxies; connections of others are closed. nil: there are no such headers.
 	Proxies func(netip.Addr) bool
@@ -101,11 +108,17 @@ func New(l net.Listener, cfg Config) *Listener {
 	if cfg.MaxHandshakes <= 0 {
 		cfg.MaxHandshakes = defaultMaxHandshakes
 	}
+	if cfg.MaxHandshakesPerAddress <= 0 {
+		cfg.MaxHandshakesPerAddress = max(cfg.MaxHandshakes/4, 1)
+	}
 	if cfg.HandshakeTimeout <= 0 {
 		cfg.HandshakeTimeout = defaultHandshakeTimeout
 	}
 	if cfg.Refused == nil {
 		cfg.Refused = func() {}
+	}
+	if cfg.Exempt == nil {
+		cfg.Exempt = func(netip.Addr) bool { return false }
 	}
 	if cfg.HandshakeFailed == nil {
 		cfg.HandshakeFailed = func(net.Addr, error) {}

@@ -105,7 +105,7 @@ func (p *Pending) hello(b []byte) {
 	default:
 		p.leave()
 		if fd := p.conn.Detach(); fd >= 0 {
-			p.listener.handshakes.start(p.handoff(fd))
+			p.listener.handshakes.start(p.handoff(fd), p.from.Addr())
 		}
 	}
 }

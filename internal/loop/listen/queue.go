@@ -74,7 +74,7 @@ func (q *queue) count(p *Pending) {
 		q.byAddress[p.address] = of
 	}
 	of.add(p)
-	if of.n > p.listener.cfg.MaxPendingPerAddress {
+	if of.n > p.listener.cfg.MaxPendingPerAddress && !p.listener.cfg.Exempt(p.from.Addr()) {
 		of.first.end(errTooMany)
 	}
 }

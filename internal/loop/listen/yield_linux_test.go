@@ -149,7 +149,7 @@ func TestCloseBesideFunctionsThatBlock(t *testing.T) {
 		testproc.Until(t, "the places to be given up", func() bool {
 			li.handshakes.mu.Lock()
 			defer li.handshakes.mu.Unlock()
-			return li.handshakes.taken == 0 && li.handshakes.away == 0
+			return li.handshakes.line.taken == 0 && li.handshakes.away == 0
 		})
 	}
 }

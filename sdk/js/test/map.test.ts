@@ -53,6 +53,17 @@ test('what is published says all that was asked for', async () => {
   });
 });
 
+test('keys are no properties: a map is none of an object, whatever a server lets pass', async () => {
+  const { map: board } = map<number>();
+  expect(board.get('toString')).toBeUndefined();
+  expect(board.has('__proto__')).toBe(false);
+  for (const key of ['__proto__', 'constructor', 'toString']) await settled(board.set(key, 1));
+  await pass();
+  expect(board.get('__proto__')).toBe(1);
+  expect(board.get('constructor')).toBe(1);
+  expect(Object.getPrototypeOf({})).toBe(Object.prototype);
+});
+
 test('a key whose time is over is gone on every screen', async () => {
   const [one, two] = [map<string>(), map<string>()];
   await settled(one.map.set('typing', 'ada', { ttlMs: 3_000 }));

@@ -206,6 +206,24 @@ func TestStateReadAnewIsToldAsReset(t *testing.T) {
 	}
 }
 
+// A state of another log than the one that was agreed on is told as a reset, also where nothing of either had come.
+func TestStateOfAnotherLogIsToldAsReset(t *testing.T) {
+	c := dial(t, play(t, func(s *script) {
+		if s.nth == 0 {
+			s.asks(t, `{"from":"state"}`, `{"epoch":"e","offset":9,"recovered":true}`)
+			return
+		}
+		s.asks(t, `{"from":"state"}`, `{"epoch":"f","offset":2,"recovered":true}`)
+		s.entry(2, "b", "set", `"new"`)
+		s.rest()
+	}), nil)
+	sub := subscribe(t, c, "a", &SubscribeOptions{From: State()})
+	if m := next(t, sub); m.Kind != Reset || m.Position != (Position{"f", 2}) {
+		t.Errorf("before the state of the other log: %+v", m)
+	}
+	wantPayload(t, sub, `"new"`)
+}
+
 // Who has read a reset, or a gap in a state, goes on from a position before all that is yet to come.
 func TestPositionIsBeforeWhatIsNotRead(t *testing.T) {
 	for _, state := range []bool{false, true} {

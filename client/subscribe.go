@@ -174,7 +174,8 @@ func (s *Subscription) answered(r *request, reply json.RawMessage, err error) {
 	}
 	s.live, s.again = true, 0
 	resumed := s.placed && where.Recovered && s.at.Epoch == where.Epoch
-	if !where.Recovered || s.placed && !resumed || s.anew {
+	another := s.state && s.at.Epoch != "" && s.at.Epoch != where.Epoch // than the one of which a state was to come
+	if !where.Recovered || s.placed && !resumed || s.anew || another {
 		s.anew = false
 		s.at, s.placed = Position{Epoch: where.Epoch}, !s.state // what is kept, or the whole state, follows
 		s.put(Message{Kind: Reset, Channel: s.channel, Position: where.Position})

@@ -63,6 +63,12 @@ func TestAttackByTokens(t *testing.T) {
 			t.Errorf("two proofs: %d %s", code, msg)
 		}
 	}
+	// In a URL not even a good one counts, beside itself neither.
+	for _, header := range []http.Header{nil, bearer(good)} {
+		if msg, code := knock(t, n, "?token="+good, header, "127.0.0.1").first(); code != 4200 || strings.Contains(msg, good) {
+			t.Errorf("a token in the URL: %d %s", code, msg)
+		}
+	}
 	if msg, _ := knock(t, n, "", bearer(good), "127.0.0.1").first(); !strings.Contains(msg, `"user":"admin"`) {
 		t.Errorf("the good one: %s", msg)
 	}

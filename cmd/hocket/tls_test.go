@@ -192,3 +192,38 @@ func TestCertificateIsRenewedWhole(t *testing.T) {
 	}
 	wantSerial(2)
 }
+
+// TLS 1.1 is refused for itself, also where the environment has Go speak it and a suite is left that it has in common with the
+// client: the suites of modernTLS alone would refuse it as well, so they are left out here.
+func TestOldTLSIsRefusedWhateverTheSuites(t *testing.T) {
+	t.Setenv("GODEBUG", "tls10server=1")
+	files := newPEMFiles(t)
+	pair, err := tls.LoadX509KeyPair(files.cert, files.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	speak := func(config *tls.Config) error {
+		config.Certificates, config.CipherSuites = []tls.Certificate{pair}, nil
+		near, far := net.Pipe()
+		defer near.Close()
+		done := make(chan error, 1)
+		go func() {
+			defer far.Close()
+			done <- tls.Server(far, config).Handshake()
+		}()
+		old := files.trust(t)
+		old.ServerName, old.MinVersion, old.MaxVersion = "127.0.0.1", tls.VersionTLS11, tls.VersionTLS11
+		if err := tls.Client(near, old).Handshake(); err != nil {
+			near.Close()
+			<-done
+			return err
+		}
+		return <-done
+	}
+	if err := speak(new(tls.Config)); err != nil {
+		t.Fatalf("this client is refused by who takes TLS 1.1: %v", err)
+	}
+	if speak(modernTLS("")) == nil {
+		t.Error("TLS 1.1 is spoken")
+	}
+}

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"encoding/base64"
 	"math"
 	"time"
 
@@ -184,7 +183,7 @@ func (e *envelope) publishPayload(c *dialect.Command) *dialect.Error {
 		return dialect.Errorf(dialect.InvalidPayload,
 			`with "encoding":"base64" the payload must be a string, not %s`, excerpt(e.payload))
 	}
-	payload, err := base64.StdEncoding.DecodeString(s)
+	payload, err := jsonval.Base64(s)
 	if err != nil {
 		return dialect.Errorf(dialect.InvalidPayload, "the payload is not base64 as in RFC 4648 §4, with padding: %s", err)
 	}

@@ -117,6 +117,8 @@ func TestBadRequestsGetAPreciseSentence(t *testing.T) {
 		{"publish", `{"channel":"c","payload":1,"key":"k","score":1e999}`, 400, "invalid_range", "not 1e999"},
 		{"publish", `{"channel":"c","payload":1,"key":"k","ephemeral":true}`, 501, "not_supported", "ephemeral is for clients"},
 		{"publish", `{"channel":"c","payload":1,"seq":9}`, 501, "not_supported", "idempotency_key"},
+		{"publish", `{"channel":"c","payload":"AP\n8=","encoding":"base64"}`, 400, "invalid_payload", "there is a line break at byte 2"},
+		{"publish", `{"channel":"c","payload":"AP9=","encoding":"base64"}`, 400, "invalid_payload", "has bits that belong to no byte"},
 		{"publish", `{"channel":"c","payload":{},"encoding":"base64"}`, 400, "invalid_payload", "must be a string"},
 		{"publish", `{"channel":"c","payload":"` + strings.Repeat("x", api.MaxBody) + `"}`, 413, "too_large", "1048576"},
 
@@ -162,6 +164,7 @@ func TestBadRequestsGetAPreciseSentence(t *testing.T) {
 		{"send", `{"payload":1,"user":"u","session":"s"}`, 400, "invalid_message", "name one of them"},
 		{"send", `{"payload":1,"user":""}`, 400, "invalid_message", "user must have 1 to 255 bytes"},
 		{"send", `{"user":"u"}`, 400, "invalid_payload", "payload is missing"},
+		{"send", `{"user":"u","payload":"AP9=","encoding":"base64"}`, 400, "invalid_payload", "has bits that belong to no byte"},
 		{"send", `{"user":"u","payload":"?","encoding":"base64"}`, 400, "invalid_payload", "base64"},
 		{"send", `{"user":"u","payload":"?","encoding":"gzip"}`, 400, "invalid_message", "encoding must be"},
 		{"info", `7`, 400, "invalid_json", "one JSON object"},

@@ -5,7 +5,8 @@
 //	grant, err, ok := a.Check(proof, now) // ok is false when only a.Ask can tell
 //
 // The first proof that a handshake holds decides: in Authorization, in a subprotocol, a ticket in the query, the session
-// cookie, a client certificate. A bad one refuses, it does not fall through to the next. What a client may do with what it
+// cookie, a client certificate. A bad one refuses, it does not fall through to the next; so does a token in the query, whatever else
+// there is. What a client may do with what it
 // has proved is a matter of rule.Capabilities and of internal/session.
 //
 // Everything may be used from any goroutine.
@@ -62,10 +63,13 @@ func New(cfg Config) *Authenticator { return &Authenticator{cfg} }
 // Proof finds the first proof in a handshake, nil for none. subprotocol is the token among its subprotocols, "" for none.
 func (a *Authenticator) Proof(r *http.Request, subprotocol string) *session.Proof {
 	p := &session.Proof{Address: r.RemoteAddr, Origin: r.Header.Get("Origin"), Header: r.Header}
-	tickets := r.URL.Query()["ticket"]
+	query := r.URL.Query()
+	tickets := query["ticket"]
 	switch secret, ticket := bearer(r), strings.Join(tickets, ""); {
 	case len(r.Header["Authorization"]) > 1: // who has looked at another one than we would has let in somebody else
 		p.Kind, p.Err = session.ProofToken, errTwoProofs
+	case query.Get("token") != "" || query.Get("access_token") != "": // of RFC 6750 §2.3
+		p.Kind, p.Err = session.ProofToken, errInURL
 	case len(tickets) > 1 && secret == "" && subprotocol == "":
 		p.Kind, p.Err = session.ProofTicket, errTwoProofs
 	case secret != "":
@@ -83,6 +87,10 @@ func (a *Authenticator) Proof(r *http.Request, subprotocol string) *session.Proo
 	}
 	return p
 }
+
+// errInURL does not repeat the token.
+var errInURL = errors.New("a token never belongs in a URL, where logs and histories keep it: send it in Authorization, " +
+	"as a subprotocol hocket.token.<token>, or in connect, and take this one for known to others; for URLs there are tickets")
 
 var errTwoProofs = errors.New("the proof stands twice: send one Authorization, or one ticket")
 

@@ -106,6 +106,28 @@ func TestTheFirstProofIsFound(t *testing.T) {
 	}
 }
 
+// A token in a URL proves nothing, also to who would be let in without it, and is not repeated.
+func TestATokenInTheURLIsRefused(t *testing.T) {
+	for what, a := range map[string]*Authenticator{"tokens": New(Config{Tokens: verifier(t)}), "nothing": New(Config{})} {
+		text := sign(t, token.Claims{User: "ada", Expires: now.Add(time.Hour)})
+		for _, r := range []*http.Request{
+			handshake("/v1/ws?token=" + text), handshake("/v1/ws?access_token=" + text), handshake("/v1/ws?ticket=three&token=" + text),
+			handshake("/v1/ws?token="+text, "Authorization: Bearer "+text), handshake("/v1/ws?token="+text, "Cookie: hocket_session=four"),
+		} {
+			p := a.Proof(r, "")
+			if p == nil || p.Secret != "" {
+				t.Fatalf("with %s: found %+v", what, p)
+			}
+			if _, err, ok := a.Check(p, now); !ok || err == nil || err.Code != dialect.Unauthenticated || strings.Contains(err.Message, text) {
+				t.Errorf("with %s: %v, %v", what, ok, err)
+			}
+		}
+		if p := a.Proof(handshake("/v1/ws?token="), ""); p != nil {
+			t.Errorf("with %s: found %+v where there is none", what, p)
+		}
+	}
+}
+
 func TestATokenGrantsWhatItSays(t *testing.T) {
 	a := New(Config{Tokens: verifier(t)})
 	text := sign(t, token.Claims{

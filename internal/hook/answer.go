@@ -2,7 +2,6 @@ package hook
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -182,8 +181,8 @@ func (a *answer) change(f *fields) (err error) {
 		return wrong("payload", "a string, as encoding says", f.payload)
 	}
 	a.format = broker.Binary
-	if a.payload, err = base64.StdEncoding.DecodeString(s); err != nil {
-		return errors.New("payload must be base64 as in RFC 4648 §4, with padding")
+	if a.payload, err = jsonval.Base64(s); err != nil {
+		return fmt.Errorf("payload must be base64 as in RFC 4648 §4, with padding: %w", err)
 	}
 	return nil
 }

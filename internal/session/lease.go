@@ -318,39 +318,3 @@ func (l *lease) looked(lives map[string]bool, err error) {
 		}
 	}
 }
-
-// cleanUp writes off the members of a life that is over, unless somebody else does.
-func (l *lease) cleanUp(life string) {
-	l.cleaning = true
-	l.write(cleanupKey+life, broker.Set, 0, cleanupTTL, func(_, _ uint64, err error) {
-		if err != nil {
-			l.cleaning = false
-			return
-		}
-		ok := l.node.cfg.Task(func(ctx context.Context) {
-			left, err := l.node.writeOff(ctx, life)
-			asked, failed := l.node.askFor(ctx, life)
-			l.shard().loop.Post(func() {
-				l.cleaned(life, left, errors.Join(err, failed))
-				if asked > 0 {
-					l.shard().loop.After(askWait, func() { l.endAsked(life, 0) })
-				}
-			})
-		})
-		l.cleaning = ok
-	})
-}
-
-// cleaned takes a life off the list. Where its members could not all be written off, somebody goes on when the key of
-// the one who tried has ended.
-func (l *lease) cleaned(life string, left int, err error) {
-	l.cleaning = false
-	log := l.node.cfg.Log.With(slog.String("life", life), slog.Int("left", left))
-	if err != nil {
-		log.Error("the members of a node that has ended could not all be written off", slog.Any("error", err))
-		return
-	}
-	log.Info("the members of a node that has ended are written off")
-	e := broker.Entry{Key: nodeKey + life, Op: broker.Delete}
-	l.shard().append(nodesLog, e, nodesKeep, func(broker.Receipt, error) {}) // else it is done again, to no effect
-}

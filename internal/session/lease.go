@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/dialect"
 	"hocket.dev/internal/rule"
 )
 
@@ -21,8 +23,9 @@ import (
 //	cleanup:<life>  ends by itself: somebody is writing them off
 //
 // A life without a lease is over. Whoever sees it twice in a row, so that a node that is only late has had the time for a
-// renewal, tries to write the third key; who succeeds writes the leaves. A node that finds its own lease gone begins
-// another life and writes its members again, which have left or are about to.
+// renewal, tries to write the third key; who succeeds writes the leaves, and as long as the key lasts goes on with what the
+// broker did not take. A node that finds its own lease gone begins another life and writes its members again, which have left or
+// are about to.
 const (
 	nodesLog     = "$nodes"
 	leaseKey     = "lease:"
@@ -47,19 +50,20 @@ type lease struct {
 	node *Node
 	life atomic.Pointer[string]
 
-	epoch      string         // of the log of nodes as it was last heard of, "" before that
-	offset     uint64         // of the lease's newest entry, 0 before the first
-	registered atomic.Bool    // the life is known to the others, or need not be: the node has not been started
-	entering   []func(error)  // of members that wait for that
-	past       []string       // lives of this node that have ended, the newest
-	former     []string       // those of them that are not known to be known to the others
-	dead       map[string]int // lives without a lease, and how often in a row that was seen
-	cleaning   bool           // leaves are being written
-	questions  questions      // about estates, as far as they have been read
+	epoch      string              // of the log of nodes as it was last heard of, "" before that
+	offset     uint64              // of the lease's newest entry, 0 before the first
+	registered atomic.Bool         // the life is known to the others, or need not be: the node has not been started
+	entering   []func(error)       // of members that wait for that
+	past       []string            // lives of this node that have ended, the newest
+	former     []string            // those of them that are not known to be known to the others
+	dead       map[string]int      // lives without a lease, and how often in a row that was seen
+	cleaning   bool                // leaves are being written
+	cleanups   map[string]*cleanup // of lives that are over
+	questions  questions           // about estates, as far as they have been read
 }
 
 func newLease(n *Node) *lease {
-	l := &lease{node: n, dead: make(map[string]int)}
+	l := &lease{node: n, dead: make(map[string]int), cleanups: make(map[string]*cleanup)}
 	l.begin()
 	l.registered.Store(true)
 	return l
@@ -105,7 +109,7 @@ func (l *lease) tick() {
 func (l *lease) write(key string, op broker.Op, after uint64, ttl time.Duration, then func(offset, there uint64, err error)) {
 	e := broker.Entry{Key: key, Op: op, Expect: after, HasExpect: true, TTL: ttl}
 	if op == broker.Set {
-		e.Payload = []byte("null")
+		e.Payload, e.Headers = []byte("null"), map[string]string{dialect.NodeHeader: l.node.life()}
 	}
 	l.shard().append(nodesLog, e, nodesKeep, func(r broker.Receipt, err error) {
 		var conflict *broker.ConflictError
@@ -214,6 +218,7 @@ func (l *lease) lost() {
 	l.past = append(l.past, l.node.life())
 	l.past = l.past[max(0, len(l.past)-pastLives):]
 	l.former = slices.Clone(l.past) // what was known of the older ones may be lost as well
+	clear(l.cleanups)               // members may be there again where they were written off
 	l.begin()
 	l.renew()
 	for _, sh := range l.node.shards {
@@ -309,6 +314,7 @@ func (l *lease) looked(lives map[string]bool, err error) {
 			delete(l.dead, life)
 		}
 	}
+	maps.DeleteFunc(l.cleanups, func(life string, _ *cleanup) bool { alive, known := lives[life]; return alive || !known })
 	for life, alive := range lives {
 		if alive {
 			continue

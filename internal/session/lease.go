@@ -59,6 +59,7 @@ type lease struct {
 	dead       map[string]int      // lives without a lease, and how often in a row that was seen
 	cleaning   bool                // leaves are being written
 	cleanups   map[string]*cleanup // of lives that are over
+	searching  search              // for members of lives that nobody knows
 	questions  questions           // about estates, as far as they have been read
 }
 
@@ -273,39 +274,51 @@ func (l *lease) setAlone(alone bool) {
 func (l *lease) look() {
 	state := l.node.cfg.Broker.(broker.State)
 	l.node.cfg.Task(func(ctx context.Context) {
-		lives, err := readLives(ctx, state)
-		l.shard().loop.Post(func() { l.looked(lives, err) })
+		seen, err := readNodes(ctx, state)
+		l.shard().loop.Post(func() { l.looked(seen, err) })
 	}) // without a task there is the next tick
 }
 
-// readLives tells of each life that is known whether it has a lease.
-func readLives(ctx context.Context, state broker.State) (map[string]bool, error) {
-	lives := make(map[string]bool)
+// nodesSeen is what the log of nodes holds.
+type nodesSeen struct {
+	epoch    string
+	lives    map[string]bool // those that are known, and whether they have a lease
+	searched bool            // for lives that it does not know
+	upTo     string          // where that has come to
+}
+
+func readNodes(ctx context.Context, state broker.State) (nodesSeen, error) {
+	seen := nodesSeen{lives: make(map[string]bool)}
 	for after := uint64(0); ; {
 		page, err := state.State(ctx, nodesLog, broker.StateQuery{After: after})
 		if err != nil {
-			return nil, err
+			return nodesSeen{}, err
 		}
 		for _, e := range page.Entries {
 			if life, ok := strings.CutPrefix(e.Key, leaseKey); ok {
-				lives[life] = true
-			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok && !lives[life] {
-				lives[life] = false
+				seen.lives[life] = true
+			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok && !seen.lives[life] {
+				seen.lives[life] = false
+			} else if e.Key == searchedKey && e.Headers[epochHeader] == page.Epoch {
+				seen.upTo = e.Headers[afterHeader]
+				seen.searched = seen.upTo == ""
 			}
 			after = e.Offset
 		}
-		if !page.More {
-			return lives, nil
+		if seen.epoch = page.Epoch; !page.More {
+			return seen, nil
 		}
 	}
 }
 
-func (l *lease) looked(lives map[string]bool, err error) {
+func (l *lease) looked(seen nodesSeen, err error) {
 	if err != nil { // the others may be unable to renew their leases as well
 		clear(l.dead)
 		l.setAlone(false)
 		return
 	}
+	l.search(seen)
+	lives := seen.lives
 	own := l.node.life()
 	delete(lives, own)
 	l.setAlone(len(lives) == 0)

@@ -39,7 +39,7 @@ func (w *watcher) wantLeave(names ...string) {
 	}
 }
 
-// keys are those of the log of nodes.
+// keys are those of the log of nodes, but for what it says of searches.
 func (c *cluster) keys(t *testing.T) (keys []string) {
 	t.Helper()
 	page, err := c.shared.State(context.Background(), nodesLog, broker.StateQuery{})
@@ -48,6 +48,9 @@ func (c *cluster) keys(t *testing.T) (keys []string) {
 	}
 	for _, e := range page.Entries {
 		kind, _, _ := strings.Cut(e.Key, ".") // without what is random
+		if kind == searchKey || kind == searchedKey {
+			continue
+		}
 		keys = append(keys, kind)
 	}
 	slices.Sort(keys)

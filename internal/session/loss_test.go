@@ -118,6 +118,40 @@ func TestWhoHadLeftALogThatLostItLeavesThoughTheBrokerFails(t *testing.T) {
 	}
 }
 
+// TestWhoWasOnANodeThatNobodyKnowsLeaves has a node die right after the broker has lost its logs but for members, and of two others
+// one search for whose they are.
+func TestWhoWasOnANodeThatNobodyKnowsLeaves(t *testing.T) {
+	c := startCluster(t, 3)
+	n := c.nodes[2]
+	n.as(0, "a", "").subscribe("room", member)
+	stays := n.as(0, "b", "")
+	stays.subscribe("elsewhere", member)
+	of := c.nodes[0].as(0, "c", "")
+	of.subscribe("room", member)
+	c.pass(time.Second)
+	c.lose(t, map[string][]*broker.Entry{roomLog: c.log(t, roomLog), "$presence:elsewhere": c.log(t, "$presence:elsewhere")})
+	n.of().kill()
+	again := c.nodes[1].as(0, "b", "")
+	again.subscribe("elsewhere", member)
+	for _, w := range c.nodes[:2] {
+		w.of().failOnce(refuses, func(e *broker.Entry) bool { return strings.HasPrefix(e.Key, nodeKey+"c.") })
+	}
+	c.pass(time.Minute)
+	if m := c.nodes[0].members("room"); m != 1 {
+		t.Errorf("%d members, and one is on a node that lives", m)
+	}
+	if m := c.nodes[0].members("elsewhere"); m != 1 {
+		t.Errorf("%d members, and one has come back", m)
+	}
+	found := 0
+	for _, w := range c.nodes[:2] {
+		found += strings.Count(w.log.String(), "nobody knows")
+	}
+	if found != 2 { // with the one that failed
+		t.Errorf("it was found %d times", found)
+	}
+}
+
 // failOnce has the first publish fail that is meant.
 func (v *view) failOnce(f fault, meant func(*broker.Entry) bool) {
 	v.mu.Lock()

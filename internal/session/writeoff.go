@@ -31,19 +31,21 @@ func (l *lease) cleanUp(life string) {
 		l.cleanups[life] = c
 	}
 	l.cleaning = true
-	l.write(cleanupKey+life, broker.Set, 0, cleanupTTL, func(_, there uint64, err error) {
-		switch {
-		case err == nil:
+	l.claim(cleanupKey+life, func(ours bool) {
+		if l.cleaning = ours; ours {
 			l.carryOn(life, c)
-		case there == 0:
-			l.cleaning = false
-		default:
-			l.shard().look(nodesLog, cleanupKey+life, there, func(e *broker.Entry, _ error) {
-				if l.cleaning = false; e != nil && l.wrote(e) {
-					l.carryOn(life, c)
-				}
-			})
 		}
+	})
+}
+
+// claim writes a key that says who does what one alone is to do, for some time. ours says that it is this node.
+func (l *lease) claim(key string, then func(ours bool)) {
+	l.write(key, broker.Set, 0, cleanupTTL, func(_, there uint64, err error) {
+		if there == 0 {
+			then(err == nil)
+			return
+		}
+		l.shard().look(nodesLog, key, there, func(e *broker.Entry, _ error) { then(e != nil && l.wrote(e)) })
 	})
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/dialect"
 	"hocket.dev/internal/rule"
 )
 
@@ -21,8 +23,9 @@ import (
 //	cleanup:<life>  ends by itself: somebody is writing them off
 //
 // A life without a lease is over. Whoever sees it twice in a row, so that a node that is only late has had the time for a
-// renewal, tries to write the third key; who succeeds writes the leaves. A node that finds its own lease gone begins
-// another life and writes its members again, which have left or are about to.
+// renewal, tries to write the third key; who succeeds writes the leaves, and as long as the key lasts goes on with what the
+// broker did not take. A node that finds its own lease gone begins another life and writes its members again, which have left or
+// are about to.
 const (
 	nodesLog     = "$nodes"
 	leaseKey     = "lease:"
@@ -47,19 +50,21 @@ type lease struct {
 	node *Node
 	life atomic.Pointer[string]
 
-	epoch      string         // of the log of nodes as it was last heard of, "" before that
-	offset     uint64         // of the lease's newest entry, 0 before the first
-	registered atomic.Bool    // the life is known to the others, or need not be: the node has not been started
-	entering   []func(error)  // of members that wait for that
-	past       []string       // lives of this node that have ended, the newest
-	former     []string       // those of them that are not known to be known to the others
-	dead       map[string]int // lives without a lease, and how often in a row that was seen
-	cleaning   bool           // leaves are being written
-	questions  questions      // about estates, as far as they have been read
+	epoch      string              // of the log of nodes as it was last heard of, "" before that
+	offset     uint64              // of the lease's newest entry, 0 before the first
+	registered atomic.Bool         // the life is known to the others, or need not be: the node has not been started
+	entering   []func(error)       // of members that wait for that
+	past       []string            // lives of this node that have ended, the newest
+	former     []string            // those of them that are not known to be known to the others
+	dead       map[string]int      // lives without a lease, and how often in a row that was seen
+	cleaning   bool                // leaves are being written
+	cleanups   map[string]*cleanup // of lives that are over
+	searching  search              // for members of lives that nobody knows
+	questions  questions           // about estates, as far as they have been read
 }
 
 func newLease(n *Node) *lease {
-	l := &lease{node: n, dead: make(map[string]int)}
+	l := &lease{node: n, dead: make(map[string]int), cleanups: make(map[string]*cleanup)}
 	l.begin()
 	l.registered.Store(true)
 	return l
@@ -105,7 +110,7 @@ func (l *lease) tick() {
 func (l *lease) write(key string, op broker.Op, after uint64, ttl time.Duration, then func(offset, there uint64, err error)) {
 	e := broker.Entry{Key: key, Op: op, Expect: after, HasExpect: true, TTL: ttl}
 	if op == broker.Set {
-		e.Payload = []byte("null")
+		e.Payload, e.Headers = []byte("null"), map[string]string{dialect.NodeHeader: l.node.life()}
 	}
 	l.shard().append(nodesLog, e, nodesKeep, func(r broker.Receipt, err error) {
 		var conflict *broker.ConflictError
@@ -214,6 +219,7 @@ func (l *lease) lost() {
 	l.past = append(l.past, l.node.life())
 	l.past = l.past[max(0, len(l.past)-pastLives):]
 	l.former = slices.Clone(l.past) // what was known of the older ones may be lost as well
+	clear(l.cleanups)               // members may be there again where they were written off
 	l.begin()
 	l.renew()
 	for _, sh := range l.node.shards {
@@ -268,39 +274,51 @@ func (l *lease) setAlone(alone bool) {
 func (l *lease) look() {
 	state := l.node.cfg.Broker.(broker.State)
 	l.node.cfg.Task(func(ctx context.Context) {
-		lives, err := readLives(ctx, state)
-		l.shard().loop.Post(func() { l.looked(lives, err) })
+		seen, err := readNodes(ctx, state)
+		l.shard().loop.Post(func() { l.looked(seen, err) })
 	}) // without a task there is the next tick
 }
 
-// readLives tells of each life that is known whether it has a lease.
-func readLives(ctx context.Context, state broker.State) (map[string]bool, error) {
-	lives := make(map[string]bool)
+// nodesSeen is what the log of nodes holds.
+type nodesSeen struct {
+	epoch    string
+	lives    map[string]bool // those that are known, and whether they have a lease
+	searched bool            // for lives that it does not know
+	upTo     string          // where that has come to
+}
+
+func readNodes(ctx context.Context, state broker.State) (nodesSeen, error) {
+	seen := nodesSeen{lives: make(map[string]bool)}
 	for after := uint64(0); ; {
 		page, err := state.State(ctx, nodesLog, broker.StateQuery{After: after})
 		if err != nil {
-			return nil, err
+			return nodesSeen{}, err
 		}
 		for _, e := range page.Entries {
 			if life, ok := strings.CutPrefix(e.Key, leaseKey); ok {
-				lives[life] = true
-			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok && !lives[life] {
-				lives[life] = false
+				seen.lives[life] = true
+			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok && !seen.lives[life] {
+				seen.lives[life] = false
+			} else if e.Key == searchedKey && e.Headers[epochHeader] == page.Epoch {
+				seen.upTo = e.Headers[afterHeader]
+				seen.searched = seen.upTo == ""
 			}
 			after = e.Offset
 		}
-		if !page.More {
-			return lives, nil
+		if seen.epoch = page.Epoch; !page.More {
+			return seen, nil
 		}
 	}
 }
 
-func (l *lease) looked(lives map[string]bool, err error) {
+func (l *lease) looked(seen nodesSeen, err error) {
 	if err != nil { // the others may be unable to renew their leases as well
 		clear(l.dead)
 		l.setAlone(false)
 		return
 	}
+	l.search(seen)
+	lives := seen.lives
 	own := l.node.life()
 	delete(lives, own)
 	l.setAlone(len(lives) == 0)
@@ -309,6 +327,7 @@ func (l *lease) looked(lives map[string]bool, err error) {
 			delete(l.dead, life)
 		}
 	}
+	maps.DeleteFunc(l.cleanups, func(life string, _ *cleanup) bool { alive, known := lives[life]; return alive || !known })
 	for life, alive := range lives {
 		if alive {
 			continue
@@ -317,40 +336,4 @@ func (l *lease) looked(lives map[string]bool, err error) {
 			l.cleanUp(life)
 		}
 	}
-}
-
-// cleanUp writes off the members of a life that is over, unless somebody else does.
-func (l *lease) cleanUp(life string) {
-	l.cleaning = true
-	l.write(cleanupKey+life, broker.Set, 0, cleanupTTL, func(_, _ uint64, err error) {
-		if err != nil {
-			l.cleaning = false
-			return
-		}
-		ok := l.node.cfg.Task(func(ctx context.Context) {
-			left, err := l.node.writeOff(ctx, life)
-			asked, failed := l.node.askFor(ctx, life)
-			l.shard().loop.Post(func() {
-				l.cleaned(life, left, errors.Join(err, failed))
-				if asked > 0 {
-					l.shard().loop.After(askWait, func() { l.endAsked(life, 0) })
-				}
-			})
-		})
-		l.cleaning = ok
-	})
-}
-
-// cleaned takes a life off the list. Where its members could not all be written off, somebody goes on when the key of
-// the one who tried has ended.
-func (l *lease) cleaned(life string, left int, err error) {
-	l.cleaning = false
-	log := l.node.cfg.Log.With(slog.String("life", life), slog.Int("left", left))
-	if err != nil {
-		log.Error("the members of a node that has ended could not all be written off", slog.Any("error", err))
-		return
-	}
-	log.Info("the members of a node that has ended are written off")
-	e := broker.Entry{Key: nodeKey + life, Op: broker.Delete}
-	l.shard().append(nodesLog, e, nodesKeep, func(broker.Receipt, error) {}) // else it is done again, to no effect
 }

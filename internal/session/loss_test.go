@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -84,5 +85,83 @@ func TestWhoHadLeftALogBeforeTheLastLeaves(t *testing.T) {
 	c.pass(time.Minute)
 	if m := n.members("room"); m != 0 {
 		t.Errorf("%d members, who have left", m)
+	}
+}
+
+// TestWhoHadLeftALogThatLostItLeavesThoughTheBrokerFails is the first of these with a broker that fails when the members are written off:
+// the node does not wait until its key of that has ended.
+func TestWhoHadLeftALogThatLostItLeavesThoughTheBrokerFails(t *testing.T) {
+	for name, key := range map[string]string{"at the key": cleanupKey, "at a leave": ""} {
+		for kind, fault := range map[string]fault{"refused": refuses, "unknown": lies, "lost": loses} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				c := startCluster(t, 1)
+				n := c.nodes[0]
+				a := n.as(0, "a", "")
+				a.subscribe("room", member)
+				c.pass(time.Second)
+				joins := c.log(t, roomLog)
+				a.Closed(1000, "")
+				c.pass(time.Second)
+				c.lose(t, map[string][]*broker.Entry{nodesLog: c.log(t, nodesLog), roomLog: joins})
+				n.of().failOnce(fault, func(e *broker.Entry) bool {
+					return key != "" && strings.HasPrefix(e.Key, key) || key == "" && e.Key == a.Name()
+				})
+				c.pass(30 * time.Second)
+				if n.of().fault(&broker.Entry{Key: cmp.Or(key, a.Name())}) != works {
+					t.Error("nothing has failed")
+				}
+				if m := n.members("room"); m != 0 {
+					t.Errorf("%d members, who have left", m)
+				}
+			})
+		}
+	}
+}
+
+// TestWhoWasOnANodeThatNobodyKnowsLeaves has a node die right after the broker has lost its logs but for members, and of two others
+// one search for whose they are.
+func TestWhoWasOnANodeThatNobodyKnowsLeaves(t *testing.T) {
+	c := startCluster(t, 3)
+	n := c.nodes[2]
+	n.as(0, "a", "").subscribe("room", member)
+	stays := n.as(0, "b", "")
+	stays.subscribe("elsewhere", member)
+	of := c.nodes[0].as(0, "c", "")
+	of.subscribe("room", member)
+	c.pass(time.Second)
+	c.lose(t, map[string][]*broker.Entry{roomLog: c.log(t, roomLog), "$presence:elsewhere": c.log(t, "$presence:elsewhere")})
+	n.of().kill()
+	again := c.nodes[1].as(0, "b", "")
+	again.subscribe("elsewhere", member)
+	for _, w := range c.nodes[:2] {
+		w.of().failOnce(refuses, func(e *broker.Entry) bool { return strings.HasPrefix(e.Key, nodeKey+"c.") })
+	}
+	c.pass(time.Minute)
+	if m := c.nodes[0].members("room"); m != 1 {
+		t.Errorf("%d members, and one is on a node that lives", m)
+	}
+	if m := c.nodes[0].members("elsewhere"); m != 1 {
+		t.Errorf("%d members, and one has come back", m)
+	}
+	found := 0
+	for _, w := range c.nodes[:2] {
+		found += strings.Count(w.log.String(), "nobody knows")
+	}
+	if found != 2 { // with the one that failed
+		t.Errorf("it was found %d times", found)
+	}
+}
+
+// failOnce has the first publish fail that is meant.
+func (v *view) failOnce(f fault, meant func(*broker.Entry) bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	failed := false
+	v.fault = func(e *broker.Entry) fault {
+		if failed || !meant(e) {
+			return works
+		}
+		failed = true
+		return f
 	}
 }

@@ -80,7 +80,6 @@ func draw(seed uint64) profile {
 		p.fat, p.windowBytes, p.busy = 60, pick(&d, []int64{4 << 10, 24 << 10}), 30
 	}
 	if p.restarts > 0 {
-		p.losses = 0                                           // a node that dies before it has told the new log of itself is known to nobody
 		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost
 	}
 	p.rules = rules(hocket.History{Count: p.keep})

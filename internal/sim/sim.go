@@ -20,8 +20,11 @@ type Result struct {
 }
 
 const (
-	quiet  = 45 * time.Second // until everybody knows everything: heads of idle channels are compared every 30 s
-	linger = 30 * time.Second // until a node has noticed who vanished, and forgotten the channels that nobody follows
+	quiet = 45 * time.Second // until everybody knows everything: heads of idle channels are compared every 30 s
+	// takeover is how long it takes besides where a node has died while it wrote off the members of a life that had ended: its key of
+	// that ends after a minute.
+	takeover = 70 * time.Second
+	linger   = 30 * time.Second // until a node has noticed who vanished, and forgotten the channels that nobody follows
 )
 
 // Run plays a seed. It blocks for some milliseconds.
@@ -66,6 +69,9 @@ func (w *world) play() {
 	w.set(func() { w.calmed = true })
 	w.note("world", "is calm from now on")
 	time.Sleep(quiet)
+	if w.profile.losses > 0 && w.profile.restarts > 0 {
+		time.Sleep(takeover)
+	}
 	desk.probe()
 	w.engine.rest()
 	for _, a := range actors {

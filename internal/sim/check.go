@@ -2,9 +2,9 @@ package sim
 
 import (
 	"strings"
+	"time"
 
 	"hocket.dev/broker"
-	"time"
 )
 
 // check holds what everybody has seen against the truth, at the end of the quiet time, when the engine rests. So nobody waits for

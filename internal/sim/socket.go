@@ -108,9 +108,7 @@ func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got 
 			}
 		case wire.KindPing:
 			s.took = s.seen
-			if s.write(wire.Pong, ev.Payload) != nil {
-				return nil
-			}
+			_ = s.write(wire.Pong, ev.Payload) // who has closed has no more to say, and reads on
 		case wire.KindClose:
 			_ = s.write(wire.Close, wire.AppendClosePayload(nil, ev.Code, ""))
 			return errEnded{ev.Code}

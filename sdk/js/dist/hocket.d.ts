@@ -739,6 +739,8 @@ declare interface ChannelLink {
     request(request: Request): Promise<unknown>;
     /** The public name of the present session. */
     session(): string;
+    /** Calls `fn` after a time, unless the function it returns is called before. */
+    after(ms: number, fn: () => void): () => void;
     register(host: ChannelHost): void;
 }
 /** A channel as this client sees it. Made by `connection.channel(name)`. */

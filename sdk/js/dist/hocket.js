@@ -626,6 +626,48 @@ function grow(value, more) {
 	if (value instanceof Uint8Array && more instanceof Uint8Array) return concat(value, more);
 	return typeof value === "string" && typeof more === "string" ? value + more : more;
 }
+// src/backoff.ts
+var defaultBackoff = {
+	baseMs: 500,
+	maxMs: 2e4,
+	stableMs: 1e4
+};
+/**
+* Exponential backoff with full jitter: the n-th delay is drawn evenly from [0, min(max, base × 2ⁿ)). Spreading over
+* the whole range, not around its end, keeps clients that lost their server together from coming back together.
+*/
+var Backoff = class {
+	#settings;
+	#random;
+	#attempt = 0;
+	/** `random` answers a number from 0 up to 1. */
+	constructor(settings, random) {
+		this.#settings = settings;
+		this.#random = random;
+	}
+	/** Draws the next delay in milliseconds; the bound doubles with every call. */
+	next() {
+		const bound = Math.min(this.#settings.maxMs, this.#settings.baseMs * 2 ** this.#attempt);
+		if (bound < this.#settings.maxMs) this.#attempt++;
+		return Math.floor(this.#random() * bound);
+	}
+	/** Grows the next delays at once, for a server that says it was asked too often. */
+	atLeast(attempt) {
+		this.#attempt = Math.max(this.#attempt, attempt);
+	}
+	reset() {
+		this.#attempt = 0;
+	}
+};
+// src/clock.ts
+/** The time of the machine, from the start of the page on by the clock that nobody sets. */
+var systemClock = {
+	now: () => performance.timeOrigin + performance.now(),
+	after(ms, fn) {
+		const timer = setTimeout(fn, ms);
+		return () => clearTimeout(timer);
+	}
+};
 // src/presence.ts
 var pageSize = 100;
 /**
@@ -636,9 +678,12 @@ var pageSize = 100;
 var Presence = class extends Emitter {
 	#ask;
 	#session;
+	#after;
+	#backoff = new Backoff(defaultBackoff, Math.random);
 	#members = /* @__PURE__ */ new Map();
 	#changes;
 	#reading = 0;
+	#calm = () => {};
 	#max = 1e3;
 	#complete = false;
 	#crowd = false;
@@ -648,10 +693,11 @@ var Presence = class extends Emitter {
 	#told = 0;
 	#users;
 	/** @internal */
-	constructor(ask, session = () => "") {
+	constructor(ask, session = () => "", after = systemClock.after) {
 		super();
 		this.#ask = ask;
 		this.#session = session;
+		this.#after = after;
 	}
 	/** Everyone who is here, in the order in which they became known; at most `maxMembers`. */
 	get members() {
@@ -693,13 +739,20 @@ var Presence = class extends Emitter {
 	}
 	/** @internal Reads the whole list. The one known so far stays until then. */
 	synchronize() {
+		this.#calm();
 		const reading = ++this.#reading;
 		this.#changes = /* @__PURE__ */ new Map();
 		this.#readPages(reading).catch((error) => {
 			if (reading !== this.#reading) return;
 			this.#changes = void 0;
-			if (error instanceof HocketError && error.code === ErrorCode.epoch_changed) this.synchronize();
+			this.#readAgain(error);
 		});
+	}
+	/** Begins anew what an error has ended, where that can help. After a lost connection the next one asks. */
+	#readAgain(error) {
+		if (!(error instanceof HocketError) || error.code === LocalErrorCode.connection_lost) return;
+		if (error.code === ErrorCode.epoch_changed) return this.synchronize();
+		if (error.retryable) this.#calm = this.#after(Math.max(error.retryAfterMs, this.#backoff.next()), () => this.synchronize());
 	}
 	/** @internal Takes what the server says about members. */
 	changed(kind, members, position) {
@@ -737,6 +790,7 @@ var Presence = class extends Emitter {
 	}
 	/** @internal Forgets everyone, silently: nobody has left, we have. */
 	clear() {
+		this.#calm();
 		this.#reading++;
 		this.#changes = void 0;
 		this.#complete = this.#crowd = false;
@@ -765,6 +819,7 @@ var Presence = class extends Emitter {
 			}
 			next = page.next;
 		} while (next && listed.size < this.#max);
+		this.#backoff.reset();
 		this.#dropUnlisted(listed, first);
 		this.#changes = void 0;
 		this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;
@@ -967,39 +1022,6 @@ var Sealed = class {
 function asError(error) {
 	return error instanceof HocketError ? error : HocketError.from({ message: String(error) });
 }
-// src/backoff.ts
-var defaultBackoff = {
-	baseMs: 500,
-	maxMs: 2e4,
-	stableMs: 1e4
-};
-/**
-* Exponential backoff with full jitter: the n-th delay is drawn evenly from [0, min(max, base × 2ⁿ)). Spreading over
-* the whole range, not around its end, keeps clients that lost their server together from coming back together.
-*/
-var Backoff = class {
-	#settings;
-	#random;
-	#attempt = 0;
-	/** `random` answers a number from 0 up to 1. */
-	constructor(settings, random) {
-		this.#settings = settings;
-		this.#random = random;
-	}
-	/** Draws the next delay in milliseconds; the bound doubles with every call. */
-	next() {
-		const bound = Math.min(this.#settings.maxMs, this.#settings.baseMs * 2 ** this.#attempt);
-		if (bound < this.#settings.maxMs) this.#attempt++;
-		return Math.floor(this.#random() * bound);
-	}
-	/** Grows the next delays at once, for a server that says it was asked too often. */
-	atLeast(attempt) {
-		this.#attempt = Math.max(this.#attempt, attempt);
-	}
-	reset() {
-		this.#attempt = 0;
-	}
-};
 // src/subscription.ts
 /** A state of which nothing has come for so long is whole: what came last to the log was a delete. In milliseconds. */
 var quietMs = 2e3;
@@ -1412,7 +1434,7 @@ var Channel = class extends Emitter {
 		this.presence = new Presence((payload) => link.request({
 			type: "presence",
 			payload
-		}), () => link.session());
+		}), () => link.session(), (ms, fn) => link.after(ms, fn));
 		const tell = (event) => this.#happened(event);
 		this.#sealed = link.sealer && new Sealed(name, link.sealer, tell);
 		link.register((event) => this.#sealed ? this.#sealed.take(event) : tell(event));
@@ -2451,15 +2473,6 @@ var Session = class {
 function closedError() {
 	return localError("closed", "the connection is closed");
 }
-// src/clock.ts
-/** The time of the machine, from the start of the page on by the clock that nobody sets. */
-var systemClock = {
-	now: () => performance.timeOrigin + performance.now(),
-	after(ms, fn) {
-		const timer = setTimeout(fn, ms);
-		return () => clearTimeout(timer);
-	}
-};
 // src/connection.ts
 var subprotocol = "hocket.v1.json";
 /**
@@ -2560,6 +2573,7 @@ var Connection = class extends Emitter {
 				...request
 			}),
 			session: () => this.session,
+			after: (ms, fn) => this.#clock.after(ms, fn),
 			register: (host) => this.#hosts.set(name, host)
 		});
 		this.#channels.set(name, channel);

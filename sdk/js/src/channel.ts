@@ -48,6 +48,8 @@ export interface ChannelLink {
   request(request: Request): Promise<unknown>;
   /** The public name of the present session. */
   session(): string;
+  /** Calls `fn` after a time, unless the function it returns is called before. */
+  after(ms: number, fn: () => void): () => void;
   register(host: ChannelHost): void;
 }
 
@@ -73,7 +75,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     this.name = name;
     this.#options = options;
     this.#link = link;
-    this.presence = new Presence((payload) => link.request({ type: 'presence', payload }), () => link.session());
+    this.presence = new Presence((payload) => link.request({ type: 'presence', payload }), () => link.session(), (ms, fn) => link.after(ms, fn));
     const tell = (event: ChannelEvent) => this.#happened(event);
     this.#sealed = link.sealer && new Sealed(name, link.sealer, tell);
     link.register((event) => (this.#sealed ? this.#sealed.take(event) : tell(event)));

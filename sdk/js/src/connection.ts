@@ -121,6 +121,7 @@ export class Connection extends Emitter<ConnectionEvents> {
       publish: (fields) => this.#ask((ticket) => ({ type: 'publish', ticket, fields: { channel: name, ...fields } })),
       request: (request) => this.#request({ channel: name, ...request }),
       session: () => this.session,
+      after: (ms, fn) => this.#clock.after(ms, fn),
       register: (host) => this.#hosts.set(name, host),
     });
     this.#channels.set(name, channel);

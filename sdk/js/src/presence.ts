@@ -1,6 +1,8 @@
+import { Backoff, defaultBackoff } from './backoff.ts';
+import { systemClock } from './clock.ts';
 import { Emitter } from './emitter.ts';
 import { ErrorCode } from './errors.gen.ts';
-import { HocketError } from './errors.ts';
+import { HocketError, LocalErrorCode } from './errors.ts';
 import type { Position, WireMember } from './protocol.ts';
 import type { PresenceReply } from './subscription.ts';
 import type { Member, PresentUser } from './types.ts';
@@ -42,9 +44,12 @@ const pageSize = 100;
 export class Presence extends Emitter<PresenceEvents> {
   readonly #ask: (payload: Record<string, unknown>) => Promise<unknown>;
   readonly #session: () => string;
+  readonly #after: (ms: number, fn: () => void) => () => void;
+  readonly #backoff = new Backoff(defaultBackoff, Math.random); // of readings that failed
   readonly #members = new Map<string, Member>(); // by session
   #changes: Map<string, Change> | undefined; // while reading pages
   #reading = 0; // the number of the present reading: an older one gives up
+  #calm: () => void = () => {}; // gives up the reading that waits
   #max = 1_000;
   #complete = false;
   #crowd = false; // joins and leaves are told by their number
@@ -55,10 +60,15 @@ export class Presence extends Emitter<PresenceEvents> {
   #users: Users | undefined;
 
   /** @internal */
-  constructor(ask: (payload: Record<string, unknown>) => Promise<unknown>, session: () => string = () => '') {
+  constructor(
+    ask: (payload: Record<string, unknown>) => Promise<unknown>,
+    session: () => string = () => '',
+    after: (ms: number, fn: () => void) => () => void = systemClock.after,
+  ) {
     super();
     this.#ask = ask;
     this.#session = session;
+    this.#after = after;
   }
 
   /** Everyone who is here, in the order in which they became known; at most `maxMembers`. */
@@ -108,13 +118,21 @@ export class Presence extends Emitter<PresenceEvents> {
 
   /** @internal Reads the whole list. The one known so far stays until then. */
   synchronize(): void {
+    this.#calm();
     const reading = ++this.#reading;
     this.#changes = new Map();
     this.#readPages(reading).catch((error: unknown) => {
       if (reading !== this.#reading) return;
-      this.#changes = undefined; // joins and leaves still tell; the next reconnect asks anew
-      if (error instanceof HocketError && error.code === ErrorCode.epoch_changed) this.synchronize();
+      this.#changes = undefined; // joins and leaves still tell
+      this.#readAgain(error);
     });
+  }
+
+  /** Begins anew what an error has ended, where that can help. After a lost connection the next one asks. */
+  #readAgain(error: unknown): void {
+    if (!(error instanceof HocketError) || error.code === LocalErrorCode.connection_lost) return;
+    if (error.code === ErrorCode.epoch_changed) return this.synchronize();
+    if (error.retryable) this.#calm = this.#after(Math.max(error.retryAfterMs, this.#backoff.next()), () => this.synchronize());
   }
 
   /** @internal Takes what the server says about members. */
@@ -150,6 +168,7 @@ export class Presence extends Emitter<PresenceEvents> {
 
   /** @internal Forgets everyone, silently: nobody has left, we have. */
   clear(): void {
+    this.#calm();
     this.#reading++;
     this.#changes = undefined;
     this.#complete = this.#crowd = false;
@@ -176,6 +195,7 @@ export class Presence extends Emitter<PresenceEvents> {
       }
       next = page.next;
     } while (next && listed.size < this.#max);
+    this.#backoff.reset();
     this.#dropUnlisted(listed, first);
     this.#changes = undefined;
     this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { ErrorCode } from '../src/errors.gen.ts';
+import { HocketError } from '../src/errors.ts';
 import { Presence } from '../src/presence.ts';
 
 interface Page {
@@ -11,23 +13,29 @@ interface Page {
 
 /** A presence whose pages the test hands over one by one, and the log of its events. */
 function presence(session = '') {
-  const asked: { payload: Record<string, unknown>; answer: (page: Page) => Promise<void>; fail: () => Promise<void> }[] = [];
+  const asked: { payload: Record<string, unknown>; answer: (page: Page) => Promise<void>; fail: (error?: Error) => Promise<void> }[] = [];
+  const later: { ms: number; fn: () => void }[] = [];
   const p = new Presence(
     (payload) =>
       new Promise((resolve, reject) => {
         const settle = async () => {
           for (let i = 0; i < 5; i++) await Promise.resolve();
         };
-        asked.push({ payload, answer: (page) => (resolve(page), settle()), fail: () => (reject(new Error('lost')), settle()) });
+        asked.push({ payload, answer: (page) => (resolve(page), settle()), fail: (error = new Error('lost')) => (reject(error), settle()) });
       }),
     () => session,
+    (ms, fn) => {
+      const alarm = { ms, fn };
+      later.push(alarm);
+      return () => void (later.includes(alarm) && later.splice(later.indexOf(alarm), 1));
+    },
   );
   const log: string[] = [];
   p.on('join', (m) => log.push(`+${m.session}`));
   p.on('leave', (m) => log.push(`-${m.session}`));
   p.on('update', (m) => log.push(`~${m.session}`));
   p.on('sync', (all) => log.push(`=${all.length}`));
-  return { p, asked, log };
+  return { p, asked, log, later };
 }
 
 const at = (offset: number) => ({ epoch: 'e1', offset });
@@ -45,6 +53,31 @@ test('the list is read page by page', async () => {
   expect(log).toEqual(['+a', '+b', '+c', '=3']);
   expect(p.members[0]).toEqual({ session: 'a', user: 'u-a', info: undefined });
   expect(p.count).toBe(3);
+});
+
+test('a page that fails for a moment is asked for again', async () => {
+  const { p, asked, log, later } = presence();
+  p.synchronize();
+  await asked[0]?.fail(new HocketError(ErrorCode.unavailable, 'unavailable', 'try again', 1_000));
+  expect(asked).toHaveLength(1);
+  expect(later.map(({ ms }) => ms)).toEqual([1_000]);
+  later[0]?.fn();
+  await asked[1]?.answer({ members: [member('a')], ...at(5) });
+  expect(log).toEqual(['+a', '=1']);
+});
+
+test('what is left, or cannot succeed, is not asked for again', async () => {
+  const { p, asked, later } = presence();
+  p.synchronize();
+  await asked[0]?.fail(new HocketError(ErrorCode.permission_denied, 'permission_denied', 'no'));
+  p.synchronize();
+  await asked[1]?.fail();
+  expect(later).toHaveLength(0);
+  p.synchronize();
+  await asked[2]?.fail(new HocketError(ErrorCode.busy, 'busy', 'later', 5));
+  expect(later).toHaveLength(1);
+  p.clear();
+  expect(later).toHaveLength(0);
 });
 
 test('joins, leaves and updates keep it right', async () => {

@@ -462,6 +462,7 @@ export class Client {
       publish: (fields) => ask((ticket) => ({ type: 'publish', ticket, fields: { channel: name, ...fields } })),
       request: (request) => ask((ticket) => ({ type: 'request', ticket, request: { channel: name, ...request } })),
       session: () => this.name,
+      after: (ms, fn) => this.#world.after(ms, fn),
       register: (host) => this.hosts.set(name, host),
     });
   }

@@ -105,6 +105,7 @@ func (w *world) trouble() {
 	for range w.profile.losses {
 		plan = append(plan, func() {
 			w.note("engine", "loses what it holds")
+			w.set(func() { w.losses = append(w.losses, w.now()) })
 			w.engine.forget()
 		})
 	}
@@ -128,6 +129,7 @@ func (w *world) trouble() {
 func (w *world) restart(down time.Duration, crash bool) {
 	if crash {
 		w.note("node", "dies")
+		w.set(func() { w.deaths = append(w.deaths, w.now()) })
 		w.crash()
 	} else {
 		w.note("node", "drains")

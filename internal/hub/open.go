@@ -39,6 +39,7 @@ func (l *log) fill(keep rule.History, limit int, page *broker.Page, removals uin
 	l.epoch = page.Epoch
 	l.tail, l.whole = reach(page, limit)
 	l.head = l.tail
+	l.unkeyed.opened = l.tail
 	if !l.whole {
 		l.unkeyed.to = l.tail
 	}

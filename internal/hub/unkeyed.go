@@ -14,6 +14,9 @@ type unkeyed struct {
 	// Among the offsets after from, up to to, there may be others that are not known. Where to is before the newest they are
 	// no matter.
 	from, to uint64
+	// After opened, where the log was, there is none up to first, which is set when one has come.
+	opened, first uint64
+	came          bool
 }
 
 // last is the offset of the newest, 0 for none.
@@ -27,10 +30,19 @@ func (u *unkeyed) last() uint64 {
 // after says that there may be some after an offset.
 func (u *unkeyed) after(offset uint64) bool { return offset < max(u.last(), u.to) }
 
+// since is an offset after which the first may come that comes after another one.
+func (u *unkeyed) since(offset uint64) uint64 {
+	if offset < u.opened {
+		return offset
+	}
+	return max(offset, u.first)
+}
+
 // put takes note of an entry, or mark of what could not be read, that has come to the head.
 func (u *unkeyed) put(e *broker.Entry) {
 	switch {
 	case e.Op == opRemoved:
+		return
 	case e.Op == opGap:
 		if u.to <= u.last() {
 			u.from = e.Prev
@@ -38,17 +50,25 @@ func (u *unkeyed) put(e *broker.Entry) {
 		u.to = e.Offset
 	case e.Key == "":
 		u.newest = e
+	default:
+		return
+	}
+	if !u.came {
+		u.first, u.came = before(e), true
 	}
 }
 
 // forget says that the newest is not to be had any more.
-func (u *unkeyed) forget() { *u = unkeyed{to: max(u.last(), u.to)} }
+func (u *unkeyed) forget() {
+	u.newest, u.from, u.to = nil, 0, max(u.last(), u.to)
+}
 
 // findUnkeyed looks for the newest entry without a key in the window. What has left that is not known any more. l.mu is held.
 func (l *log) findUnkeyed() {
-	l.unkeyed = unkeyed{to: l.tail}
+	u := &l.unkeyed
+	u.newest, u.from, u.to = nil, 0, l.tail
 	for _, e := range l.window {
-		l.unkeyed.put(e)
+		u.put(e)
 	}
 }
 
@@ -56,8 +76,9 @@ func (l *log) findUnkeyed() {
 // among them. What is not known it marks. l.mu is held.
 func (l *log) unkeyedAfter(offset uint64) (known []*broker.Entry) {
 	u := &l.unkeyed
+	since := u.since(offset)
 	mark := func(from, to uint64) {
-		if from = max(from, offset); from < to {
+		if from = max(from, since); from < to {
 			known = append(known, &broker.Entry{Op: opGap, Prev: from, Offset: to})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"hocket.dev/broker"
 	"hocket.dev/internal/rule"
 )
 
@@ -78,4 +79,18 @@ func TestLatestTellsNothingThatIsTooOld(t *testing.T) {
 	w.keyed("a", "k=1", "k=2")
 	w.pass(6 * time.Second)
 	c.want("gap 2-2 without_key\n4 2\n")
+}
+
+// Before the first entry without a key that has come since the log was opened nothing is unknown to a follower that was there.
+func TestNothingIsUnknownBeforeTheFirst(t *testing.T) {
+	l := &log{tail: 71, unkeyed: unkeyed{opened: 10}}
+	for _, e := range []broker.Entry{{Offset: 60, Key: "k"}, {Offset: 69, Prev: 60}, {Offset: 71, Prev: 69}} {
+		l.unkeyed.put(&e)
+	}
+	for after, from := range map[uint64]uint64{5: 5, 10: 60, 65: 65} {
+		known := l.unkeyedAfter(after)
+		if len(known) != 2 || known[0].Op != opGap || known[0].Prev != from || known[0].Offset != 69 || known[1].Offset != 71 {
+			t.Errorf("after %d: %+v", after, known)
+		}
+	}
 }

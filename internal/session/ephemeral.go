@@ -17,6 +17,7 @@ type owned struct {
 	of     *estate
 	key    string
 	open   int    // publishes of it that have not been answered
+	epoch  string // that last is of
 	last   uint64 // the offset of the session's last entry, 0 for none
 	gone   bool   // that was a delete
 	unsure bool   // there may be a newer entry: a publish failed that may have been applied, or another node knew it
@@ -115,8 +116,8 @@ func (o *owned) published(e *broker.Entry, r broker.Receipt, err error) {
 	switch {
 	case err != nil:
 		o.unsure = o.unsure || !refused(err)
-	case r.Offset > o.last:
-		o.last, o.gone, o.until = r.Offset, e.Op == broker.Delete, 0
+	case r.Epoch != o.epoch || r.Offset > o.last:
+		o.epoch, o.last, o.gone, o.until = r.Epoch, r.Offset, e.Op == broker.Delete, 0
 		if e.TTL > 0 {
 			o.until = es.shard.node.cfg.Now().Add(e.TTL).UnixMilli()
 		}
@@ -158,10 +159,10 @@ func (es *estate) delete(o *owned, try int, done func()) {
 			done()
 		case !errors.As(err, &there):
 			es.deleteLater(o, try, err, done)
-		case there.Offset <= o.last:
+		case there.Offset == 0, o.has(there.Position):
 			done()
 		default:
-			es.look(o, there.Offset, func(err error) {
+			es.look(o, there.Position, func(err error) {
 				if err != nil {
 					es.deleteLater(o, try, err, done)
 					return
@@ -192,31 +193,34 @@ func (es *estate) find(o *owned, then func(error)) {
 			then(err)
 			return
 		}
-		es.look(o, there.Offset, then)
+		es.look(o, there.Position, then)
 	})
 }
 
 // errChanged says that a key was written while it was looked at.
 var errChanged = errors.New("session: the key was written meanwhile")
 
-// look reads the newest entry of a key, which is at offset: it is the estate's where the session wrote it as one of an
+// has says that the session has written the key there or later, in the same log.
+func (o *owned) has(at broker.Position) bool { return at.Epoch == o.epoch && at.Offset <= o.last }
+
+// look reads the newest entry of a key, which is at a position: it is the estate's where the session wrote it as one of an
 // ephemeral key, or an older one of its name did. A newer one looks after it itself.
-func (es *estate) look(o *owned, offset uint64, then func(error)) {
-	if offset == 0 {
+func (es *estate) look(o *owned, at broker.Position, then func(error)) {
+	if at.Offset == 0 {
 		o.last, o.gone, o.unsure = 0, false, false
 		then(nil)
 		return
 	}
-	es.shard.look(es.channel, o.key, offset, func(e *broker.Entry, err error) {
+	es.shard.look(es.channel, o.key, at.Offset, func(e *broker.Entry, err error) {
 		switch {
 		case err != nil:
 		case e == nil:
 			err = errChanged
-		case offset < o.last: // the session has written it since
+		case o.has(at) && at.Offset < o.last: // the session has written it since
 		case e.From == nil || e.From.Session != es.owner.Session || !es.covers(e.Headers[dialect.EphemeralHeader]):
 			o.last, o.gone, o.unsure = 0, false, false
 		default:
-			o.last, o.gone, o.unsure, o.until = offset, false, false, 0
+			o.epoch, o.last, o.gone, o.unsure, o.until = at.Epoch, at.Offset, false, false, 0
 			if e.TTL > 0 {
 				o.until = e.Time + e.TTL.Milliseconds()
 			}

@@ -165,3 +165,25 @@ func (v *view) failOnce(f fault, meant func(*broker.Entry) bool) {
 		return f
 	}
 }
+
+// An ephemeral key that was written in a log and in the next one ends with its session, though there its offset is the lower one.
+func TestAnEphemeralKeyOfALogThatBeganAnewEnds(t *testing.T) {
+	c := startCluster(t, 1)
+	a := c.nodes[0].as(0, "a", "")
+	write := func() {
+		a.send(`{"type":"publish","channel":"board","key":"k","payload":1,"ephemeral":true}`)
+		c.pass(time.Second)
+	}
+	write()
+	write()
+	c.lose(t, nil)
+	write()
+	if all := c.log(t, "board"); len(all) != 1 || all[0].Offset != 1 {
+		t.Fatalf("%d entries in the log that began anew", len(all))
+	}
+	a.Closed(1000, "")
+	c.pass(time.Second)
+	if all := c.log(t, "board"); all[len(all)-1].Op != broker.Delete {
+		t.Errorf("the key stays, behind %d entries", len(all))
+	}
+}

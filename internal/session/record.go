@@ -185,8 +185,10 @@ func (es *estate) absorb(from *estate) {
 		switch own := es.keys[key]; {
 		case own == nil:
 			es.keys[key], o.of = o, es
+		case own.last != 0 && o.last != 0 && own.epoch != o.epoch: // which log is the newer one is not known
+			own.last, own.gone, own.unsure = 0, false, true
 		case own.last < o.last:
-			own.last, own.gone, own.until, own.unsure = o.last, o.gone, o.until, own.unsure || o.unsure
+			own.epoch, own.last, own.gone, own.until, own.unsure = o.epoch, o.last, o.gone, o.until, own.unsure || o.unsure
 		}
 	}
 	if es.at < from.at {

@@ -67,9 +67,6 @@ func (w *world) checkEphemeral(channel string) {
 		if !w.ephemeral[textOf(f)] || w.truth.twice(channel, textOf(f)) {
 			continue // or it was on its way when the log was lost that it had come into, and came into the next one too
 		}
-		if w.unclaimed(f.at) {
-			continue
-		}
 		if l := w.alive(f.From.Session, w.now()); l == nil || l.over {
 			w.fault(channel, "node", w.now(), "%s of %s at %d is ephemeral, and still there", f.Key, f.From.Session, f.Offset)
 		}
@@ -108,20 +105,6 @@ func (w *world) closedSince(l *lifetime, at time.Duration) bool {
 	return slices.ContainsFunc(w.lives, func(other *lifetime) bool {
 		return other.who == l.who && other.closed(at) && other.began > l.began
 	})
-}
-
-// claims is how long a node may need, after a loss, to make known again whose ephemeral keys there are.
-const claims = 10 * time.Second
-
-// unclaimed says that it may not have done so for a key of that time, because it died before.
-func (w *world) unclaimed(at time.Duration) bool {
-	for _, died := range w.deaths {
-		soon := func(lost time.Duration) bool { return lost <= died && died < lost+claims }
-		if at <= died && slices.ContainsFunc(w.losses, soon) {
-			return true
-		}
-	}
-	return false
 }
 
 // twice tells whether a text stands in several logs of a channel, one after another.

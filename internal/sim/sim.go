@@ -105,7 +105,6 @@ func (w *world) trouble() {
 	for range w.profile.losses {
 		plan = append(plan, func() {
 			w.note("engine", "loses what it holds")
-			w.set(func() { w.losses = append(w.losses, w.now()) })
 			w.engine.forget()
 		})
 	}
@@ -129,7 +128,6 @@ func (w *world) trouble() {
 func (w *world) restart(down time.Duration, crash bool) {
 	if crash {
 		w.note("node", "dies")
-		w.set(func() { w.deaths = append(w.deaths, w.now()) })
 		w.crash()
 	} else {
 		w.note("node", "drains")

@@ -39,8 +39,6 @@ type world struct {
 	views    []view
 	lives    []*lifetime
 
-	losses, deaths []time.Duration // when the engine lost what it held, and a node died
-
 	ephemeral map[string]bool // what was published so, by text
 
 	// writers are the lifetimes in which actors have published, by text; nil for what was sent in several.

@@ -9,18 +9,7 @@ import (
 func (a *actor) published(p *publication, in *incoming, askedAt time.Duration) {
 	to := answer{askedAt: askedAt, answeredAt: a.w.now()}
 	if in.Error != nil {
-		switch in.Error.Code {
-		case codeConflict:
-			to.position = in.Error.position
-			p.denials = append(p.denials, to)
-			p.refused++
-		case codeBusy:
-			p.refused++
-		case codeUnavailable:
-			p.failed++
-		default:
-			a.w.fault(p.channel, a.name, a.w.now(), "%s was answered with %d %s", p.text, in.Error.Code, in.Error.Name)
-		}
+		a.w.refused(p, to, in.Error)
 		a.unseen(p)
 		if in.Error.passing() {
 			return // again sends it once more
@@ -35,10 +24,31 @@ func (a *actor) published(p *publication, in *incoming, askedAt time.Duration) {
 		Duplicate bool
 	}
 	_ = json.Unmarshal(in.Payload, &reply)
-	to.position, to.duplicate = reply.position, reply.Duplicate
+	p.applied(to, reply.position, reply.Duplicate)
+}
+
+// refused takes down that an attempt at a publish was answered with an error.
+func (w *world) refused(p *publication, to answer, why *failure) {
+	switch why.Code {
+	case codeConflict:
+		to.position = why.position
+		p.denials = append(p.denials, to)
+		p.refused++
+	case codeBusy:
+		p.refused++
+	case codeUnavailable:
+		p.failed++
+	default:
+		w.fault(p.channel, p.who, w.now(), "%s was answered with %d %s", p.text, why.Code, why.Name)
+	}
+}
+
+// applied takes down that an attempt was acknowledged.
+func (p *publication) applied(to answer, at position, duplicate bool) {
+	to.position, to.duplicate = at, duplicate
 	p.acks = append(p.acks, to)
 	if !p.acked {
-		p.acked, p.ackedAt, p.position = true, to.answeredAt, to.position
+		p.acked, p.ackedAt, p.position = true, to.answeredAt, at
 	}
 }
 

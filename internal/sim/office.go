@@ -175,27 +175,12 @@ func (o *office) post(method string, body map[string]any, all []*publication) {
 
 // took takes the answer to one publish.
 func (o *office) took(p *publication, to answer, r *result) {
-	if r.Error != nil {
-		switch r.Error.Code {
-		case codeConflict:
-			to.position = r.Error.position
-			p.denials = append(p.denials, to)
-			p.refused++
-		case codeBusy:
-			p.refused++
-		case codeUnavailable:
-			p.failed++
-		default:
-			o.w.fault(p.channel, "office", o.w.now(), "%s was answered with %d %s", p.text, r.Error.Code, r.Error.Name)
-		}
-		return
-	}
-	to.position, to.duplicate = r.position, r.Duplicate
-	if r.Result != nil {
-		to.position, to.duplicate = r.Result.position, r.Result.Duplicate
-	}
-	p.acks = append(p.acks, to)
-	if !p.acked {
-		p.acked, p.ackedAt, p.position = true, to.answeredAt, to.position
+	switch {
+	case r.Error != nil:
+		o.w.refused(p, to, r.Error)
+	case r.Result != nil:
+		p.applied(to, r.Result.position, r.Result.Duplicate)
+	default:
+		p.applied(to, r.position, r.Duplicate)
 	}
 }

@@ -112,10 +112,10 @@ func (r *roster) giveUp(w waiter) {
 	}
 }
 
-// await has w go on when d has passed. r.mu is held.
+// await has w go on when d has passed, and not a part of a millisecond sooner. r.mu is held.
 func (r *roster) await(w waiter, d time.Duration) {
 	at := w.slot()
-	at.due = r.node.cfg.Now().Add(d).UnixMilli()
+	at.due = r.node.cfg.Now().Add(d + time.Millisecond - 1).UnixMilli()
 	if at.place == 0 {
 		heap.Push(&r.waiting, w)
 	} else {

@@ -153,10 +153,7 @@ func (w *world) checkInfos(actors []*actor, e *epoch) {
 	}
 }
 
-const (
-	crowdGrace = 10 * time.Second // of a rule that says nothing else
-	lingers    = time.Second      // in which the server may let go of bytes on a line that it knows to have ended
-)
+const crowdGrace = 10 * time.Second // of a rule that says nothing else
 
 // checkLeaves checks that who may still come back has not left, where nothing of the engine's can have had a part in it.
 func (w *world) checkLeaves(e *epoch) {
@@ -166,7 +163,7 @@ func (w *world) checkLeaves(e *epoch) {
 	}
 	for _, f := range e.entries {
 		l := w.attending(f.Key, f.at)
-		if f.Op != broker.Delete || l == nil || !l.stays || f.at >= l.heard+crowdGrace-lingers {
+		if f.Op != broker.Delete || l == nil || !l.stays || f.at >= l.heard+crowdGrace {
 			continue
 		}
 		if !slices.ContainsFunc(w.lives, func(other *lifetime) bool { return other.who == l.who && other.meantToGo(f.at) }) {

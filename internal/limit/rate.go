@@ -56,6 +56,9 @@ func ParseRate(s string) (Rate, error) {
 	if m[5] != "" {
 		r.Burst, more = amount(m[5], m[6])
 		err = errors.Join(err, more)
+		if r.Burst == r.Count {
+			r.Burst = 0 // one rate, however it is written
+		}
 	}
 	if err == nil {
 		err = r.Check()

@@ -46,6 +46,7 @@ type folded struct {
 	picky  bool // it has a filter
 
 	loose  map[uint64]bool // entries without a key that it has got
+	jumped uint64          // the newest entry of end that it may have jumped to, told or over by then
 	told   []span          // what it was told that it misses, or has not been promised
 	caught []span          // what it has caught up with, as far as it was not removed
 }
@@ -77,6 +78,7 @@ type stateModel struct {
 	roomy   bool // the log keeps everything
 	clients []*folded
 	loose   []*loose
+	ended   uint64 // the newest entry of end
 	removed uint64 // everything up to here was
 }
 
@@ -145,7 +147,7 @@ func (m *stateModel) write(t *rapid.T) {
 // end writes an entry without a key that may be over before it comes to anybody: nobody misses it.
 func (m *stateModel) end(t *rapid.T) {
 	ttl := time.Duration(rapid.IntRange(1, 300).Draw(t, "ms")) * time.Millisecond
-	m.w.put("x", broker.Entry{TTL: ttl, Format: broker.Text, Payload: []byte("t")})
+	m.ended = m.w.put("x", broker.Entry{TTL: ttl, Format: broker.Text, Payload: []byte("t")})
 }
 
 // remove takes out an entry without a key, or all up to it: then they are missing.
@@ -242,6 +244,7 @@ func (m *stateModel) read(t *rapid.T) {
 	f := m.pick(t)
 	for range rapid.IntRange(1, 4).Draw(t, "times") {
 		f.pull(rapid.SampledFrom([]int{1, 20, 1000}).Draw(t, "most"), 1000)
+		m.jump(f)
 	}
 }
 
@@ -257,9 +260,17 @@ func (m *stateModel) turn(t *rapid.T) {
 func (m *stateModel) check() {
 	for _, f := range m.clients {
 		m.notice(f)
+		m.jump(f)
 		if m.take(f) {
 			m.resume(f)
 		}
+	}
+}
+
+// jump looks whether the client is on its way to the newest there is.
+func (m *stateModel) jump(f *folded) {
+	if m.rule == rule.OverflowLatest && f.behind != nil {
+		f.jumped = m.ended
 	}
 }
 
@@ -319,9 +330,10 @@ func (m *stateModel) passed(f *folded, offset uint64) {
 	}
 }
 
-// replaced says that another entry without a key may be told in place of one: sampling does not ask for whom it is.
+// replaced says that another entry without a key may be told in place of one: sampling does not ask for whom it is, nor whether
+// it is over by then.
 func (m *stateModel) replaced(f *folded, x *loose) bool {
-	return slices.ContainsFunc(m.loose, func(y *loose) bool {
+	return f.jumped > x.offset || m.sample > 0 && m.ended > x.offset || slices.ContainsFunc(m.loose, func(y *loose) bool {
 		return y.offset > x.offset && (m.sample > 0 || m.rule == rule.OverflowLatest && f.gets(y))
 	})
 }

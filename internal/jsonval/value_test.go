@@ -160,6 +160,7 @@ func TestAppendString(t *testing.T) {
 		{"", `""`},
 		{"aä😀</script>", `"aä😀</script>"`},
 		{"\"\\\n\r\t\x00\x1f\x7f", `"\"\\\n\r\t\u0000\u001f` + "\x7f\""},
+		{"\b\f", `"\b\f"`},
 		{"a\u2028b\u2029", `"a\u2028b\u2029"`},
 		{"\xffa\xe2\x80", "\"\ufffda\ufffd\ufffd\""},
 		{"\ufffd", "\"\ufffd\""},

@@ -130,14 +130,14 @@ func setUser(to *string, v []byte) *Error {
 	return nil
 }
 
-// setTime takes seconds since 1970, with a fraction if need be (RFC 7519 §2, NumericDate).
+// setTime takes seconds since 1970, with a fraction if need be (RFC 7519 §2, NumericDate), to the nearest millisecond: what is
+// written in decimals is a little less or more in binary.
 func setTime(to *time.Time, name string, v []byte) *Error {
 	f, ok := jsonval.Float(v)
 	if !ok || !(f >= 0 && f <= latest) { // written so that it refuses what is no number too
 		return fail(BadClaim, "claim %q must be a number of seconds since 1970, up to the year 9999", name)
 	}
-	whole, fraction := math.Modf(f)
-	*to = time.Unix(int64(whole), int64(fraction*1e9))
+	*to = time.UnixMilli(int64(math.Round(f * 1000)))
 	return nil
 }
 

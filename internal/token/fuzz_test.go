@@ -38,6 +38,8 @@ func FuzzClaims(f *testing.F) {
 	f.Add(appendClaims(nil, &full))
 	f.Add([]byte(`{"exp":1.9e9,"capabilities":{"a":["b"],"\u0063":[]},"info":[{}],"aud":"x"}`))
 	f.Add([]byte(`{"sub":"\ud800","exp":-0}`))
+	f.Add([]byte(`{"exp":1.9,"nbf":1795000000.123,"iat":253402300799}`))
+	f.Add([]byte(`{"capabilities":{"` + strings.Repeat(`\b\f`, 127) + `":[]}}`))
 	f.Add([]byte(`{"capabilities":{"chat:*":["publish","publishes 5/s burst 20","bytes 64KiB\/s","at_limit slow"],"a b":["calls 1/24h"]}}`))
 	f.Add([]byte(`{"address":"::ffff:1.2.3.4","origin":"null","jti":""}`))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -29,6 +29,10 @@ type Inflation struct {
 // A message is inflated whole by [Inflater.Append], or as it comes by [Inflater.Open] and
 // Read. Both stop where the limit is reached: of a message made to explode no more than
 // that is ever inflated.
+//
+// One sort of broken data passes: where a block has no code for distances and refers back
+// all the same, the library below goes by the code of an earlier block, which may be of an
+// earlier message. An [InflateStream] refuses that.
 type Inflater struct {
 	flate  io.ReadCloser
 	in     *bufio.Reader // of src: what follows a last block must be found where it stands

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -312,4 +313,54 @@ func TestE2EKeepsABoundedNumberOfKeys(t *testing.T) {
 	if len(v.ciphers) > maxCiphers {
 		t.Errorf("%d are kept", len(v.ciphers))
 	}
+}
+
+// FuzzUnseal gives a client what others have published as encrypted. It takes what was made with the key for this place, in the one
+// way that there is to write it, and of nothing else a payload.
+func FuzzUnseal(f *testing.F) {
+	iv := make([]byte, 12)
+	key := E2EKey{"k1", make([]byte, keyBytes)}
+	c := &Client{}
+	c.vault.e2e = &E2E{Key: func(_ context.Context, _, kid string) (E2EKey, error) { return E2EKey{kid, key.Key}, nil }}
+	aead, err := c.vault.keep("c", key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("c", "", "set", []byte(place{"c", "", "set"}.seal(aead, "k1", iv, []byte(`{"a":1}`), false)), []byte(`1`), false)
+	f.Add("c", "k", "set", []byte(place{"c", "k", "set"}.seal(aead, "k2", iv, nil, true)), []byte("\x00"), true)
+	f.Add("c", "", "delete", []byte(`null`), []byte(`[`), false)
+	f.Add("c", "", "set", []byte(`{"e2e":1,"kid":"k1","iv":"AAAAAAAAAAAAAAAA","data":"AAAAAAAAAAAAAAAAAAAAAAA"}`), []byte(``), false)
+	f.Add("c", "", "set", []byte(`{"e2e":1,"kid":"k1","iv":"AA\nAAAAAAAAAAAAAA","data":"","iv":"A"}`), []byte(`"x"`), true)
+	f.Fuzz(func(t *testing.T, channel, key, op string, sealed, payload []byte, binary bool) {
+		open := func(sealed []byte) Message {
+			m := Message{Kind: Entry, Channel: channel, Key: key, Op: op, Payload: sealed}
+			if err := c.unseal(t.Context(), &m); err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}
+		p := place{channel, key, op}
+		var e envelope
+		switch m := open(sealed); {
+		case op == "delete" && (len(sealed) == 0 || string(sealed) == "null"):
+		case m.Err != nil && (m.Payload != nil || m.Binary):
+			t.Fatalf("%q is unreadable, and %q", sealed, m.Payload)
+		case m.Err == nil && json.Unmarshal(sealed, &e) != nil:
+			t.Fatalf("%q is no envelope", sealed)
+		case m.Err == nil:
+			iv, _ := base64URL.DecodeString(e.IV)
+			var again envelope
+			if err := json.Unmarshal(p.seal(aead, e.Kid, iv, m.Payload, m.Binary), &again); err != nil || again != e {
+				t.Fatalf("%q holds %q, which is sealed as %+v", sealed, m.Payload, again)
+			}
+		}
+		own := p.seal(aead, "k1", iv, payload, binary)
+		if m := open(own); (m.Err == nil) != (binary || json.Valid(payload)) || m.Err == nil && (!bytes.Equal(m.Payload, payload) || m.Binary != binary) {
+			t.Fatalf("%q comes back as %q, %v, %v", payload, m.Payload, m.Binary, m.Err)
+		}
+		p.op += "+"
+		if m := open(p.seal(aead, "k1", iv, payload, binary)); m.Err == nil {
+			t.Fatalf("%q is taken though it was made for another place", payload)
+		}
+	})
 }

@@ -3,6 +3,8 @@ package native
 import (
 	"bytes"
 	"encoding/json"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +65,49 @@ func FuzzDecode(f *testing.F) {
 		}
 		if got, want := c.ID, wantID(t, msg, c.Err); got != want {
 			t.Fatalf("%q has the id %v, want %v", msg, got, want)
+		}
+	})
+}
+
+// FuzzOpen holds that a query says what a connect message with the same words says, and asks for its channels.
+func FuzzOpen(f *testing.F) {
+	for _, seed := range []string{
+		"channel=ticker:BTC&channel=a", "user=ada&client=c7&heartbeat=1", "binary=1", "binary=%ff&heartbeat=yes", "client=__proto__",
+		"user=" + strings.Repeat("%C3%A9", 128), "client=" + strings.Repeat("c", 65), "user=%zz&channel;a", "client=%ff", "user=",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		q, _ := url.ParseQuery(query) // what is malformed is left out, as by package http
+		_, commands, err := New().Open(dialect.Handshake{Query: q})
+		connect := new(dialect.ConnectArgs)
+		var channels []string
+		for _, c := range commands {
+			switch {
+			case c.Err != nil && c.Verb == dialect.Invalid && len(c.Err.Message) < 400 && utf8.ValidString(c.Err.Message):
+			case c.Verb == dialect.Connect:
+				connect = c.Connect
+			case c.Verb == dialect.Subscribe:
+				channels = append(channels, c.Channel)
+			default:
+				t.Fatalf("%q asks for %+v", query, c)
+			}
+		}
+		if err == nil && !slices.Equal(channels, q["channel"]) {
+			t.Fatalf("%q asks for the channels %q", query, channels)
+		}
+		user, client := q.Get("user"), q.Get("client")
+		if !utf8.ValidString(user) || !utf8.ValidString(client) {
+			return // no message says that
+		}
+		payload := map[string]any{"user": user, "heartbeat": q.Get("heartbeat") == "1"}
+		if client != "" {
+			payload["client"] = client
+		}
+		msg, _ := json.Marshal(map[string]any{"type": "connect", "payload": payload})
+		said := codec{}.Decode(nil, msg)[0]
+		if (said.Err != nil) != (err != nil) || err == nil && !cmp.Equal(said.Connect, connect) {
+			t.Fatalf("%q is %+v, %v, and %s is %+v, %v", query, connect, err, msg, said.Connect, said.Err)
 		}
 	})
 }

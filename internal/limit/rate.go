@@ -103,12 +103,12 @@ func (r Rate) burst() int64 {
 	return r.Burst
 }
 
-// String returns the rate as ParseRate takes it.
+// String returns the rate as ParseRate takes it; one of a Go program whose time is no number of milliseconds in the same way.
 func (r Rate) String() string {
 	if r == (Rate{}) {
 		return "off"
 	}
-	per := ""
+	per := r.Per.String()
 	for _, unit := range []string{"h", "m", "s", "ms"} {
 		if n := r.Per / perOf[unit]; n > 0 && r.Per%perOf[unit] == 0 {
 			if per = unit; n > 1 {

@@ -42,6 +42,13 @@ func TestRatesAreReadAndWritten(t *testing.T) {
 	}
 }
 
+func TestARateOfAnyTimeIsWritten(t *testing.T) {
+	r := Rate{Count: 5, Per: 1500 * time.Microsecond, Burst: 9}
+	if got := r.String(); got != "5/1.5ms burst 9" {
+		t.Error(got)
+	}
+}
+
 func TestWhatIsNoRateIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "is no rate",

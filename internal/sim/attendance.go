@@ -60,7 +60,7 @@ func (a *actor) askMembers(r *memberReading, next string, answered func(*incomin
 		if in.Error == nil {
 			_ = json.Unmarshal(in.Payload, &r.page)
 			a.w.set(func() { a.w.members = append(a.w.members, r) })
-		} else if !in.Error.passing() {
+		} else if !a.w.excuses(in.Error) {
 			a.w.fault(crowd, a.name, r.answeredAt, "presence was answered with %d %s", in.Error.Code, in.Error.Name)
 		}
 		answered(in)

@@ -16,6 +16,7 @@ func (w *world) check(actors []*actor) {
 		w.checkRun(r)
 	}
 	w.checkPublishes()
+	w.checkSent()
 	for _, r := range w.readings {
 		w.checkReading(r)
 	}
@@ -28,6 +29,7 @@ func (w *world) check(actors []*actor) {
 	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)
+	w.checkPulses(actors)
 	w.checkViews()
 	w.checkLogs()
 }

@@ -67,7 +67,7 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	p.asking = false
 	if in.Error != nil {
 		a.life.parted(p.channel, a.w.now())
-		if !in.Error.passing() {
+		if !a.w.excuses(in.Error) {
 			a.w.fault(p.channel, a.name, a.w.now(), "subscribe was answered with %d %s", in.Error.Code, in.Error.Name)
 		}
 		return
@@ -125,7 +125,7 @@ func (a *actor) brought(in *incoming) {
 	if in.Type == "unsubscribed" {
 		var why failure
 		_ = json.Unmarshal(in.Payload, &why)
-		if !why.passing() {
+		if !a.w.excuses(&why) {
 			a.w.fault(in.Channel, a.name, a.w.now(), "unsubscribed with %d %s", why.Code, why.Name)
 		}
 		p.end(a.w, "unsubscribed")

@@ -56,10 +56,10 @@ func (o *office) write(channel string, conditional bool) *publication {
 	p := &publication{
 		who: "office", text: fmt.Sprintf("office.%d;", o.count), channel: channel, op: "set", echo: true, sentAt: o.w.now(),
 	}
-	p.name = p.text
+	p.name, p.payload, p.tags = p.text, `"`+p.text+`"`, map[string]string{"lang": pick(&o.dice, languages)}
 	what := map[string]any{
 		"method": "publish", "channel": channel, "payload": p.text, "idempotency_key": p.name,
-		"tags": map[string]string{"lang": pick(&o.dice, languages)},
+		"tags": p.tags,
 	}
 	if k := kinds[channel]; o.dice.chance(k.keys) {
 		p.key = fmt.Sprintf("k%d", o.dice.n(k.names))

@@ -96,7 +96,7 @@ type house struct {
 // open starts a node.
 func (w *world) open() error {
 	srv, err := hocket.New(hocket.Config{
-		Node: "n1", Secret: []byte("the same for every node"), Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
+		Node: node, Secret: []byte("the same for every node"), Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
 		Broker: w.engine, Log: slog.New(slog.DiscardHandler), Drain: 300 * time.Millisecond,
 		PingEvery: pingEvery, PongTimeout: pongTimeout, WindowBytes: w.profile.windowBytes,
 		Channels: w.profile.rules, Compression: w.profile.compression,
@@ -119,6 +119,7 @@ func (w *world) open() error {
 }
 
 const (
+	node        = "n1"
 	pingEvery   = 5 * time.Second
 	pongTimeout = 3 * time.Second
 )

@@ -49,6 +49,8 @@ type place struct {
 	at      position
 	placed  bool
 	mirror  map[string]value // of a keyed channel, nil when it is not known whole
+	watch   *watch           // nil while it is not told who comes and goes
+	resumes *position        // from where it asked to be told that, nil for from now on
 	roster  *roster          // of a channel with presence, nil when it is not known
 }
 
@@ -274,6 +276,7 @@ func (a *actor) leaveAll(why string) {
 
 // end notes that the subscription is over.
 func (p *place) end(w *world, why string) {
+	p.watch = nil
 	if p.live {
 		p.live = false
 		p.run.ended, p.run.endedAt = why, w.now()
@@ -301,6 +304,9 @@ func (a *actor) part() {
 	case kind < 6:
 		a.w.note(a.name, "cuts the line")
 		s.link.cut()
+		a.mu.Lock()
+		a.life.cut = true
+		a.mu.Unlock()
 	case kind < 8:
 		a.w.note(a.name, "vanishes")
 		s.link.vanish()

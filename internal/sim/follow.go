@@ -113,6 +113,9 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 func (a *actor) brought(in *incoming) {
 	if in.Channel == presence+crowd { // a gap in who is present: ask again
 		if p := a.places[crowd]; p.roster != nil {
+			if p.watch != nil {
+				p.watch.news = append(p.watch.news, in)
+			}
 			p.roster = &roster{epoch: p.roster.epoch}
 		}
 		return

@@ -209,7 +209,9 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
 	}
 	r.repliedAt = k.w.now()
 	if s.Presence() != nil {
-		k.see(view{channel: r.channel, people: s.Presence()})
+		told := make(map[string]string)
+		k.w.acting.Go(func() { k.listen(s.Presence(), told) })
+		k.see(view{channel: r.channel, people: s.Presence(), told: told})
 	}
 	k.w.mu.Lock()
 	k.w.runs = append(k.w.runs, r)
@@ -222,9 +224,6 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
 				k.w.fault(r.channel, k.name, k.w.now(), "the SDK's subscription ended: %v", err)
 			}
 			return
-		}
-		if m.Kind == client.Sync {
-			continue // a state is whole: no entry
 		}
 		it := fromKit(m, k.w.now())
 		k.w.note(k.name, r.channel+" brings "+it.String())
@@ -240,6 +239,8 @@ func fromKit(m client.Message, at time.Duration) item {
 		it.kind, it.from, it.reason = gotGap, m.GapFrom, m.Reason
 	case client.Reset:
 		it.kind = gotRestart
+	case client.Sync:
+		it.kind = gotWhole
 	default:
 		it.time, it.key, it.op, it.payload, it.score = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload), m.Score
 		it.tags, it.binary = m.Tags, m.Binary

@@ -120,7 +120,7 @@ func (o *office) broadcast(p *publication) {
 		twin := *p
 		twin.channel, twin.sessions, twin.acks, twin.denials = pick(&o.dice, o.w.profile.channels), nil, nil, nil
 		p.twin = &twin
-		if twin.channel == p.channel || kinds[twin.channel].state && p.key == "" {
+		if twin.channel == p.channel || kinds[twin.channel].age > 0 && p.key != "" || kinds[twin.channel].state && p.key == "" {
 			p.twin = p
 		} else {
 			o.w.set(func() { o.w.sent = append(o.w.sent, &twin) })

@@ -56,6 +56,7 @@ const (
 	gotPosition
 	gotGap
 	gotRestart // the SDK's Reset
+	gotWhole   // the SDK's Sync: a state has come
 )
 
 // An item is something that a subscription brought.

@@ -38,6 +38,8 @@ type world struct {
 	members  []*memberReading
 	views    []view
 	lives    []*lifetime
+	watches  []*watch
+	gathered []gathering
 
 	ephemeral map[string]bool // what was published so, by text
 
@@ -99,7 +101,7 @@ func (w *world) open() error {
 		Node: node, Secret: []byte("the same for every node"), Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
 		Broker: w.engine, Log: slog.New(slog.DiscardHandler), Drain: 300 * time.Millisecond,
 		PingEvery: pingEvery, PongTimeout: pongTimeout, WindowBytes: w.profile.windowBytes,
-		Channels: w.profile.rules, Compression: w.profile.compression,
+		Channels: w.profile.rules, Compression: w.profile.compression, Limits: w.profile.limits,
 	})
 	if err != nil {
 		return err

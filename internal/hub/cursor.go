@@ -19,10 +19,11 @@ type Cursor struct {
 	offset uint64
 	behind *backlog // entries older than the window that come first, nil for none
 
-	place int32 // in group.cursors
-	state cursorState
-	due   bool // the owner knows that there is something to send
-	ended bool // its rule has ended the session
+	place   int32 // in group.cursors
+	state   cursorState
+	due     bool // the owner knows that there is something to send
+	ended   bool // its rule has ended the session
+	catches bool // what was there before it came, which is no lag
 }
 
 // Offset is the offset of the last entry the cursor has passed.
@@ -63,6 +64,13 @@ func (c *Cursor) lags() bool {
 		return !c.behind.reading
 	}
 	return c.next < c.group.end
+}
+
+// lagsTooFar says that c is beyond the bounds of its terms.
+func (c *Cursor) lagsTooFar() bool {
+	within := c.next >= c.view.lag.floor
+	c.catches = c.catches && !within
+	return !within && !c.catches
 }
 
 // wake tells the owner when something is due.

@@ -21,7 +21,7 @@ func (c *Cursor) takeWindow(s *Scratch, max, most int) Slice {
 		c.next = c.group.end // Ended is on its way
 		return Slice{}
 	}
-	if c.next < l.base || c.next < c.view.lag.floor {
+	if c.next < l.base || c.lagsTooFar() {
 		w := c.leftBehind(l)
 		l.mu.Unlock()
 		return c.overflow(&w)

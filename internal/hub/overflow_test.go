@@ -275,6 +275,33 @@ func TestWhoLagsIsDisconnected(t *testing.T) {
 	}
 }
 
+// TestWhatWasThereBeforeIsNoLag has a follower ask for more than it may be behind: it gets that, and is bounded from then on.
+func TestWhatWasThereBeforeIsNoLag(t *testing.T) {
+	size := (&broker.Entry{Payload: []byte("0")}).Size()
+	for name, terms := range map[string]asking{"bytes": bound(2*size, 0), "age": bound(0, 3*time.Second)} {
+		for _, cache := range []int{10, 1 << 20} {
+			t.Run(fmt.Sprint(name, cache), func(t *testing.T) {
+				w := newWorld(t)
+				w.hub.cacheBytes = cache
+				w.place("a") // keeps the window
+				all := w.many("a", 5)
+				w.pass(time.Minute)
+				c := w.place("a", terms, ruled(rule.OverflowDisconnect), last(5))
+				w.pass(time.Second)
+				c.wantOffsets(all)
+				for i := range 9 {
+					w.publish("a", fmt.Sprint(i))
+					w.settle()
+				}
+				w.pass(4 * time.Second)
+				if !c.over {
+					t.Error("not bounded by what has come since")
+				}
+			})
+		}
+	}
+}
+
 func TestARefilledFollowerMayLag(t *testing.T) {
 	w := newWorld(t)
 	c := w.place("a", bound(1, time.Millisecond), ruled(rule.OverflowRefill))

@@ -130,6 +130,7 @@ func (l *log) holed(index uint64) bool {
 
 // attach puts the cursor, whose place is set, into its group. l.mu is held.
 func (p *placing) attach(l *log, recovered bool) Placed {
+	p.cursor.catches = p.cursor.behind != nil || p.cursor.next < l.end()
 	l.group(p.req.Loop).add(p.cursor, &p.req)
 	return Placed{Epoch: l.epoch, Offset: l.head, Recovered: recovered}
 }

@@ -46,7 +46,7 @@ func (c *Cursor) sweep(tail uint64) bool {
 	if v.terms.overflow != rule.OverflowDisconnect {
 		return b != nil
 	}
-	if gone := c.offset < tail && c.next < v.base; b == nil && c.lags() && (gone || c.next < v.lag.floor) && c.end() {
+	if gone := c.offset < tail && c.next < v.base; b == nil && c.lags() && (gone || c.lagsTooFar()) && c.end() {
 		c.owner.Overflow(c)
 	}
 	return true

@@ -61,7 +61,7 @@ func (c *Cursor) Take(s *Scratch, max int) Slice {
 		switch {
 		case c.behind != nil:
 			sl = c.takeBacklog(s, max)
-		case c.next >= v.base && c.next < v.end() && c.next >= c.view.lag.floor:
+		case c.next >= v.base && c.next < v.end() && !c.lagsTooFar():
 			sl = c.takeNear(s, v, max)
 		default:
 			sl = c.takeFar(s, max)
@@ -72,7 +72,7 @@ func (c *Cursor) Take(s *Scratch, max int) Slice {
 			return sl
 		}
 	}
-	c.due = false
+	c.due, c.catches = false, c.catches && c.behind != nil // else it has come to the head
 	return Slice{Passed: passed}
 }
 
@@ -188,6 +188,7 @@ func extendFor(name string, frames []frame, max int) int {
 // More tells whether something is due to c after Sent. When nothing is, the owner will be told by Due.
 func (c *Cursor) More() bool {
 	c.due = c.state == cursorPlaced && c.lags()
+	c.catches = c.catches && (c.due || c.behind != nil)
 	return c.due
 }
 

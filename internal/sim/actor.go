@@ -14,6 +14,7 @@ type actor struct {
 	w      *world
 	name   string
 	user   string
+	hand   string // which of the user's clients it is: others may choose the same names for what they publish
 	client string // id, the same in all lives; "" for a client without
 	dice   dice
 	lives  int // sessions, one after another
@@ -31,6 +32,7 @@ type actor struct {
 	asks    map[uint64]func(in *incoming) // by id, of requests that are open
 	places  map[string]*place
 	been    map[string]bool // names of sessions it was
+	beats   bool            // it wants heartbeats that it can see
 	blind   bool            // on this connection it has published to a key without echo
 	pending []*publication  // that have not been answered and may be sent again
 	seq     uint64
@@ -47,6 +49,8 @@ type place struct {
 	at      position
 	placed  bool
 	mirror  map[string]value // of a keyed channel, nil when it is not known whole
+	watch   *watch           // nil while it is not told who comes and goes
+	resumes *position        // from where it asked to be told that, nil for from now on
 	roster  *roster          // of a channel with presence, nil when it is not known
 }
 
@@ -64,6 +68,7 @@ func newActor(w *world, n int) *actor {
 	}
 	if a.dice.chance(40) {
 		a.user = fmt.Sprintf("u%d", n/2) // who may have another client
+		a.hand = fmt.Sprint(n % 2)
 	}
 	for _, c := range w.profile.channels {
 		a.places[c] = &place{channel: c, wanted: a.dice.chance(70)}
@@ -126,7 +131,8 @@ func (a *actor) connect() bool {
 		<-gone
 		return false
 	}
-	hello := map[string]any{"heartbeat": a.dice.chance(30)}
+	a.beats = a.dice.chance(30)
+	hello := map[string]any{"heartbeat": a.beats}
 	if a.client != "" {
 		hello["client"] = a.client
 	}
@@ -184,6 +190,7 @@ func (a *actor) got(s *socket, msg []byte, handed stamp) {
 	}
 	a.w.count(func(c *Counts) { c.Messages++ })
 	a.life.hears(in.handed)
+	a.advise(&in)
 	switch in.Type {
 	case "connected":
 		a.named(&in)
@@ -195,13 +202,22 @@ func (a *actor) got(s *socket, msg []byte, handed stamp) {
 		a.brought(&in)
 	case "join", "leave", "update":
 		a.people(&in)
+	case "ping":
+		s.beat = a.w.now()
 	}
 }
 
 // named learns the name of the session: a client that names itself has one of its own, as soon as it has.
 func (a *actor) named(in *incoming) {
-	var hi struct{ Session string }
-	if json.Unmarshal(in.Payload, &hi) == nil && hi.Session != "" {
+	var hi struct {
+		Session, User, Node string
+		Ping                int64 `json:"ping_ms"`
+	}
+	_ = json.Unmarshal(in.Payload, &hi)
+	if user := hi.User; in.Error == nil && (hi.Node != node || hi.Ping != pingEvery.Milliseconds() || user != a.user && in.ID != nil) {
+		a.w.fault("", a.name, a.w.now(), "told that it is %q on %q, which pings every %d ms", user, hi.Node, hi.Ping)
+	}
+	if hi.Session != "" {
 		a.session, a.been[hi.Session] = hi.Session, true
 		a.life.names = append(a.life.names, hi.Session)
 	}
@@ -260,6 +276,7 @@ func (a *actor) leaveAll(why string) {
 
 // end notes that the subscription is over.
 func (p *place) end(w *world, why string) {
+	p.watch = nil
 	if p.live {
 		p.live = false
 		p.run.ended, p.run.endedAt = why, w.now()
@@ -287,6 +304,9 @@ func (a *actor) part() {
 	case kind < 6:
 		a.w.note(a.name, "cuts the line")
 		s.link.cut()
+		a.mu.Lock()
+		a.life.cut = true
+		a.mu.Unlock()
 	case kind < 8:
 		a.w.note(a.name, "vanishes")
 		s.link.vanish()

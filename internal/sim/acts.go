@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -99,7 +100,7 @@ func (a *actor) publish(channel string) {
 	a.count++
 	p := &publication{
 		who: a.name, text: fmt.Sprintf("%s.%d;", a.name, a.count), channel: channel, op: "set", echo: !d.chance(30),
-		sentAt: a.w.now(),
+		user: a.user, sentAt: a.w.now(),
 	}
 	what := map[string]any{"type": "publish", "channel": channel}
 	k := kinds[channel]
@@ -117,17 +118,15 @@ func (a *actor) publish(channel string) {
 		a.w.set(func() { a.w.ephemeral[p.text] = true })
 	}
 	if p.op != "delete" && d.chance(k.fleeting) {
-		what["ttl_ms"] = pick(d, lifetimes) + d.n(50)
+		ms := pick(d, lifetimes) + d.n(50)
+		p.ttl, what["ttl_ms"] = time.Duration(ms)*time.Millisecond, ms
 	}
-	payload := p.text
-	if d.chance(a.w.profile.fat) {
-		payload += strings.Repeat("x", d.n(4000))
-	}
-	what["payload"] = payload
+	a.fill(p, what)
 	if !p.echo {
 		what["echo"] = false
 	}
-	what["tags"] = map[string]string{"lang": pick(d, languages)}
+	p.tags = map[string]string{"lang": pick(d, languages)}
+	what["tags"] = p.tags
 	if d.chance(12) {
 		p.conditional, p.expect = true, a.guess(p)
 		what["expect"] = p.expect
@@ -137,7 +136,7 @@ func (a *actor) publish(channel string) {
 		a.seq++
 		p.seq, what["seq"] = a.seq, a.seq
 	case named == 1:
-		p.name = p.text
+		p.name = fmt.Sprintf("%s.%d", a.hand, a.count)
 		what["idempotency_key"] = p.name
 	}
 	if p.name != "" && (a.user != "" || a.client != "") || p.seq > 0 {
@@ -150,6 +149,19 @@ func (a *actor) publish(channel string) {
 	a.w.counts.Publishes++
 	a.w.mu.Unlock()
 	a.send(p)
+}
+
+// fill draws what a publish carries: a text or, where there is no value to be appended to, bytes.
+func (a *actor) fill(p *publication, what map[string]any) {
+	d, text := &a.dice, p.text
+	if d.chance(a.w.profile.fat) {
+		text += strings.Repeat("x", d.n(4000))
+	}
+	p.payload, what["payload"] = `"`+text+`"`, text
+	if p.key == "" && d.chance(15) {
+		p.binary, p.payload = true, text
+		what["payload"], what["encoding"] = base64.StdEncoding.EncodeToString([]byte(text)), "base64"
+	}
 }
 
 var (
@@ -251,7 +263,7 @@ func (a *actor) history(channel string) {
 	}
 	a.request(map[string]any{"type": "history", "channel": channel, "payload": args}, func(in *incoming) {
 		if in.Error != nil {
-			if !in.Error.passing() {
+			if !a.w.excuses(in.Error) {
 				a.w.fault(channel, a.name, a.w.now(), "history was answered with %d %s", in.Error.Code, in.Error.Name)
 			}
 			return

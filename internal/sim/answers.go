@@ -29,6 +29,9 @@ func (a *actor) published(p *publication, in *incoming, askedAt time.Duration) {
 
 // refused takes down that an attempt at a publish was answered with an error.
 func (w *world) refused(p *publication, to answer, why *failure) {
+	if why.passing() && !w.excuses(why) {
+		w.fault(p.channel, p.who, to.answeredAt, "%s was refused with %d %s for no reason", p.text, why.Code, why.Name)
+	}
 	switch why.Code {
 	case codeConflict:
 		to.position = why.position

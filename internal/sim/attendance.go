@@ -60,7 +60,7 @@ func (a *actor) askMembers(r *memberReading, next string, answered func(*incomin
 		if in.Error == nil {
 			_ = json.Unmarshal(in.Payload, &r.page)
 			a.w.set(func() { a.w.members = append(a.w.members, r) })
-		} else if !in.Error.passing() {
+		} else if !a.w.excuses(in.Error) {
 			a.w.fault(crowd, a.name, r.answeredAt, "presence was answered with %d %s", in.Error.Code, in.Error.Name)
 		}
 		answered(in)
@@ -153,7 +153,15 @@ func (w *world) checkInfos(actors []*actor, e *epoch) {
 	}
 }
 
-const crowdGrace = 10 * time.Second // of a rule that says nothing else
+const (
+	crowdGrace = 10 * time.Second // of a rule that says nothing else
+	graceLag   = 2 * time.Second  // until who is due has left, where the log takes it
+)
+
+// followedBy says that the client has had another session between the beginning of one and a moment.
+func (w *world) followedBy(l *lifetime, at time.Duration) bool {
+	return slices.ContainsFunc(w.lives, func(other *lifetime) bool { return other.who == l.who && other.began > l.began && other.began < at })
+}
 
 // checkLeaves checks that who may still come back has not left, where nothing of the engine's can have had a part in it.
 func (w *world) checkLeaves(e *epoch) {
@@ -163,6 +171,9 @@ func (w *world) checkLeaves(e *epoch) {
 	}
 	for _, f := range e.entries {
 		l := w.attending(f.Key, f.at)
+		if f.Op == broker.Delete && l != nil && l.cut && f.at > l.going+crowdGrace+graceLag && !w.followedBy(l, f.at) {
+			w.fault(f.Key, "node", f.at, "it left at %d, %v after its line was cut", f.Offset, f.at-l.going)
+		}
 		if f.Op != broker.Delete || l == nil || !l.stays || f.at >= l.heard+crowdGrace {
 			continue
 		}
@@ -204,6 +215,9 @@ func (w *world) checkPresence(actors []*actor) {
 	w.checkInfos(actors, e)
 	for _, r := range w.members {
 		w.checkMembers(r)
+	}
+	for _, t := range w.watches {
+		w.checkWatch(t, slices.ContainsFunc(actors, func(a *actor) bool { return a.places[crowd].watch == t }))
 	}
 	w.agree("node", sorted(e.fold(len(e.entries))), want)
 	for _, a := range actors {

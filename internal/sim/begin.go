@@ -17,8 +17,8 @@ func (c *checker) first(offset uint64, at time.Duration) {
 	}
 	head := c.epoch.after(r.Offset) // entries up to the reply's offset
 	newest := max(head, c.epoch.appendedBy(at))
-	kept := c.epoch.oldest(newest, c.w.profile.kept(r.channel), c.kind.bytes) // index of the oldest entry that is kept by then
-	from := head                                                              // index of the first that is due
+	kept := c.epoch.oldest(newest, c.w.profile.kept(r.channel), &c.kind, at) // index of the oldest entry that is kept by then
+	from := head                                                             // index of the first that is due
 	switch r.kind {
 	case fromLast:
 		from = max(min(head, kept), c.epoch.back(head, r.last, func(f *fact) bool {
@@ -33,6 +33,9 @@ func (c *checker) first(offset uint64, at time.Duration) {
 		cut := c.w.start.Add(r.repliedAt - r.since).UnixMilli()
 		for from > kept && c.epoch.entries[from-1].Time > cut {
 			from--
+		}
+		if f := c.epoch.at(offset); c.kind.sample == 0 && offset <= r.Offset && f.Time < c.w.start.Add(r.askedAt-r.since).UnixMilli()-1 {
+			c.fault(at, "the last %v were asked for, and %d came first, which is older", r.since, offset)
 		}
 	case fromPosition: // not recovered: what is kept
 		from = min(head, kept)
@@ -56,18 +59,34 @@ func (c *checker) missing(from int, offset uint64, at time.Duration) {
 	}
 }
 
-// firstOfKit checks the SDK's first entry, or the first after it began anew. All that was appended after it had subscribed
-// is due, unless it began anew since.
-func (c *checker) firstOfKit(offset uint64, at time.Duration) {
-	restarted := false
-	for i := range c.r.items {
-		it := &c.r.items[i]
-		if it.at > at {
-			break
-		}
-		restarted = restarted || it.kind == gotRestart
+// restart takes in that the SDK begins anew: in another epoch, or where something since has been lost.
+func (c *checker) restart(it *item) {
+	epoch := c.w.truth.find(c.r.channel, it.epoch)
+	if epoch == c.epoch && epoch != nil && !c.free && !c.kind.state && epoch.wholeAfter(c.at, it.at) {
+		c.fault(it.at, "%v came after %d, though all entries since are kept", it, c.at)
 	}
-	if restarted {
+	c.epoch, c.free, c.at, c.told, c.state, c.anew = epoch, true, 0, 0, false, it
+	clear(c.known)
+	if c.r.kind == fromState && c.epoch != nil { // and so does the state
+		c.beginState(it.at)
+	}
+}
+
+// wholeAfter says that at a moment all entries after an offset were kept.
+func (e *epoch) wholeAfter(offset uint64, at time.Duration) bool {
+	for _, f := range e.between(offset, e.head()) {
+		if f.dropped <= at && f.ends > f.dropped {
+			return false
+		}
+	}
+	return e.removals.upTo(at) <= offset
+}
+
+// firstOfKit checks the SDK's first entry, or the first after it began anew. All that was appended after it had subscribed, or
+// after where it began anew, is due.
+func (c *checker) firstOfKit(offset uint64, at time.Duration) {
+	if c.anew != nil {
+		c.missing(c.epoch.after(c.anew.offset), offset, at)
 		return
 	}
 	if len(c.w.truth.logs[c.r.channel].epochs) == 1 {

@@ -16,6 +16,7 @@ func (w *world) check(actors []*actor) {
 		w.checkRun(r)
 	}
 	w.checkPublishes()
+	w.checkSent()
 	for _, r := range w.readings {
 		w.checkReading(r)
 	}
@@ -28,7 +29,9 @@ func (w *world) check(actors []*actor) {
 	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)
+	w.checkPulses(actors)
 	w.checkViews()
+	w.checkGathered()
 	w.checkLogs()
 }
 
@@ -67,6 +70,7 @@ type checker struct {
 	known   map[string]string // values that the client has by now, "" for none
 	kind    kind
 	cover   cover
+	anew    *item                    // where the SDK last began anew, nil for nowhere
 	paces   map[string]time.Duration // when the newest entry that was told of each key had been appended, of a log that is sampled
 	failed  bool
 }
@@ -83,6 +87,7 @@ func (c *checker) begin() {
 		c.free = true
 		return
 	}
+	c.reply()
 	switch r.kind {
 	case fromLive:
 		c.at = r.Offset
@@ -112,30 +117,36 @@ func (c *checker) begin() {
 	}
 }
 
+// reply checks what a subscribe was answered.
+func (c *checker) reply() {
+	r := c.r
+	if head := c.epoch.after(r.Offset); head > c.epoch.appendedBy(r.repliedAt) || r.Offset > 0 && c.epoch.at(r.Offset) == nil {
+		c.fault(r.repliedAt, "the reply tells the offset %d, which the log had not", r.Offset)
+	}
+	if !r.recovered && r.kind != fromPosition && !r.wants {
+		c.fault(r.repliedAt, "told recovered:false, and nothing was to be recovered")
+	}
+}
+
 // refusal checks that a client was told recovered:false only when it had to be.
 func (c *checker) refusal() {
 	r := c.r
 	if r.asked.Epoch != r.Epoch || r.asked.Offset > r.Offset {
 		return
 	}
-	for _, f := range c.epoch.between(r.asked.Offset, c.epoch.head()) {
-		if f.dropped <= r.repliedAt && f.ends > f.dropped {
-			return
-		}
-	}
-	if c.epoch.removals.upTo(r.repliedAt) <= r.asked.Offset {
+	if c.epoch.wholeAfter(r.asked.Offset, r.repliedAt) {
 		c.fault(r.repliedAt, "told recovered:false after %d, though all entries since are kept", r.asked.Offset)
 	}
 }
 
 // take holds one item against the log.
 func (c *checker) take(it *item) {
-	if it.kind == gotRestart {
-		c.epoch, c.free, c.at, c.told, c.state = c.w.truth.find(c.r.channel, it.epoch), true, 0, 0, false
-		clear(c.known)
-		if c.r.kind == fromState && c.epoch != nil { // and so does the state
-			c.beginState(it.at)
-		}
+	switch it.kind {
+	case gotRestart:
+		c.restart(it)
+		return
+	case gotWhole:
+		c.whole(it)
 		return
 	}
 	if c.r.kit && (c.epoch == nil || it.epoch != c.epoch.name) {

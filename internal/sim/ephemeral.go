@@ -16,6 +16,7 @@ type lifetime struct {
 	heard  time.Duration // when the server last had it, surely
 	going  time.Duration // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
 	clean  bool          // by closing
+	cut    bool          // by a line that breaks, which both sides notice
 	over   bool
 	joined time.Duration // when it was told that it is a member, first; 0 for never
 	left   time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never

@@ -67,7 +67,7 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	p.asking = false
 	if in.Error != nil {
 		a.life.parted(p.channel, a.w.now())
-		if !in.Error.passing() {
+		if !a.w.excuses(in.Error) {
 			a.w.fault(p.channel, a.name, a.w.now(), "subscribe was answered with %d %s", in.Error.Code, in.Error.Name)
 		}
 		return
@@ -113,6 +113,9 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 func (a *actor) brought(in *incoming) {
 	if in.Channel == presence+crowd { // a gap in who is present: ask again
 		if p := a.places[crowd]; p.roster != nil {
+			if p.watch != nil {
+				p.watch.news = append(p.watch.news, in)
+			}
 			p.roster = &roster{epoch: p.roster.epoch}
 		}
 		return
@@ -125,7 +128,7 @@ func (a *actor) brought(in *incoming) {
 	if in.Type == "unsubscribed" {
 		var why failure
 		_ = json.Unmarshal(in.Payload, &why)
-		if !why.passing() {
+		if !a.w.excuses(&why) {
 			a.w.fault(in.Channel, a.name, a.w.now(), "unsubscribed with %d %s", why.Code, why.Name)
 		}
 		p.end(a.w, "unsubscribed")

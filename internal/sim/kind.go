@@ -16,6 +16,7 @@ type kind struct {
 	removed   bool          // the back end removes entries
 	nothing   bool          // nothing is kept
 	bytes     int64         // that are kept, 0 for no bound
+	age       time.Duration // for which entries are kept, 0 for no bound
 	forgets   time.Duration // how long deletes are remembered, 0 for long
 	presence  bool
 	scored    bool
@@ -38,12 +39,13 @@ const (
 	sampled  = "q:sampled"
 	board    = "b:board"
 	sized    = "z:sized"
+	aged     = "a:aged"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
-	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged}
 )
 
 var kinds = map[string]kind{
@@ -58,6 +60,7 @@ var kinds = map[string]kind{
 	sampled:  {keys: 80, names: 5, sample: 250 * time.Millisecond},
 	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second, forgets: time.Second},
 	sized:    {bytes: 3000},
+	aged:     {age: 1500 * time.Millisecond},
 }
 
 // rules are those of all channels, of which each keeps so many entries.
@@ -65,7 +68,7 @@ func rules(keep hocket.History) (rules []hocket.Rule) {
 	for _, name := range sorted(kinds) {
 		k := kinds[name]
 		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Overflow: k.overflow, Sample: k.sample, PresenceGrace: k.grace}
-		r.History.Bytes, r.History.Deletes = k.bytes, k.forgets
+		r.History.Bytes, r.History.Age, r.History.Deletes = k.bytes, k.age, k.forgets
 		if k.nothing {
 			r.History.Count = 0
 		}

@@ -119,6 +119,7 @@ func (k *kit) publish(c *client.Client, channel string) {
 		who: k.name, text: fmt.Sprintf("%s.%d;", k.name, k.count), channel: channel, op: "set", echo: !k.dice.chance(30),
 		sentAt: k.w.now(), seq: uint64(k.count), sessions: []string{k.id},
 	}
+	p.payload = `"` + p.text + `"`
 	opts := client.PublishOptions{NoEcho: !p.echo}
 	of := kinds[channel]
 	if k.dice.chance(of.keys) {
@@ -128,13 +129,15 @@ func (k *kit) publish(c *client.Client, channel string) {
 	if of.state && k.maps { // else its map has not what it writes itself
 		p.echo, opts.NoEcho = true, false
 	}
-	opts.Tags = map[string]string{"lang": pick(&k.dice, languages)}
+	p.tags = map[string]string{"lang": pick(&k.dice, languages)}
+	opts.Tags = p.tags
 	if of.scored && p.op != "delete" {
 		p.score = float64(k.dice.n(9)-3) / 2
 		opts.Score = p.score
 	}
 	if p.op != "delete" && k.dice.chance(of.fleeting) {
-		opts.TTL = time.Duration(pick(&k.dice, lifetimes)) * time.Millisecond
+		p.ttl = time.Duration(pick(&k.dice, lifetimes)) * time.Millisecond
+		opts.TTL = p.ttl
 	}
 	k.w.mu.Lock()
 	k.w.sent = append(k.w.sent, p)
@@ -206,7 +209,9 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
 	}
 	r.repliedAt = k.w.now()
 	if s.Presence() != nil {
-		k.see(view{channel: r.channel, people: s.Presence()})
+		told := make(map[string]string)
+		k.w.acting.Go(func() { k.listen(s.Presence(), told) })
+		k.see(view{channel: r.channel, people: s.Presence(), told: told})
 	}
 	k.w.mu.Lock()
 	k.w.runs = append(k.w.runs, r)
@@ -219,9 +224,6 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
 				k.w.fault(r.channel, k.name, k.w.now(), "the SDK's subscription ended: %v", err)
 			}
 			return
-		}
-		if m.Kind == client.Sync {
-			continue // a state is whole: no entry
 		}
 		it := fromKit(m, k.w.now())
 		k.w.note(k.name, r.channel+" brings "+it.String())
@@ -237,9 +239,11 @@ func fromKit(m client.Message, at time.Duration) item {
 		it.kind, it.from, it.reason = gotGap, m.GapFrom, m.Reason
 	case client.Reset:
 		it.kind = gotRestart
+	case client.Sync:
+		it.kind = gotWhole
 	default:
 		it.time, it.key, it.op, it.payload, it.score = m.Time.UnixMilli(), m.Key, m.Op, string(m.Payload), m.Score
-		it.tags = m.Tags
+		it.tags, it.binary = m.Tags, m.Binary
 		if m.From != nil {
 			it.author, it.user = m.From.Session, m.From.User
 		}

@@ -56,10 +56,10 @@ func (o *office) write(channel string, conditional bool) *publication {
 	p := &publication{
 		who: "office", text: fmt.Sprintf("office.%d;", o.count), channel: channel, op: "set", echo: true, sentAt: o.w.now(),
 	}
-	p.name = p.text
+	p.name, p.payload, p.tags = p.text, `"`+p.text+`"`, map[string]string{"lang": pick(&o.dice, languages)}
 	what := map[string]any{
 		"method": "publish", "channel": channel, "payload": p.text, "idempotency_key": p.name,
-		"tags": map[string]string{"lang": pick(&o.dice, languages)},
+		"tags": p.tags,
 	}
 	if k := kinds[channel]; o.dice.chance(k.keys) {
 		p.key = fmt.Sprintf("k%d", o.dice.n(k.names))
@@ -120,7 +120,7 @@ func (o *office) broadcast(p *publication) {
 		twin := *p
 		twin.channel, twin.sessions, twin.acks, twin.denials = pick(&o.dice, o.w.profile.channels), nil, nil, nil
 		p.twin = &twin
-		if twin.channel == p.channel || kinds[twin.channel].state && p.key == "" {
+		if twin.channel == p.channel || kinds[twin.channel].age > 0 && p.key != "" || kinds[twin.channel].state && p.key == "" {
 			p.twin = p
 		} else {
 			o.w.set(func() { o.w.sent = append(o.w.sent, &twin) })

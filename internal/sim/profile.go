@@ -11,6 +11,7 @@ import (
 type profile struct {
 	loops       int
 	windowBytes int64 // the node's, for all windows
+	limits      hocket.Limits
 	compression bool
 	keep        int // entries that the rules keep
 	rules       []hocket.Rule
@@ -78,6 +79,9 @@ func draw(seed uint64) profile {
 	}
 	if d.chance(fat) {
 		p.fat, p.windowBytes, p.busy = 60, pick(&d, []int64{4 << 10, 24 << 10}), 30
+	}
+	if p.tight() && d.chance(50) {
+		p.limits.LagBytes, p.limits.LagAge = pick(&d, []int64{0, 3000}), pick(&d, []time.Duration{0, 700 * time.Millisecond})
 	}
 	if p.restarts > 0 {
 		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost

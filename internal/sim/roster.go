@@ -29,12 +29,14 @@ type roster struct {
 // attend asks for presence with a subscribe request. The lock is held, as in the methods below.
 func (a *actor) attend(p *place, r *run, args map[string]any) {
 	d := &a.dice
+	p.watch, p.resumes = nil, nil
 	switch kind := d.n(100); {
 	case kind < 50:
 		r.member = true
 		args["presence"] = true
 		if p.roster != nil && p.roster.known && d.chance(50) {
-			args["presence"] = position{p.roster.epoch, p.roster.offset}
+			p.resumes = &position{p.roster.epoch, p.roster.offset}
+			args["presence"] = p.resumes
 			return
 		}
 	case kind < 80:
@@ -45,6 +47,7 @@ func (a *actor) attend(p *place, r *run, args map[string]any) {
 
 // attended takes what the reply says of presence.
 func (a *actor) attended(p *place, at position) {
+	a.watchFrom(p, at)
 	if p.roster == nil || p.roster.epoch != at.Epoch {
 		p.roster = &roster{epoch: at.Epoch, offset: at.Offset, heard: at.Offset}
 	} else if p.roster.known {
@@ -57,6 +60,9 @@ func (a *actor) people(in *incoming) {
 	p := a.places[in.Channel]
 	if p == nil || p.roster == nil {
 		return // it was left meanwhile
+	}
+	if p.watch != nil {
+		p.watch.news = append(p.watch.news, in)
 	}
 	r := p.roster
 	switch {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -55,6 +56,7 @@ const (
 	gotPosition
 	gotGap
 	gotRestart // the SDK's Reset
+	gotWhole   // the SDK's Sync: a state has come
 )
 
 // An item is something that a subscription brought.
@@ -71,6 +73,7 @@ type item struct {
 	time             int64
 	score            float64
 	key, op, payload string
+	binary           bool   // the payload is no JSON
 	author           string // the session, "" for a back end
 	user             string
 	tags             map[string]string
@@ -90,14 +93,15 @@ func (it *item) String() string {
 
 // incoming is any message of the server.
 type incoming struct {
-	Type    string          `json:"type"`
-	ID      *uint64         `json:"id"`
-	Channel string          `json:"channel"`
-	Epoch   string          `json:"epoch"`
-	Offset  uint64          `json:"offset"`
-	Time    int64           `json:"time"`
-	Payload json.RawMessage `json:"payload"`
-	From    *struct {
+	Type     string          `json:"type"`
+	ID       *uint64         `json:"id"`
+	Channel  string          `json:"channel"`
+	Epoch    string          `json:"epoch"`
+	Offset   uint64          `json:"offset"`
+	Time     int64           `json:"time"`
+	Payload  json.RawMessage `json:"payload"`
+	Encoding string          `json:"encoding"`
+	From     *struct {
 		Session string `json:"session"`
 		User    string `json:"user"`
 	} `json:"from"`
@@ -112,8 +116,9 @@ type incoming struct {
 }
 
 type failure struct {
-	Code int    `json:"code"`
-	Name string `json:"name"`
+	Code  int    `json:"code"`
+	Name  string `json:"name"`
+	After int64  `json:"retry_after_ms"`
 	position
 }
 
@@ -145,6 +150,10 @@ func (in *incoming) item(at time.Duration) (it item) {
 		it.kind, it.from, it.offset, it.reason = gotGap, gap.From, gap.To, gap.Reason
 	default:
 		it.time, it.key, it.op, it.payload, it.score = in.Time, in.Key, in.Op, string(in.Payload), in.Score
+		if it.binary = in.Encoding == "base64"; it.binary {
+			payload, _ := base64.StdEncoding.DecodeString(unquote(in.Payload)) // without sense it is another one
+			it.payload = string(payload)
+		}
 		if it.op == "" {
 			it.op = "set"
 		}
@@ -164,7 +173,7 @@ func (it *item) differs(f *fact) bool {
 	}
 	bare := f.Op == broker.Delete && f.gone != nil && it.payload == "" // its payload was removed
 	return it.payload != string(f.Payload) && !bare || it.key != f.Key || it.op != opName(f.Op) || it.time != f.Time ||
-		it.author != author || it.user != user || it.score != f.Score || !maps.Equal(it.tags, f.tags())
+		it.binary != (f.Format == broker.Binary) || it.author != author || it.user != user || it.score != f.Score || !maps.Equal(it.tags, f.tags())
 }
 
 // tags are those that an entry was published with.
@@ -189,8 +198,13 @@ type publication struct {
 	seq          uint64 // 0 for none
 	expect       uint64 // what the newest entry is to be, where conditional
 	conditional  bool
-	body         []byte       // of the request, without its id
-	twin         *publication // the same in another channel
+	payload      string            // as it is to stand in the log
+	binary       bool              // it is no JSON
+	ttl          time.Duration     // 0 for none
+	tags         map[string]string // "lang"
+	user         string            // of the client
+	body         []byte            // of the request, without its id
+	twin         *publication      // the same in another channel
 
 	sessions []string // that have sent it, in turn
 	tries    []try    // of clients that speak by hand

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"hocket.dev/wire"
@@ -12,13 +13,16 @@ import (
 
 // A socket is a WebSocket made by hand.
 type socket struct {
-	nc   *end
-	link *link
-	in   *bufio.Reader
-	took int64         // bytes of it, up to the end of the last frame that was whole
-	seen int64         // and up to where it has been looked at
-	turn chan struct{} // holds one while somebody writes
-	hold chan chan struct{}
+	nc     *end
+	link   *link
+	in     *bufio.Reader
+	took   int64         // bytes of it, up to the end of the last frame that was whole
+	seen   int64         // and up to where it has been looked at
+	turn   chan struct{} // holds one while somebody writes
+	hold   chan chan struct{}
+	paused atomic.Bool // the client has not read for a while
+	now    func() time.Duration
+	pulse
 }
 
 const handshake = "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -30,7 +34,7 @@ func (w *world) dialSocket() (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{nc: nc, link: l, in: bufio.NewReaderSize(nc, 2048), turn: make(chan struct{}, 1), hold: make(chan chan struct{}, 1)}
+	s := &socket{nc: nc, link: l, in: bufio.NewReaderSize(nc, 2048), turn: make(chan struct{}, 1), hold: make(chan chan struct{}, 1), now: w.now}
 	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
 	if _, err = nc.Write([]byte(handshake)); err == nil {
 		var answer *http.Response
@@ -60,6 +64,7 @@ func (s *socket) write(op wire.Opcode, payload []byte) error {
 // pause stops reading for a while: what comes stays on the line, as far as that holds it.
 func (s *socket) pause(d time.Duration) {
 	gate := make(chan struct{})
+	s.paused.Store(true)
 	select {
 	case s.hold <- gate:
 		time.AfterFunc(d, func() { close(gate) })
@@ -107,7 +112,7 @@ func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got 
 				s.took = s.seen
 			}
 		case wire.KindPing:
-			s.took = s.seen
+			s.took, s.ping = s.seen, s.now()
 			_ = s.write(wire.Pong, ev.Payload) // who has closed has no more to say, and reads on
 		case wire.KindClose:
 			_ = s.write(wire.Close, wire.AppendClosePayload(nil, ev.Code, ""))
@@ -116,45 +121,3 @@ func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got 
 	}
 	return nil
 }
-
-// farewell checks that the server says why it closes, with a code that is due.
-func (a *actor) farewell(s *socket, err error) {
-	marred := s.link.isMarred()
-	ended := errEnded{}
-	switch {
-	case errors.As(err, &ended):
-	case errors.Is(err, errProtocol):
-		a.w.fault("", a.name, a.w.now(), "the server broke the protocol: %v", err)
-		return
-	default:
-		if !marred && !a.w.profile.tight() { // where a client is too slow the code may not get through in time
-			a.w.fault("", a.name, a.w.now(), "the server ended the connection without a word: %v", err)
-		}
-		return
-	}
-	switch ended.code {
-	case closeDraining, closePingTimeout:
-	case closeReplaced:
-		if a.has(s) {
-			a.w.fault("", a.name, a.w.now(), "closed as replaced, and it has no newer connection")
-		}
-	case closeSlowConsumer:
-		if p := a.places[strict]; p == nil || !a.w.profile.tight() {
-			a.w.fault(strict, a.name, a.w.now(), "closed as too slow, where nobody can be")
-		}
-	default:
-		if !marred || ended.code >= 4000 {
-			a.w.fault("", a.name, a.w.now(), "closed with %d for no reason", ended.code)
-		}
-	}
-}
-
-// The codes with which the server closes.
-const (
-	closeDraining     = 4000
-	closeSlowConsumer = 4001
-	closePingTimeout  = 4002
-	closeReplaced     = 4203
-)
-
-var errProtocol = errors.New("sim: the server broke the protocol")

@@ -41,7 +41,7 @@ func (a *actor) statePage(r *stateReading, next string, most int) {
 	r.askedAt = a.w.now()
 	a.request(map[string]any{"type": "state", "channel": r.channel, "payload": args}, func(in *incoming) {
 		if in.Error != nil {
-			if !in.Error.passing() {
+			if !a.w.excuses(in.Error) {
 				a.w.fault(r.channel, a.name, a.w.now(), "state was answered with %d %s", in.Error.Code, in.Error.Name)
 			}
 			return

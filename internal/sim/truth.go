@@ -114,6 +114,9 @@ func (t *truth) add(channel, name string, e *broker.Entry) {
 		t.fault("broker: %s gave out offset %d, which follows on %d, after %d", channel, e.Offset, e.Prev, ep.entries[n-1].Offset)
 	}
 	f := &fact{Entry: e, at: t.now(), ends: never, lives: never, dropped: never, copied: t.copying}
+	if age := kinds[channel].age; age > 0 { // to the millisecond
+		f.dropped = t.moment(f.Time + age.Milliseconds() + 1)
+	}
 	ep.entries = append(ep.entries, f)
 	last := ep.latest[e.Key]
 	if last != nil {
@@ -176,15 +179,18 @@ func (e *epoch) keep(f *fact, most int, bytes int64) {
 	}
 	for len(e.kept) > most || bytes > 0 && size > bytes && len(e.kept) > 0 {
 		size -= e.kept[0].Size()
-		e.kept[0].dropped = f.at
+		e.kept[0].dropped = min(e.kept[0].dropped, f.at)
 		e.kept = e.kept[1:]
 	}
 }
 
-// oldest is the index of the oldest entry that is kept when there are n of them, of which so many are kept at least.
-func (e *epoch) oldest(n, count int, bytes int64) int {
+// oldest is the index of the oldest entry that is kept at a moment, when there are n of them, of which so many are kept at least.
+func (e *epoch) oldest(n, count int, k *kind, at time.Duration) int {
 	oldest := max(0, n-count)
-	for bytes > 0 && oldest < n && e.entries[oldest].dropped <= e.entries[n-1].at {
+	if k.bytes > 0 && n > 0 {
+		at = e.entries[n-1].at
+	}
+	for k.bytes+int64(k.age) > 0 && oldest < n && e.entries[oldest].dropped <= at {
 		oldest++
 	}
 	return oldest

@@ -13,6 +13,7 @@ type view struct {
 	who, channel string
 	people       *client.Presence
 	keys         *client.Map
+	told         map[string]string // what its changes add up to: texts by key, or what members tell by session
 }
 
 // see notes what is to be right in the end.
@@ -27,6 +28,7 @@ func (k *kit) see(v view) {
 
 // hold follows the state of a channel as a map.
 func (k *kit) hold(c *client.Client, channel string) {
+	askedAt := k.w.now()
 	m, err := c.Map(context.Background(), channel, nil)
 	if err != nil {
 		if !errors.Is(err, client.ErrClosed) {
@@ -34,14 +36,32 @@ func (k *kit) hold(c *client.Client, channel string) {
 		}
 		return
 	}
-	k.see(view{channel: channel, keys: m})
+	k.gather(channel, askedAt, m)
+	told := make(map[string]string)
+	k.see(view{channel: channel, keys: m, told: told})
 	for {
 		change, err := m.Next(context.Background())
 		if err != nil {
 			return
 		}
 		k.w.note(k.name, channel+" has another "+change.Key)
+		if told[change.Key] = string(change.Value.Payload); change.Deleted {
+			delete(told, change.Key)
+		}
 		k.w.count(func(c *Counts) { c.Messages++ })
+	}
+}
+
+// listen follows the changes of a list of members.
+func (k *kit) listen(people *client.Presence, told map[string]string) {
+	for {
+		change, err := people.Next(context.Background())
+		if err != nil {
+			return
+		}
+		if told[change.Member.Session] = tells(string(change.Member.Info)); change.Kind == "leave" {
+			delete(told, change.Member.Session)
+		}
 	}
 }
 
@@ -59,10 +79,14 @@ func (w *world) checkViews() {
 		state, have := e.fold(len(e.entries)), []string{}
 		for _, m := range v.people.Members() {
 			have = append(have, m.Session)
-			if there, ok := state[m.Session]; ok && there.text != tells(string(m.Info)) {
-				w.fault(m.Session, v.who, w.now(), "it tells %s of itself, and the SDK says %s", there.text, m.Info)
+			there, ok := state[m.Session]
+			if user := ""; ok {
+				if user = e.latest[m.Session].From.User; there.text != tells(string(m.Info)) || m.User != user || v.told[m.Session] != there.text {
+					w.fault(m.Session, v.who, w.now(), "it is %q and tells %s of itself, and the SDK says %q and %s, and at last %q", user, there.text, m.User, m.Info, v.told[m.Session])
+				}
 			}
 		}
+		w.agree(v.who, sorted(v.told), have)
 		slices.Sort(have)
 		w.agree(v.who, have, sorted(state))
 		if n := v.people.Count(); n != len(state) || !v.people.Complete() {
@@ -78,11 +102,17 @@ func (w *world) checkMap(v view) {
 	}
 	have, place := make(map[string]value), v.keys.Top(-1)
 	for i, m := range place {
+		if v.told[m.Key] != string(m.Payload) {
+			w.fault(v.channel, v.who, w.now(), "the SDK's map has %.60q for %s, and told of %.60q at last", m.Payload, m.Key, v.told[m.Key])
+		}
 		have[m.Key] = value{unquote(m.Payload), m.Position.Offset}
 		f := e.latest[m.Key] // nil is told below
 		if i > 0 && place[i-1].Score < m.Score || f != nil && m.Score != f.Score {
 			w.fault(v.channel, v.who, w.now(), "the SDK's map has %s with the score %v at %d", m.Key, m.Score, i)
 		}
+	}
+	if len(v.told) > len(place) {
+		w.fault(v.channel, v.who, w.now(), "the SDK's map has %d keys, and those it told of are %v", len(place), sorted(v.told))
 	}
 	if diff := different(have, e.fold(len(e.entries))); diff != "" {
 		w.fault(v.channel, v.who, w.now(), "the SDK's map: %s", diff)

@@ -38,6 +38,8 @@ type world struct {
 	members  []*memberReading
 	views    []view
 	lives    []*lifetime
+	watches  []*watch
+	gathered []gathering
 
 	ephemeral map[string]bool // what was published so, by text
 
@@ -96,10 +98,10 @@ type house struct {
 // open starts a node.
 func (w *world) open() error {
 	srv, err := hocket.New(hocket.Config{
-		Node: "n1", Secret: []byte("the same for every node"), Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
+		Node: node, Secret: []byte("the same for every node"), Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
 		Broker: w.engine, Log: slog.New(slog.DiscardHandler), Drain: 300 * time.Millisecond,
 		PingEvery: pingEvery, PongTimeout: pongTimeout, WindowBytes: w.profile.windowBytes,
-		Channels: w.profile.rules, Compression: w.profile.compression,
+		Channels: w.profile.rules, Compression: w.profile.compression, Limits: w.profile.limits,
 	})
 	if err != nil {
 		return err
@@ -119,6 +121,7 @@ func (w *world) open() error {
 }
 
 const (
+	node        = "n1"
 	pingEvery   = 5 * time.Second
 	pongTimeout = 3 * time.Second
 )

@@ -4,11 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
-	"time"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
+	"hocket.dev/dialect/native"
 	"hocket.dev/internal/jsonval"
 )
 
@@ -29,10 +28,11 @@ func (s *Server) Publish(ctx context.Context, channel string, payload any) (Rece
 //
 //	srv.PublishEntry(ctx, "flags", broker.Entry{Key: "dark", Payload: []byte("true"), Expect: at, HasExpect: true})
 //
-// The payload, which must not be changed afterwards, is checked to be what Format says. Where Expect does not hold, the
+// The payload, which must not be changed afterwards, is checked to be what Format says, and what stands beside it has the
+// bounds that the protocol has: a Key of at most 512 bytes, for instance. Where Expect does not hold, the
 // *Error has the code dialect.Conflict, and in Position what is there.
 func (s *Server) PublishEntry(ctx context.Context, channel string, e broker.Entry) (Receipt, error) {
-	if err := checkEntry(&e); err != nil {
+	if err := native.CheckEntry(&e); err != nil {
 		return Receipt{}, err
 	}
 	if e.Format == broker.JSON && (e.Op != broker.Delete || len(e.Payload) > 0) {
@@ -55,23 +55,6 @@ func (s *Server) PublishEntry(ctx context.Context, channel string, e broker.Entr
 	case <-ctx.Done():
 		return Receipt{}, ctx.Err()
 	}
-}
-
-// checkEntry tells what a broker could not keep.
-func checkEntry(e *broker.Entry) error {
-	switch {
-	case e.TTL < 0 || e.TTL%time.Millisecond != 0:
-		return dialect.Errorf(dialect.InvalidRange, "the TTL of an entry is in whole milliseconds, not %v", e.TTL)
-	case math.IsNaN(e.Score) || math.IsInf(e.Score, 0):
-		return dialect.Errorf(dialect.InvalidRange, "the score of an entry is a finite number, not %v", e.Score)
-	}
-	if e.Key == jsonval.Proto {
-		return dialect.Errorf(dialect.InvalidKey, "key %s", jsonval.NotTaken)
-	}
-	if _, there := e.Headers[dialect.TagHeader+jsonval.Proto]; there {
-		return dialect.Errorf(dialect.InvalidMessage, "the name __proto__ is not taken for a tag")
-	}
-	return nil
 }
 
 // Removal says which entries to take out of a channel: exactly one of UpTo, Offset and Key is set. An UpTo behind the newest

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -145,6 +146,56 @@ func TestPublishFromGo(t *testing.T) {
 	var told *hocket.Error
 	if !errors.As(err, &told) || told.Name != "invalid_payload" {
 		t.Errorf("two values are %v", err)
+	}
+}
+
+// What a program in Go publishes has the bounds that a client's message has: else clients would get what they cannot read, or
+// two keys that are one to them.
+func TestEntriesThatTheProtocolCannotCarryAreRefused(t *testing.T) {
+	srv := newServer(t, hocket.Config{})
+	long := strings.Repeat("k", 10<<10)
+	tags := make(map[string]string)
+	for i := range 17 {
+		tags[fmt.Sprint(dialect.TagHeader, i)] = ""
+	}
+	for name, test := range map[string]struct {
+		e    broker.Entry
+		code dialect.Code
+	}{
+		"a long key":                {broker.Entry{Key: long}, dialect.InvalidKey},
+		"a key that is no UTF-8":    {broker.Entry{Key: "a\xff"}, dialect.InvalidKey},
+		"an append without a key":   {broker.Entry{Op: broker.Append, Payload: []byte(`""`)}, dialect.InvalidKey},
+		"a delete without a key":    {broker.Entry{Op: broker.Delete}, dialect.InvalidKey},
+		"a score without a key":     {broker.Entry{Score: 1}, dialect.InvalidKey},
+		"a score of a delete":       {broker.Entry{Key: "k", Op: broker.Delete, Score: 1}, dialect.InvalidMessage},
+		"an unknown op":             {broker.Entry{Key: "k", Op: broker.Delete + 1}, dialect.InvalidMessage},
+		"an unknown format":         {broker.Entry{Format: broker.Binary + 1}, dialect.InvalidMessage},
+		"text that is no UTF-8":     {broker.Entry{Format: broker.Text, Payload: []byte("\xff")}, dialect.InvalidPayload},
+		"an append of a number":     {broker.Entry{Key: "k", Op: broker.Append}, dialect.InvalidPayload},
+		"a life of two centuries":   {broker.Entry{TTL: 200 * 366 * 24 * time.Hour}, dialect.InvalidRange},
+		"a long idempotency key":    {broker.Entry{IdempotencyKey: long}, dialect.InvalidKey},
+		"a number of nobody":        {broker.Entry{Seq: 1}, dialect.InvalidMessage},
+		"too many tags":             {broker.Entry{Headers: tags}, dialect.InvalidMessage},
+		"a tag without a name":      {broker.Entry{Headers: map[string]string{dialect.TagHeader: ""}}, dialect.InvalidMessage},
+		"a long name of a tag":      {broker.Entry{Headers: map[string]string{dialect.TagHeader + long: ""}}, dialect.InvalidMessage},
+		"a long tag":                {broker.Entry{Headers: map[string]string{dialect.TagHeader + "a": long}}, dialect.InvalidMessage},
+		"a tag that is no UTF-8":    {broker.Entry{Headers: map[string]string{dialect.TagHeader + "a": "\xff"}}, dialect.InvalidMessage},
+		"a tag's name that is none": {broker.Entry{Headers: map[string]string{dialect.TagHeader + "\xff": "a"}}, dialect.InvalidMessage},
+	} {
+		if test.e.Payload == nil {
+			test.e.Payload = []byte(`1`)
+		}
+		var told *hocket.Error
+		if _, err := srv.PublishEntry(t.Context(), "c", test.e); !errors.As(err, &told) || told.Code != test.code {
+			t.Errorf("%s: %v, want %s", name, err, test.code.Info().Name)
+		}
+	}
+	r, err := srv.PublishEntry(t.Context(), "c", broker.Entry{
+		Key: long[:512], Payload: []byte(`1`), Score: 1, TTL: 366 * 24 * time.Hour, IdempotencyKey: long[:64], Expect: 0, HasExpect: true,
+		Headers: map[string]string{dialect.TagHeader + long[:64]: long[:256], "traceparent": long},
+	})
+	if err != nil {
+		t.Errorf("what is just within the bounds: %+v, %v", r, err)
 	}
 }
 

@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"errors"
+	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -164,6 +166,26 @@ func TestWhatTheServerRefuses(t *testing.T) {
 	publish(t, c, "a", 1) // the session lives on
 }
 
+// What JSON would make something else of does not leave the program.
+func TestWhatCannotBeSaidIsRefused(t *testing.T) {
+	_, url := serve(t, nil)
+	c := dial(t, url, nil)
+	for _, test := range []struct {
+		opts PublishOptions
+		want Error
+	}{
+		{PublishOptions{Key: "k", Score: math.NaN()}, Error{Code: 1112, Name: "invalid_range", Message: "Score must be a finite number, not NaN"}},
+		{PublishOptions{Key: "k", Score: math.Inf(-1)}, Error{Code: 1112, Name: "invalid_range", Message: "Score must be a finite number, not -Inf"}},
+		{PublishOptions{TTL: -1}, Error{Code: 1112, Name: "invalid_range", Message: "TTL must not be negative, as -1ns is"}},
+		{PublishOptions{TTL: math.MaxInt64}, Error{Code: 1112, Name: "invalid_range", Message: "ttl_ms must be a whole number from 1 to 31622400000, not 9223372036855"}},
+		{PublishOptions{Key: "a\xff"}, Error{Code: 1108, Name: "invalid_key", Message: "Key must be valid UTF-8"}},
+	} {
+		_, err := c.Publish(t.Context(), "a", 1, &test.opts)
+		wantError(t, err, &test.want)
+	}
+	publish(t, c, "a", 1)
+}
+
 func TestDialRefused(t *testing.T) {
 	_, url := serve(t, func(cfg *hocket.Config) { cfg.Anonymous = false })
 	_, err := Dial(t.Context(), url, nil)
@@ -171,6 +193,12 @@ func TestDialRefused(t *testing.T) {
 	_, url = serve(t, nil)
 	_, err = Dial(t.Context(), url, &Options{Header: map[string][]string{"Origin": {"https://evil.example"}}})
 	wantError(t, err, &Error{Code: 1111, Name: "origin_not_allowed"})
+	for info, want := range map[string]*Error{
+		strings.Repeat("i", 5_000): {Code: 1113, Name: "info_too_large"}, strings.Repeat("i", 200_000): {Code: 1109, Name: "too_large"},
+	} {
+		_, err = Dial(t.Context(), url, &Options{Info: info})
+		wantError(t, err, want)
+	}
 	if _, err = Dial(t.Context(), "ws://127.0.0.1:1/v1/ws", nil); err == nil {
 		t.Error("there is a server on port 1")
 	}

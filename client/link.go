@@ -130,7 +130,7 @@ func (l *link) introduce(ctx context.Context, id uint64, hello json.RawMessage) 
 			}
 			return fmt.Errorf("client: connect: %w", err)
 		case in.Type == "error" && in.Error != nil:
-			if in.ID != nil && *in.ID == id {
+			if in.ID != nil && *in.ID == id || in.Error.Code == tooLarge { // one that is too large is thrown away with its id
 				return in.Error.error()
 			}
 			l.said = in.Error.error()

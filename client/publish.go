@@ -5,7 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
+	"unicode/utf8"
+
+	"hocket.dev/dialect"
 )
 
 // PublishOptions change what Publish does. nil and the zero value are the same.
@@ -66,10 +70,16 @@ func (opts *PublishOptions) request(channel string, payload any) (outgoing, erro
 	if opts == nil {
 		opts = &PublishOptions{}
 	}
+	if err := opts.check(); err != nil {
+		return outgoing{}, err
+	}
 	o := outgoing{
 		Type: "publish", Channel: channel, Key: opts.Key, Op: opts.Op, Tags: opts.Tags, IdempotencyKey: opts.IdempotencyKey,
 		Expect: opts.Expect, Score: opts.Score, Ephemeral: opts.Ephemeral,
-		TTLMS: int64((opts.TTL + time.Millisecond - 1) / time.Millisecond),
+		TTLMS: opts.TTL.Milliseconds(),
+	}
+	if opts.TTL%time.Millisecond > 0 {
+		o.TTLMS++
 	}
 	if opts.NoEcho {
 		o.Echo = new(bool)
@@ -84,6 +94,20 @@ func (opts *PublishOptions) request(channel string, payload any) (outgoing, erro
 		}
 	}
 	return o, nil
+}
+
+// check tells what would not come to the server as it stands here: JSON has no NaN and no bytes that are no UTF-8, and a life
+// that is over would round to none.
+func (opts *PublishOptions) check() error {
+	switch {
+	case math.IsNaN(opts.Score) || math.IsInf(opts.Score, 0):
+		return &Error{Code: int(dialect.InvalidRange), Name: "invalid_range", Message: fmt.Sprintf("Score must be a finite number, not %v", opts.Score)}
+	case opts.TTL < 0:
+		return &Error{Code: int(dialect.InvalidRange), Name: "invalid_range", Message: fmt.Sprintf("TTL must not be negative, as %v is", opts.TTL)}
+	case !utf8.ValidString(opts.Key):
+		return &Error{Code: int(dialect.InvalidKey), Name: "invalid_key", Message: "Key must be valid UTF-8"}
+	}
+	return nil
 }
 
 // Call calls a method of the program behind the server and stores its result in what result points to, as json.Unmarshal

@@ -71,6 +71,9 @@ func decodeFrom(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 func decodeFromObject(a *dialect.SubscribeArgs, v []byte) *dialect.Error {
 	var last, since, epoch, offset, state []byte
 	for o := jsonval.Fields(v, maxDepth); o.Next(); {
+		if absent(o.Value()) { // as in an object that names all there is to say, most of it null
+			continue
+		}
 		switch string(o.Name()) {
 		case "last":
 			last = o.Value()

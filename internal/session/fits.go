@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,11 @@ var errLater = dialect.Internal.Err()
 
 // checkPayload is CheckPayload in so many steps; errLater when they are not enough.
 func (n *Node) checkPayload(r *rule.Rule, channel string, op broker.Op, format broker.Format, payload []byte, steps int) *dialect.Error {
+	if op == broker.Append && !r.E2E {
+		if err := checkAppended(format, payload); err != nil {
+			return err
+		}
+	}
 	if r.Schema == "" && !r.E2E {
 		return nil
 	}
@@ -88,6 +94,16 @@ func (n *Node) checkPayload(r *rule.Rule, channel string, op broker.Op, format b
 		return errLater
 	}
 	return mismatch(err, channel)
+}
+
+// checkAppended tells whether there can be a value that the payload could be appended to.
+func checkAppended(format broker.Format, payload []byte) *dialect.Error {
+	payload = bytes.TrimLeft(payload, " \t\r\n")
+	if format != broker.JSON || len(payload) > 0 && payload[0] == '"' {
+		return nil
+	}
+	return dialect.Errorf(dialect.InvalidPayload,
+		"an append adds a string to a string, or bytes in base64 to bytes: the payload must be one of them, not %s", jsonval.Kind(payload))
 }
 
 // mismatch is err as it is told; nil for nil. of has the schema.

@@ -60,6 +60,33 @@ func TestAPublishThatDoesNotFitIsRefused(t *testing.T) {
 	}
 }
 
+// An append that no value could take is the sender's mistake, and no conflict with what is there.
+func TestAnAppendOfWhatCannotGrowIsRefused(t *testing.T) {
+	w := newWorld(t, fitting(t))
+	c := w.connect()
+	for _, test := range []struct{ payload, kind string }{
+		{`7`, "a number"}, {`{"a":1}`, "an object"}, {`["a"]`, "an array"}, {`null`, "null"}, {`true`, "a truth value"},
+	} {
+		c.send(`{"type":"publish","id":1,"channel":"c","key":"k","op":"append","payload":` + test.payload + `}`)
+		c.want(fmt.Sprintf(`{"type":"error","id":1,"channel":"c","error":{"code":1106,"name":"invalid_payload","message":`+
+			`"an append adds a string to a string, or bytes in base64 to bytes: the payload must be one of them, not %s","retry_after_ms":0}}`, test.kind))
+		w.node.Publish("c", broker.Entry{Key: "k", Op: broker.Append, Payload: []byte(test.payload)}, func(_ broker.Receipt, err *dialect.Error) {
+			if err == nil || err.Code != dialect.InvalidPayload {
+				t.Errorf("a back end's append of %s gives %v", test.payload, err)
+			}
+		})
+	}
+	c.send(`{"type":"state","id":2,"channel":"c"}`)
+	c.want(`"count":0`)
+	w.node.Publish("c", broker.Entry{Key: "k", Op: broker.Append, Payload: []byte(" \"grows\"")}, func(_ broker.Receipt, err *dialect.Error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	c.send(`{"type":"publish","id":3,"channel":"c","key":"k","op":"append","payload":"AP8=","encoding":"base64"}`)
+	c.want(`"code":1409,"name":"conflict","message":"the value of this key is of another kind`)
+}
+
 // What takes long to check leaves the loop. Nothing overtakes it on its channel.
 func TestALongCheckKeepsTheOrder(t *testing.T) {
 	w := newWorld(t, fitting(t))

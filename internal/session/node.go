@@ -252,7 +252,7 @@ func asError(err error, channel string) *dialect.Error {
 	case errors.As(err, &conflict):
 		return conflictError(conflict)
 	case errors.Is(err, broker.ErrConflict):
-		return dialect.Errorf(dialect.Conflict, "the payload cannot be appended to the value of this key")
+		return dialect.Errorf(dialect.Conflict, "the value of this key is of another kind than what is appended: an append adds a string to a string, bytes to bytes")
 	}
 	e := dialect.Errorf(dialect.Unavailable, "the log of %s cannot be reached: try again later", channel)
 	e.RetryAfter = time.Second

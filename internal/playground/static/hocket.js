@@ -284,6 +284,20 @@ function localError(name, message) {
 function timeoutError(what, ms) {
 	return new HocketError(ErrorCode.timeout, "timeout", `${what} was not answered within ${ms} ms`);
 }
+/** The error of a message that is longer than a server takes: it throws such a one away unread, and so without an answer. */
+function tooLong(text, limit) {
+	if (limit === void 0 || 3 * text.length <= limit) return void 0;
+	const { length } = new TextEncoder().encode(text);
+	if (length <= limit) return void 0;
+	return new HocketError(ErrorCode.too_large, "too_large", `a message may have at most ${limit} bytes, not ${length}`);
+}
+/** Refuses numbers that JSON does not have: it makes null of them, which counts as left out, and the condition with it. */
+function needNumbers(options) {
+	for (const [name, value] of Object.entries(options)) {
+		if (typeof value !== "number" || Number.isFinite(value)) continue;
+		throw new HocketError(ErrorCode.invalid_range, "invalid_range", `${name} must be a finite number, not ${value}`);
+	}
+}
 var closeNames = new Map(Object.entries(CloseCode).map(([name, code]) => [code, name]));
 /** Makes the error that says why a connection was closed. */
 function closeError(code, reason) {
@@ -1490,6 +1504,7 @@ var Channel = class extends Emitter {
 	* Uint8Array, is published as its bytes, anything else as JSON.
 	*/
 	async publish(payload, options = {}) {
+		needNumbers(options);
 		const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
 		const bytes = bytesOf(payload);
 		const fields = {
@@ -1517,6 +1532,7 @@ var Channel = class extends Emitter {
 	}
 	/** Reads older messages, oldest first. */
 	async history(options = {}) {
+		needNumbers(options);
 		const reply = await this.#link.request({
 			type: "history",
 			payload: options
@@ -1530,6 +1546,7 @@ var Channel = class extends Emitter {
 	}
 	/** Reads a page of the channel's state, without following it: the latest entry of each key. */
 	async readState(options = {}) {
+		needNumbers(options);
 		const reply = await this.#link.request({
 			type: "state",
 			payload: options
@@ -1703,6 +1720,9 @@ var Link = class {
 	#ticketRefused = false;
 	#info;
 	#infoIsNew = false;
+	#taken;
+	#messageBytes;
+	#sent;
 	#connectId = -1;
 	#refusal;
 	#upSince;
@@ -1729,6 +1749,10 @@ var Link = class {
 	/** Whether the server hears us, though it may not have answered `connect` yet. */
 	get open() {
 		return this.#phase === "greeting" && this.#refusal === void 0 || this.#phase === "connected";
+	}
+	/** How many bytes a message to the server may have; undefined while that is not known. */
+	get messageBytes() {
+		return this.#messageBytes;
 	}
 	/** When {@link tick} wants to be called. */
 	get wakeAt() {
@@ -1790,10 +1814,16 @@ var Link = class {
 	isConnect(id) {
 		return id === this.#connectId;
 	}
+	/** Whether an error that names no request is about `connect`: the first one may be too long, which nobody can know before. */
+	mayBeTooLong(error) {
+		return this.#phase === "greeting" && this.#connectId !== -1 && error.code === ErrorCode.too_large;
+	}
 	/** `connect` was answered: the session stands, or its token has been refreshed. */
 	welcomed(reply, now) {
 		this.#connectId = -1;
 		this.#refreshAt = void 0;
+		this.#messageBytes = reply.limits?.message_bytes;
+		this.#taken = { info: this.#sent };
 		if (this.#settings.hasTokenSource && reply.expires_at) this.#refreshAt = Math.max(now + refreshEveryMs, reply.expires_at - refreshAheadMs);
 		if (this.#phase !== "greeting") return;
 		this.#wait("connected", void 0);
@@ -1805,11 +1835,13 @@ var Link = class {
 		if (this.#infoIsNew) this.#connect();
 		this.#sendPing(now);
 	}
-	/** `connect` was answered with an error. In a session that stands only the new token was refused. */
+	/** `connect` was answered with an error. In a session that stands only the new token or info was refused. */
 	refused(error, now) {
 		this.#connectId = -1;
 		this.#host.failed(error);
+		const back = (error.code === ErrorCode.info_too_large || error.code === ErrorCode.too_large) && (this.#infoIsNew || this.#takeBack());
 		if (this.#phase !== "greeting") return;
+		if (back) return this.#connect();
 		this.#refusal = error;
 		this.#deadline = now + verdictWithinMs;
 	}
@@ -1870,20 +1902,39 @@ var Link = class {
 		this.#host.open(ticket === void 0 ? this.#url : withTicket(this.#url, ticket));
 	}
 	#connect() {
-		this.#connectId = this.#host.newId();
 		this.#infoIsNew = false;
+		const id = this.#host.newId();
+		const text = this.#introduction(id);
+		const error = tooLong(text, this.#messageBytes);
+		if (error !== void 0 && this.#takeBack()) {
+			this.#host.failed(error);
+			if (this.#phase === "greeting") this.#connect();
+			return;
+		}
+		this.#connectId = id;
+		this.#sent = this.#info;
+		this.#host.send(text);
+	}
+	#introduction(id) {
 		const { client, user } = this.#settings;
-		const payload = {
-			client,
-			user,
-			info: this.#info,
-			token: this.#token
-		};
-		this.#host.send(JSON.stringify({
+		return JSON.stringify({
 			type: "connect",
-			id: this.#connectId,
-			payload
-		}));
+			id,
+			payload: {
+				client,
+				user,
+				info: this.#info,
+				token: this.#token
+			}
+		});
+	}
+	/** Goes back to the info that a server took, where there is one and the present one is another. */
+	#takeBack() {
+		if (this.#taken === void 0 || this.#taken.info === this.#info) return false;
+		this.#info = this.#taken.info;
+		this.#infoIsNew = false;
+		this.#host.infoIs(this.#info);
+		return true;
 	}
 	#sendPing(now) {
 		this.#ping = {
@@ -2200,6 +2251,10 @@ var Session = class {
 				type: "error",
 				error
 			}),
+			infoIs: (info) => emit({
+				type: "info",
+				info
+			}),
 			greeted: (now) => this.#subscribeAll(now),
 			up: () => this.#flush(),
 			down: () => this.#down(),
@@ -2322,8 +2377,20 @@ var Session = class {
 	/** Sends what waits: publishes in the order they were made, then requests. */
 	#flush() {
 		const newId = () => this.#newId();
-		for (let m = this.#outbox.next(newId); m !== void 0; m = this.#outbox.next(newId)) this.#send(m);
-		for (let m = this.#requests.next(newId); m !== void 0; m = this.#requests.next(newId)) this.#send(m);
+		for (let m = this.#outbox.next(newId); m !== void 0; m = this.#outbox.next(newId)) this.#sendShort(m);
+		for (let m = this.#requests.next(newId); m !== void 0; m = this.#requests.next(newId)) this.#sendShort(m);
+	}
+	/** Sends the message that has just got its id, or answers for the server where it is too long. */
+	#sendShort(text) {
+		const error = tooLong(text, this.#link.messageBytes);
+		if (error === void 0) return this.#send(text);
+		const told = this.#outbox.refusal(this.#lastId, error);
+		const ticket = this.#outbox.answered(this.#lastId) ?? this.#requests.answered(this.#lastId);
+		if (ticket !== void 0) this.#out.push({
+			type: "failure",
+			ticket,
+			error: told
+		});
 	}
 	#down() {
 		this.#asking.clear();
@@ -2394,7 +2461,7 @@ var Session = class {
 	}
 	#error(m, now) {
 		const error = HocketError.from(m.error);
-		if (this.#link.isConnect(m.id)) return this.#link.refused(error, now);
+		if (this.#link.isConnect(m.id) || m.id === void 0 && this.#link.mayBeTooLong(error)) return this.#link.refused(error, now);
 		const s = this.#askedBy(m);
 		if (s !== void 0) return s.fail(error, now);
 		const told = this.#outbox.refusal(m.id, error);
@@ -2590,13 +2657,19 @@ var Connection = class extends Emitter {
 			...payload !== void 0 && { payload }
 		});
 	}
-	/** Changes what others see of this session in presence, now and after every reconnect. */
+	/**
+	* Changes what others see of this session in presence, now and after every reconnect. Where the server does not take it,
+	* because it is too large, an `error` says so, and others go on to see what they saw.
+	*/
 	setInfo(info) {
-		for (const channel of this.#channels.values()) channel.presence.told(info);
+		this.#tellInfo(info);
 		this.#run({
 			type: "info",
 			info
 		});
+	}
+	#tellInfo(info) {
+		for (const channel of this.#channels.values()) channel.presence.told(info);
 	}
 	/** Ends the connection for good. Whatever still waits is rejected with `closed`. */
 	close() {
@@ -2671,6 +2744,7 @@ var Connection = class extends Emitter {
 				this.#latency = output.ms;
 				return this.emit("latency", output.ms);
 			case "error": return this.emit("error", output.error);
+			case "info": return this.#tellInfo(output.info);
 			case "event": return this.emit("event", output.payload);
 			case "channel": return this.#hosts.get(output.channel)?.(output.event);
 			case "answer":

@@ -43,7 +43,7 @@ func TestFramesThatBreakTheProtocol(t *testing.T) {
 			{"a close of one byte", frame(0x88, "x"), 1002, "close"},
 			{"a close code that must not be", frame(0x88, "\x03\xed"), 1002, "close code"},
 			{"a close reason that is no text", frame(0x88, "\x03\xe8\xff"), 1007, "close reason"},
-			{"a huge frame", "\x81\xff\x00\x00\x00\x00\x00\x10\x00\x01abcd", 1009, "message over the size limit (§10.4)"},
+			{"a huge frame", "\x81\xff\x00\x00\x00\x00\x00\x11\x00\x01abcd", 1009, "message over the size limit (§10.4)"},
 		} {
 			p := dial(t, address, "")
 			p.write([]byte(frame(0x81, `{"type":"ping"}`) + test.bytes))

@@ -38,7 +38,7 @@ func (t *Transport) agree(offers []wire.Extension) (*wire.Deflate, session.Frami
 
 // inflateBytes is how far a message over the limit is inflated, if that allows less. Like an uncompressed one it is thrown
 // away, so that the client learns what was wrong; but it costs its sender a thousandth of what it costs the loop.
-const inflateBytes = 1 << 20
+const inflateBytes = 1<<20 + 1<<16 // a payload of 1 MiB and what stands around it
 
 // packedLimit is how large a message may be as it comes, compressed, of which limit bytes are allowed: compressing can
 // make it larger (see wire.Limits).

@@ -62,7 +62,7 @@ func TestCompressedMessagesThatBreakARule(t *testing.T) {
 			{"a reference to the message before", frame(0xc1, "\x02\x03\x00"), 1007, "RFC 7692"},
 			{"no UTF-8", packed("\xff"), 1007, "text is not UTF-8"},
 			{"half a character", packed("a\xc3"), 1007, "text is not UTF-8"},
-			{"a bomb", packed(strings.Repeat("0", 1<<20+1)), 1009, "size limit"},
+			{"a bomb", packed(strings.Repeat("0", 1<<20+1<<16+1)), 1009, "size limit"},
 			{"a bomb in pieces", inPieces(strings.Repeat("0", 8<<20), 100), 1009, "size limit"},
 			{"the bit on a later piece", frame(0x41, "a") + frame(0xc0, "b"), 1002, "RFC 7692"},
 			{"the bit on a ping", frame(0xc9, ""), 1002, "RFC 7692"},
@@ -95,7 +95,7 @@ func TestACompressedMessageOverTheLimitIsToldAndTheSessionLivesOn(t *testing.T) 
 		noise[i] = byte('!' + rand.IntN(94))
 	}
 	for i, big := range []string{
-		packed(ofBytes(2001)), packed(ofBytes(16 * 2000)), inPieces(ofBytes(2001), 5), inPieces(ofBytes(16*2000), 1),
+		packed(ofBytes(2001)), packed(ofBytes(bufferFactor * 2000)), inPieces(ofBytes(2001), 5), inPieces(ofBytes(bufferFactor*2000), 1),
 		frame(0xc1, strings.Repeat("\xff", 2000+2000/8+129)), inPieces(string(noise), 500),
 	} {
 		p.write([]byte(big))
@@ -108,7 +108,7 @@ func TestACompressedMessageOverTheLimitIsToldAndTheSessionLivesOn(t *testing.T) 
 	for range 3 {
 		p.want(wire.Text, `"pong"`)
 	}
-	p.write([]byte(packed(ofBytes(16*2000 + 1))))
+	p.write([]byte(packed(ofBytes(bufferFactor*2000 + 1))))
 	p.wantClose(1009, "message over the size limit once inflated (RFC 7692 §8)")
 }
 

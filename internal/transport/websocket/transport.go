@@ -61,8 +61,8 @@ type Transport struct {
 }
 
 // bufferFactor is how much larger than a message may be a frame is that is still read, and thrown away, so that the
-// client learns what was wrong. Beyond it the connection is closed with 1009.
-const bufferFactor = 16
+// client learns what was wrong. Beyond it the connection is closed with 1009. With the usual limit a payload of 1 MiB is told.
+const bufferFactor = 17
 
 // maxFrame bounds all messages, whatever the limits say.
 const maxFrame = 1 << 30

@@ -135,6 +135,10 @@ declare function outcome(error: HocketError, unanswered: boolean): HocketError;
 declare function localError(name: keyof typeof LocalErrorCode, message: string): HocketError;
 /** Makes the error of a request that was not answered in time. It carries the catalogue's own code for that. */
 declare function timeoutError(what: string, ms: number): HocketError;
+/** The error of a message that is longer than a server takes: it throws such a one away unread, and so without an answer. */
+declare function tooLong(text: string, limit: number | undefined): HocketError | undefined;
+/** Refuses numbers that JSON does not have: it makes null of them, which counts as left out, and the condition with it. */
+declare function needNumbers(options: object): void;
 /** Makes the error that says why a connection was closed. */
 declare function closeError(code: number, reason: string): HocketError;
 
@@ -830,7 +834,10 @@ declare class Connection extends Emitter<ConnectionEvents> {
      * `connection_lost` when the line goes before the answer comes.
      */
     call(method: string, payload?: unknown): Promise<unknown>;
-    /** Changes what others see of this session in presence, now and after every reconnect. */
+    /**
+     * Changes what others see of this session in presence, now and after every reconnect. Where the server does not take it,
+     * because it is too large, an `error` says so, and others go on to see what they saw.
+     */
     setInfo(info: unknown): void;
     /** Ends the connection for good. Whatever still waits is rejected with `closed`. */
     close(): void;
@@ -988,6 +995,8 @@ declare interface LinkHost {
     stateChanged(state: ConnectionState, previous: ConnectionState, retryInMs?: number, error?: HocketError): void;
     latency(ms: number): void;
     failed(error: HocketError): void;
+    /** The server has not taken the new info: it is still this. */
+    infoIs(info: unknown): void;
     /** `connect` has been sent; what need not wait for its answer may follow. */
     greeted(now: number): void;
     up(now: number): void;
@@ -1005,6 +1014,8 @@ declare class Link {
     get connected(): boolean;
     /** Whether the server hears us, though it may not have answered `connect` yet. */
     get open(): boolean;
+    /** How many bytes a message to the server may have; undefined while that is not known. */
+    get messageBytes(): number | undefined;
     /** When {@link tick} wants to be called. */
     get wakeAt(): number | undefined;
     /** Begins an attempt. */
@@ -1023,9 +1034,11 @@ declare class Link {
     alive(): void;
     /** Whether the answer with this id belongs to the link. */
     isConnect(id: number | string | undefined): boolean;
+    /** Whether an error that names no request is about `connect`: the first one may be too long, which nobody can know before. */
+    mayBeTooLong(error: HocketError): boolean;
     /** `connect` was answered: the session stands, or its token has been refreshed. */
     welcomed(reply: Connected, now: number): void;
-    /** `connect` was answered with an error. In a session that stands only the new token was refused. */
+    /** `connect` was answered with an error. In a session that stands only the new token or info was refused. */
     refused(error: HocketError, now: number): void;
     pong(id: number | string | undefined, now: number): void;
     /** The server asks to connect anew after a while, perhaps elsewhere. Until then the line stays in use. */
@@ -1120,6 +1133,11 @@ declare type Output = {
 } | {
     type: 'error';
     error: HocketError;
+}
+/** What others see of this session is this: the server has not taken what came later. */
+ | {
+    type: 'info';
+    info: unknown;
 } | {
     type: 'event';
     payload: unknown;

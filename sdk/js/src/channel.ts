@@ -1,6 +1,6 @@
 import { bytesOf, toBase64 } from './bytes.ts';
 import { Emitter } from './emitter.ts';
-import { type HocketError, localError } from './errors.ts';
+import { type HocketError, localError, needNumbers } from './errors.ts';
 import { LiveMap } from './map.ts';
 import { Presence } from './presence.ts';
 import type { Position, ServerMessage } from './protocol.ts';
@@ -131,6 +131,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
    * Uint8Array, is published as its bytes, anything else as JSON.
    */
   async publish(payload: unknown, options: PublishOptions = {}): Promise<Published> {
+    needNumbers(options);
     const { key, op, echo, idempotencyKey, expect, ttlMs, score, ephemeral, tags } = options;
     const bytes = bytesOf(payload);
     const fields = {
@@ -152,6 +153,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
 
   /** Reads older messages, oldest first. */
   async history(options: HistoryOptions = {}): Promise<History> {
+    needNumbers(options);
     const reply = (await this.#link.request({ type: 'history', payload: options })) as {
       epoch: string; offset: number; messages?: ServerMessage[]; more?: boolean;
     };
@@ -160,6 +162,7 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
 
   /** Reads a page of the channel's state, without following it: the latest entry of each key. */
   async readState(options: StateOptions = {}): Promise<State> {
+    needNumbers(options);
     const reply = (await this.#link.request({ type: 'state', payload: options })) as {
       epoch: string; offset: number; messages?: ServerMessage[]; count?: number; next?: string;
     };

@@ -136,10 +136,17 @@ export class Connection extends Emitter<ConnectionEvents> {
     return this.#request({ type: 'call', method, ...(payload !== undefined && { payload }) });
   }
 
-  /** Changes what others see of this session in presence, now and after every reconnect. */
+  /**
+   * Changes what others see of this session in presence, now and after every reconnect. Where the server does not take it,
+   * because it is too large, an `error` says so, and others go on to see what they saw.
+   */
   setInfo(info: unknown): void {
-    for (const channel of this.#channels.values()) channel.presence.told(info);
+    this.#tellInfo(info);
     this.#run({ type: 'info', info });
+  }
+
+  #tellInfo(info: unknown): void {
+    for (const channel of this.#channels.values()) channel.presence.told(info);
   }
 
   /** Ends the connection for good. Whatever still waits is rejected with `closed`. */
@@ -212,6 +219,8 @@ export class Connection extends Emitter<ConnectionEvents> {
         return this.emit('latency', output.ms);
       case 'error':
         return this.emit('error', output.error);
+      case 'info':
+        return this.#tellInfo(output.info);
       case 'event':
         return this.emit('event', output.payload);
       case 'channel':

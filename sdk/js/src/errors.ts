@@ -104,6 +104,22 @@ export function timeoutError(what: string, ms: number): HocketError {
   return new HocketError(ErrorCode.timeout, 'timeout', `${what} was not answered within ${ms} ms`);
 }
 
+/** The error of a message that is longer than a server takes: it throws such a one away unread, and so without an answer. */
+export function tooLong(text: string, limit: number | undefined): HocketError | undefined {
+  if (limit === undefined || 3 * text.length <= limit) return undefined; // a character has 3 bytes at most, or is two in JavaScript
+  const { length } = new TextEncoder().encode(text);
+  if (length <= limit) return undefined;
+  return new HocketError(ErrorCode.too_large, 'too_large', `a message may have at most ${limit} bytes, not ${length}`);
+}
+
+/** Refuses numbers that JSON does not have: it makes null of them, which counts as left out, and the condition with it. */
+export function needNumbers(options: object): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value !== 'number' || Number.isFinite(value)) continue;
+    throw new HocketError(ErrorCode.invalid_range, 'invalid_range', `${name} must be a finite number, not ${value}`);
+  }
+}
+
 const closeNames = new Map<number, string>(Object.entries(CloseCode).map(([name, code]) => [code, name]));
 
 /** Makes the error that says why a connection was closed. */

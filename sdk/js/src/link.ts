@@ -1,5 +1,5 @@
 import { Backoff, type BackoffSettings } from './backoff.ts';
-import { closeError, HocketError, localError, timeoutError } from './errors.ts';
+import { closeError, HocketError, localError, timeoutError, tooLong } from './errors.ts';
 import { CloseCode, ErrorCode } from './errors.gen.ts';
 import { type Connected, verdict } from './protocol.ts';
 import type { ConnectionState } from './types.ts';
@@ -37,6 +37,8 @@ export interface LinkHost {
   stateChanged(state: ConnectionState, previous: ConnectionState, retryInMs?: number, error?: HocketError): void;
   latency(ms: number): void;
   failed(error: HocketError): void;
+  /** The server has not taken the new info: it is still this. */
+  infoIs(info: unknown): void;
   /** `connect` has been sent; what need not wait for its answer may follow. */
   greeted(now: number): void;
   up(now: number): void;
@@ -75,6 +77,9 @@ export class Link {
   #ticketRefused = false; // the last attempt that the server answered: a second refusal is the end
   #info: unknown;
   #infoIsNew = false; // the server has not been told
+  #taken: { info: unknown } | undefined; // what a server took, undefined before the first
+  #messageBytes: number | undefined; // how long a message may be
+  #sent: unknown; // the info of the last `connect`
   #connectId = -1;
   #refusal: HocketError | undefined; // the error that answered `connect`
   #upSince: number | undefined;
@@ -105,6 +110,11 @@ export class Link {
   /** Whether the server hears us, though it may not have answered `connect` yet. */
   get open(): boolean {
     return (this.#phase === 'greeting' && this.#refusal === undefined) || this.#phase === 'connected';
+  }
+
+  /** How many bytes a message to the server may have; undefined while that is not known. */
+  get messageBytes(): number | undefined {
+    return this.#messageBytes;
   }
 
   /** When {@link tick} wants to be called. */
@@ -176,10 +186,17 @@ export class Link {
     return id === this.#connectId;
   }
 
+  /** Whether an error that names no request is about `connect`: the first one may be too long, which nobody can know before. */
+  mayBeTooLong(error: HocketError): boolean {
+    return this.#phase === 'greeting' && this.#connectId !== -1 && error.code === ErrorCode.too_large;
+  }
+
   /** `connect` was answered: the session stands, or its token has been refreshed. */
   welcomed(reply: Connected, now: number): void {
     this.#connectId = -1;
     this.#refreshAt = undefined;
+    this.#messageBytes = reply.limits?.message_bytes;
+    this.#taken = { info: this.#sent };
     if (this.#settings.hasTokenSource && reply.expires_at) {
       this.#refreshAt = Math.max(now + refreshEveryMs, reply.expires_at - refreshAheadMs);
     }
@@ -194,11 +211,14 @@ export class Link {
     this.#sendPing(now);
   }
 
-  /** `connect` was answered with an error. In a session that stands only the new token was refused. */
+  /** `connect` was answered with an error. In a session that stands only the new token or info was refused. */
   refused(error: HocketError, now: number): void {
     this.#connectId = -1;
     this.#host.failed(error);
+    const about = error.code === ErrorCode.info_too_large || error.code === ErrorCode.too_large;
+    const back = about && (this.#infoIsNew || this.#takeBack());
     if (this.#phase !== 'greeting') return;
+    if (back) return this.#connect();
     this.#refusal = error;
     this.#deadline = now + verdictWithinMs;
   }
@@ -271,11 +291,32 @@ export class Link {
   }
 
   #connect(): void {
-    this.#connectId = this.#host.newId();
     this.#infoIsNew = false;
+    const id = this.#host.newId();
+    const text = this.#introduction(id);
+    const error = tooLong(text, this.#messageBytes);
+    if (error !== undefined && this.#takeBack()) {
+      this.#host.failed(error);
+      if (this.#phase === 'greeting') this.#connect();
+      return;
+    }
+    this.#connectId = id;
+    this.#sent = this.#info;
+    this.#host.send(text);
+  }
+
+  #introduction(id: number): string {
     const { client, user } = this.#settings;
-    const payload = { client, user, info: this.#info, token: this.#token };
-    this.#host.send(JSON.stringify({ type: 'connect', id: this.#connectId, payload }));
+    return JSON.stringify({ type: 'connect', id, payload: { client, user, info: this.#info, token: this.#token } });
+  }
+
+  /** Goes back to the info that a server took, where there is one and the present one is another. */
+  #takeBack(): boolean {
+    if (this.#taken === undefined || this.#taken.info === this.#info) return false;
+    this.#info = this.#taken.info;
+    this.#infoIsNew = false;
+    this.#host.infoIs(this.#info);
+    return true;
   }
 
   #sendPing(now: number): void {

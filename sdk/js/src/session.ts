@@ -1,6 +1,6 @@
 import type { BackoffSettings } from './backoff.ts';
 import { readPayload } from './bytes.ts';
-import { HocketError, localError } from './errors.ts';
+import { HocketError, localError, tooLong } from './errors.ts';
 import { Link, type LinkSettings } from './link.ts';
 import { Outbox } from './outbox.ts';
 import { type Connected, parseMessage, type ServerMessage, type SubscribeReply } from './protocol.ts';
@@ -39,6 +39,8 @@ export type Output =
   | { type: 'connected'; connected: Connected }
   | { type: 'latency'; ms: number }
   | { type: 'error'; error: HocketError }
+  /** What others see of this session is this: the server has not taken what came later. */
+  | { type: 'info'; info: unknown }
   | { type: 'event'; payload: unknown }
   | { type: 'channel'; channel: string; event: ChannelEvent }
   | { type: 'answer'; ticket: number; payload: unknown }
@@ -89,6 +91,7 @@ export class Session {
         emit({ type: 'state', state, previous, ...(retryInMs !== undefined && { retryInMs }), ...(error && { error }) }),
       latency: (ms) => emit({ type: 'latency', ms }),
       failed: (error) => emit({ type: 'error', error }),
+      infoIs: (info) => emit({ type: 'info', info }),
       greeted: (now) => this.#subscribeAll(now),
       up: () => this.#flush(),
       down: () => this.#down(),
@@ -223,8 +226,17 @@ export class Session {
   /** Sends what waits: publishes in the order they were made, then requests. */
   #flush(): void {
     const newId = () => this.#newId();
-    for (let m = this.#outbox.next(newId); m !== undefined; m = this.#outbox.next(newId)) this.#send(m);
-    for (let m = this.#requests.next(newId); m !== undefined; m = this.#requests.next(newId)) this.#send(m);
+    for (let m = this.#outbox.next(newId); m !== undefined; m = this.#outbox.next(newId)) this.#sendShort(m);
+    for (let m = this.#requests.next(newId); m !== undefined; m = this.#requests.next(newId)) this.#sendShort(m);
+  }
+
+  /** Sends the message that has just got its id, or answers for the server where it is too long. */
+  #sendShort(text: string): void {
+    const error = tooLong(text, this.#link.messageBytes);
+    if (error === undefined) return this.#send(text);
+    const told = this.#outbox.refusal(this.#lastId, error);
+    const ticket = this.#outbox.answered(this.#lastId) ?? this.#requests.answered(this.#lastId);
+    if (ticket !== undefined) this.#out.push({ type: 'failure', ticket, error: told });
   }
 
   #down(): void {
@@ -298,7 +310,7 @@ export class Session {
 
   #error(m: ServerMessage, now: number): void {
     const error = HocketError.from(m.error);
-    if (this.#link.isConnect(m.id)) return this.#link.refused(error, now);
+    if (this.#link.isConnect(m.id) || (m.id === undefined && this.#link.mayBeTooLong(error))) return this.#link.refused(error, now);
     const s = this.#askedBy(m);
     if (s !== undefined) return s.fail(error, now);
     const told = this.#outbox.refusal(m.id, error);

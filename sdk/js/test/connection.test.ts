@@ -326,6 +326,21 @@ describe('map', () => {
   });
 });
 
+test('a number that JSON does not have is refused, and does not leave its option out', async () => {
+  const a = open().channel('a');
+  for (const number of [NaN, Infinity, -Infinity]) {
+    for (const option of ['expect', 'ttlMs', 'score']) {
+      await expect(a.publish(1, { key: 'k', [option]: number })).rejects.toMatchObject({
+        code: 1112, name: 'invalid_range', message: `${option} must be a finite number, not ${number}`,
+      });
+    }
+    await expect(a.history({ after: number })).rejects.toMatchObject({ name: 'invalid_range' });
+    await expect(a.readState({ limit: number })).rejects.toMatchObject({ name: 'invalid_range' });
+  }
+  await pass(50);
+  expect(sockets[0]?.sent.map((m) => m.type)).toEqual(['connect', 'ping']);
+});
+
 describe('history', () => {
   test('gives messages as the channel does', async () => {
     takes = (text, socket) => {

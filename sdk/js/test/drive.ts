@@ -64,9 +64,9 @@ export class Drive {
     return ticket;
   }
 
-  request(type: 'call' | 'history' | 'presence'): number {
+  request(type: 'call' | 'history' | 'presence', payload: unknown = 1): number {
     const ticket = ++this.#ticket;
-    this.input({ type: 'request', ticket, request: type === 'call' ? { type, method: 'echo', payload: 1 } : { type, channel: 'a', payload: {} } });
+    this.input({ type: 'request', ticket, request: type === 'call' ? { type, method: 'echo', payload } : { type, channel: 'a', payload: {} } });
     return ticket;
   }
 

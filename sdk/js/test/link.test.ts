@@ -35,6 +35,52 @@ test('info that changes while connect is under way is told after it', () => {
   expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual(['old', 'new']);
 });
 
+test('info that the server does not take is taken back', () => {
+  const d = Drive.connected({ info: 'a' });
+  d.input({ type: 'info', info: 'much' });
+  d.refuse('connect', 1113, 'info_too_large');
+  expect(d.of('error')).toMatchObject([{ error: { name: 'info_too_large' } }]);
+  expect(d.of('info')).toEqual([{ type: 'info', info: 'a' }]);
+  d.reconnect();
+  expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual(['a']);
+});
+
+test('info that is too long for a message is not sent', () => {
+  const d = Drive.connected({ info: 'a' }, { limits: { message_bytes: 100 } });
+  d.input({ type: 'info', info: 'i'.repeat(100) });
+  expect(d.sent).toEqual([]);
+  expect(d.of('error')).toMatchObject([{ error: { name: 'too_large' } }]);
+  expect(d.of('info')).toEqual([{ type: 'info', info: 'a' }]);
+  d.close(1006);
+  d.input({ type: 'info', info: 'i'.repeat(100) });
+  d.waitForAttempt();
+  d.input({ type: 'opened' });
+  expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual(['a']);
+});
+
+test('new info that is refused after a lost line gives way to the one before', () => {
+  const d = Drive.connected({ info: 'a' });
+  d.input({ type: 'info', info: 'much' });
+  d.close(1006);
+  d.waitForAttempt();
+  d.take();
+  d.input({ type: 'opened' });
+  d.refuse('connect', 1113, 'info_too_large');
+  expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual(['much', 'a']);
+  d.reply('connect', { session: 's1', user: '' });
+  expect(d.of('state').map((o) => o.state)).toEqual(['connected']);
+});
+
+test('the first connect may be too long, which ends it: it would be again', () => {
+  const d = new Drive({ info: 'i'.repeat(1_000) });
+  d.input({ type: 'start' });
+  d.input({ type: 'opened' });
+  d.server({ type: 'error', error: { code: 1109, name: 'too_large', message: 'too large', retry_after_ms: 0 } });
+  d.now += 1_000;
+  d.input({ type: 'tick' });
+  expect(d.of('state').at(-1)).toMatchObject({ state: 'closed', error: { name: 'too_large' } });
+});
+
 test('subscribes follow connect without waiting, publishes wait for its answer', () => {
   const d = new Drive();
   d.input({ type: 'start' });

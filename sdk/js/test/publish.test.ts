@@ -166,3 +166,18 @@ test('what is no message of the protocol is passed over', () => {
   for (const text of ['', '{', '[]', 'null', '{"type":5}', '{"type":"news"}']) d.input({ type: 'received', text });
   expect(d.take()).toEqual([]);
 });
+
+test('what is longer than the server takes is answered at once, and what comes after it goes on', () => {
+  const d = Drive.connected({}, { limits: { message_bytes: 1_000 } });
+  const [long, wide, short] = [d.publish('x'.repeat(1_000)), d.publish('\u20ac'.repeat(400)), d.publish('\u20ac'.repeat(200))];
+  const call = d.request('call', 'x'.repeat(1_000));
+  expect(d.of('failure')).toMatchObject([
+    { ticket: long, error: { code: 1109, name: 'too_large' } },
+    { ticket: wide, error: { name: 'too_large' } },
+    { ticket: call, error: { name: 'too_large' } },
+  ]);
+  expect(d.of('failure')[1]?.error.message).toBe('a message may have at most 1000 bytes, not 1260');
+  expect(d.sent).toHaveLength(1);
+  d.reply('publish', { epoch: 'e', offset: 7 });
+  expect(d.of('answer')).toMatchObject([{ ticket: short }]);
+});

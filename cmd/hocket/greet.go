@@ -78,7 +78,7 @@ func address(listen string) string {
 	if err != nil {
 		return listen
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	if isEvery(host) {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)

@@ -69,6 +69,7 @@ type Server struct {
 
 	refusedConns atomic.Uint64 // for want of a descriptor
 	refusedTold  atomic.Int64  // when the log was told, in Unix seconds
+	unnamedTold  atomic.Int64  // when the log was told of a connection whose client nobody names, in Unix seconds
 }
 
 // New starts a node. It returns when the broker answers, at the latest after 10 seconds, and the node runs until Close.

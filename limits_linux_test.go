@@ -36,6 +36,12 @@ func (l *lines) say(part string) bool {
 	return strings.Contains(l.text.String(), part)
 }
 
+func (l *lines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
 // behind starts a server with its own listener, and counts the requests that come to net/http.
 func behind(t *testing.T, cfg hocket.Config) (srv *hocket.Server, addr string, log *lines, requests *atomic.Int32) {
 	t.Helper()
@@ -152,6 +158,26 @@ func TestTheClientBehindProxies(t *testing.T) {
 				t.Errorf("another client is answered %d", got)
 			}
 		})
+	}
+}
+
+// A connection that is closed for want of the PROXY protocol is told of, once for many.
+func TestALackOfTheProxyProtocolIsTold(t *testing.T) {
+	_, addr, log, _ := behind(t, hocket.Config{TrustedProxies: []string{"127.0.0.0/8"}, ProxyProtocol: true})
+	for range 3 {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		io.WriteString(nc, "GET /v1/ws HTTP/1.1\r\n")
+		if n, err := nc.Read(make([]byte, 1)); n > 0 || err == nil {
+			t.Error("it is answered")
+		}
+	}
+	testproc.Until(t, "the log to tell of it", func() bool { return log.say("does not begin with a header of the PROXY protocol") })
+	if n := log.count("no trusted proxy has named its client"); n != 1 {
+		t.Errorf("it is told of %d times", n)
 	}
 }
 

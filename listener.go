@@ -27,7 +27,8 @@ const webSocketPath = "/v1/ws"
 // own (netutil.LimitListener). When no file descriptor is left, new connections are closed, and the log is told, at most once a
 // second.
 //
-// With Config.ProxyProtocol each connection begins with a header of the PROXY protocol, which is taken off.
+// With Config.ProxyProtocol each connection begins with a header of the PROXY protocol, which is taken off. What begins otherwise, or
+// comes from elsewhere than Config.TrustedProxies, is closed, of which the log is told at most once a minute.
 //
 // l belongs to the returned listener, which is to be closed before s.
 func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Listener {
@@ -37,6 +38,7 @@ func (s *Server) Listener(l net.Listener, admit func(*http.Request) bool) net.Li
 			return r.URL.Path == webSocketPath && (admit == nil || admit(r)) && s.websocket.Upgrade(p, r)
 		},
 		Proxies: s.proxiesOf(),
+		Unnamed: s.connectionUnnamed,
 		Exempt:  s.gate.clients.Trusted.Contain,
 		Refused: s.connectionRefused,
 		Guard:   s.guard,
@@ -72,6 +74,7 @@ func (s *Server) ListenerTLS(l net.Listener, config *tls.Config) net.Listener {
 		Loops:   s.loops,
 		TLS:     config,
 		Proxies: s.proxiesOf(),
+		Unnamed: s.connectionUnnamed,
 		Exempt:  s.gate.clients.Trusted.Contain,
 		Refused: s.connectionRefused,
 		Guard:   s.guard,
@@ -90,5 +93,14 @@ func (s *Server) connectionRefused() {
 	now := time.Now().Unix()
 	if last := s.refusedTold.Load(); now > last && s.refusedTold.CompareAndSwap(last, now) {
 		s.cfg.Log.Warn("no file descriptor is left: new connections are closed", "refused", n)
+	}
+}
+
+// connectionUnnamed says in the log, at most once a minute, that a connection was closed for want of a header of the PROXY protocol:
+// who has set up one side of it alone would find nothing but connections that end.
+func (s *Server) connectionUnnamed(from net.Addr, err error) {
+	now := time.Now().Unix()
+	if last := s.unnamedTold.Load(); now-last >= 60 && s.unnamedTold.CompareAndSwap(last, now) {
+		s.cfg.Log.Warn("a connection was closed since no trusted proxy has named its client by the PROXY protocol, as proxy_protocol has it", "from", from, "error", err)
 	}
 }

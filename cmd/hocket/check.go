@@ -83,6 +83,7 @@ func (c *checkAccessCmd) Run(ctx context.Context, std streams) error {
 func (c *checkAccessCmd) all(ctx context.Context, std streams, cfg hocket.Config) error {
 	var parts []string
 	var last hocket.AccessAnswer
+	allowed, reasons := false, map[string]bool{}
 	for _, verb := range []string{"subscribe", "publish", "history", "presence"} {
 		a, err := cfg.ExplainAccess(ctx, hocket.AccessQuestion{Token: c.Token, Verb: verb, Name: c.Name, Key: c.Key})
 		if err != nil {
@@ -90,10 +91,14 @@ func (c *checkAccessCmd) all(ctx context.Context, std streams, cfg hocket.Config
 		}
 		word := "no"
 		if a.Allowed {
-			word = "yes"
+			word, allowed = "yes", true
 		}
+		reasons[a.Why] = true
 		parts = append(parts, fmt.Sprintf("%s %s (%s)", verb, word, why(a)))
 		last = a
+	}
+	if !allowed && len(reasons) == 1 {
+		parts = []string{fmt.Sprintf("nothing (%s)", last.Why)} // the token, say, does not hold
 	}
 	_, err := fmt.Fprintf(std.out, "%s for %s: %s\n", c.Name, who(c.Token, last), strings.Join(parts, ", "))
 	return err

@@ -19,6 +19,8 @@ channels: [{pattern: news, allow_anonymous: [subscribe], publish: server}]
 		out  string
 	}{
 		{[]string{"--token", token, "chat:lobby"}, 0, `chat:lobby for "ada": subscribe yes (the capability "chat:*" allows it), publish no (no capability allows it, nor does the fallback rule), history no (no`},
+		{[]string{"--token", "x", "chat:lobby"}, 0, "chat:lobby for the bearer of the token: nothing (the token is not of the form header.payload.signature in base64url without padding)\n"},
+		{[]string{"chat:lobby"}, 0, "chat:lobby for a client without proof: nothing ("},
 		{[]string{"--token", token, "--do", "subscribe", "chat:lobby"}, 0, `allowed: subscribe chat:lobby for "ada", because the capability "chat:*" allows it`},
 		{[]string{"--token", token, "--do", "publish", "chat:lobby"}, 1, `denied: publish chat:lobby for "ada", because no capability allows it, nor does the fallback rule`},
 		{[]string{"--token", token + "x", "--do", "publish", "chat:lobby"}, 1, `denied: publish chat:lobby for the bearer of the token, because the token`},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 
 	"hocket.dev"
 	"hocket.dev/internal/sys"
@@ -18,7 +19,12 @@ func announce(log *slog.Logger, set *settings) {
 		log.Warn("the open-file limit stays", "error", err)
 	}
 	if files > 0 {
-		log.Info("open files", "limit", files, "sessions", cmp.Or(uint64(set.hocket.Limits.Sessions), sessionsFor(files)))
+		sessions := cmp.Or(uint64(set.hocket.Limits.Sessions), sessionsFor(files))
+		log.Info("open files", "limit", files, "sessions", sessions)
+		if sessions > sessionsFor(files) {
+			log.Warn("limits.sessions is more than open files have room for, and who comes when they are used up gets no answer: raise their limit (ulimit -n, "+
+				"LimitNOFILE), or take limits.sessions down", "limit", files, "room", sessionsFor(files))
+		}
 	}
 	switch {
 	case set.dev:
@@ -27,13 +33,21 @@ func announce(log *slog.Logger, set *settings) {
 		log.Warn("clients are admitted without proof of who they are (anonymous: true)")
 	case set.hocket.Hooks.Authenticate.URL != "":
 		log.Info("the back end is asked who clients are")
-	case len(set.hocket.Tokens.Keys) == 0 && set.hocket.Tokens.JWKS == "":
+	case set.admitsSomebody():
+	default:
 		log.Warn("clients are admitted with tickets of the API alone: the configuration names no keys of tokens, and does not say anonymous: true")
 	}
 	if !set.dev && len(set.hocket.Keys) == 0 {
 		log.Info("the API for back ends is closed: there is no API key")
 	}
 	warnOfShort(set.hocket.Keys, log)
+}
+
+// admitsSomebody tells whether clients get in by another way than a ticket: by a token, a certificate, or what a rule opens to all.
+func (s *settings) admitsSomebody() bool {
+	opens := func(r hocket.Rule) bool { return r.AllowAnonymous != 0 }
+	return len(s.hocket.Tokens.Keys) > 0 || s.hocket.Tokens.JWKS != "" || s.hocket.CertificateUser != "" ||
+		opens(s.hocket.Fallback) || slices.ContainsFunc(s.hocket.Channels, opens)
 }
 
 // reservedFiles is how many descriptors are not for sessions: listener, event loops, standard streams, requests of the
@@ -78,7 +92,7 @@ func address(listen string) string {
 	if err != nil {
 		return listen
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	if isEvery(host) {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)

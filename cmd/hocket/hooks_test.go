@@ -44,7 +44,7 @@ hooks:
 	}
 
 	r := execute(t, command("serve", "--listen", "127.0.0.1:0", "--config", write(t, text)))
-	if r.code != 2 || !strings.Contains(r.err, "there must be 1 or 2 secrets to sign with, not 0") || strings.Contains(r.err, "in-the-url") {
+	if r.code != 2 || !strings.Contains(r.err, "there is no secret to sign questions with") || strings.Contains(r.err, "in-the-url") {
 		t.Errorf("without a secret: %d %s", r.code, r.err)
 	}
 }

@@ -41,7 +41,7 @@ func (k *apiKeys) read() ([]hocket.APIKey, error) {
 		k.seen, _ = os.Stat(k.file) // why it cannot be looked at, reading says
 		more, err := config.ReadKeys(k.file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("api_keys_file: %w", err)
 		}
 		all = append(all, config.HocketKeys(more)...)
 	}

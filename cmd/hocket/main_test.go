@@ -122,6 +122,9 @@ func TestWhatCannotBegin(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none.yaml")
 	weak := write(t, "listen: ':0'\ninsecure: true\napi_keys: [long-and-random-enough, {name: shop, key: s3cre, scopes: [read]}]")
 	listens := write(t, `listen: ":0"`)
+	unsigned := write(t, `hooks: {authenticate: {url: "https://app.example.com/hocket"}}`)
+	other := write(t, "api_keys_file: "+missing+"\n")
+	const needsItsOwn = ": each needs an address of its own"
 	for _, test := range []struct {
 		args []string
 		want string
@@ -139,6 +142,13 @@ func TestWhatCannotBegin(t *testing.T) {
 		{[]string{"serve", "--config", wrong}, wrong + `:4: channels[0].history.count: "many" is no whole number`},
 		{[]string{"serve", "--config", missing}, missing + ": cannot be read: no such file or directory"},
 		{[]string{"serve", "--config", weak}, "API key 2 of 2 (shop) has 5 bytes: where others can reach the API, one has at least 16, such as openssl rand -hex 16 makes"},
+		{[]string{"serve", "--config", other}, "api_keys_file: " + missing + ": cannot be read: no such file or directory"},
+		{[]string{"serve", "--config", unsigned},
+			"hooks: there is no secret to sign questions with: give one of at least 16 bytes, such as openssl rand -hex 16 makes, as hooks.secrets or as HOCKET_HOOK_SECRET"},
+		{[]string{"serve", "--listen", "127.0.0.1:1", "--admin", "127.0.0.1:1"}, "--listen and --admin are both 127.0.0.1:1" + needsItsOwn},
+		{[]string{"serve", "--insecure", "--listen", ":1", "--admin", "127.0.0.1:1"}, "--listen :1 and --admin 127.0.0.1:1 overlap" + needsItsOwn},
+		{[]string{"serve", "--tls-cert", "c", "--tls-key", "k", "--listen", "[::1]:1", "--redirect", "[::1]:1"}, "--listen and --redirect are both [::1]:1" + needsItsOwn},
+		{[]string{"serve", "--tls-cert", "c", "--tls-key", "k", "--admin", "127.0.0.1:1", "--redirect", "127.0.0.1:1"}, "--admin and --redirect are both 127.0.0.1:1" + needsItsOwn},
 		{[]string{"serve", "--log", "xml"}, `--log must be one of "text","json" but got "xml" (see hocket --help)`},
 		{[]string{"srve"}, `unexpected argument srve, did you mean "serve"? (see hocket --help)`},
 		{[]string{"pub", "a"}, `expected "<data>" (see hocket --help)`},

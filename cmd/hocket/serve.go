@@ -8,12 +8,14 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
 	"hocket.dev"
 	"hocket.dev/internal/clientaddr"
 	"hocket.dev/internal/config"
+	"hocket.dev/internal/hook"
 	"hocket.dev/internal/origin"
 )
 
@@ -180,12 +182,71 @@ func (s *settings) check() error {
 	case !s.encrypted() && s.tls.ClientCA != "":
 		return usagef("tls.client_ca asks clients for certificates, but the server has none itself: give it one, or leave client_ca out")
 	}
+	if err := s.checkAddresses(); err != nil {
+		return err
+	}
+	if err := s.checkHooks(); err != nil {
+		return err
+	}
 	for _, domain := range s.acme.Domains {
 		if err := config.CheckDomain(domain); err != nil {
 			return usagef("--acme: %q %w", domain, err)
 		}
 	}
 	return s.checkClear()
+}
+
+// checkAddresses wants another address for each listener: the system would tell of a second one only that the address is in use.
+func (s *settings) checkAddresses() error {
+	type address struct{ flag, at string }
+	all := []address{{"--listen", s.listen}, {"--admin", s.admin}, {"--redirect", s.redirect}}
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			switch {
+			case !overlap(a.at, b.at):
+			case a.at == b.at:
+				return usagef("%s and %s are both %s: each needs an address of its own", a.flag, b.flag, a.at)
+			default:
+				return usagef("%s %s and %s %s overlap: each needs an address of its own", a.flag, a.at, b.flag, b.at)
+			}
+		}
+	}
+	return nil
+}
+
+// overlap tells whether two addresses have one port, and the same host or all of them.
+func overlap(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || port(a) == 0 {
+		return false
+	}
+	return hostA == hostB || isEvery(hostA) || isEvery(hostB)
+}
+
+// isEvery tells whether a host stands for all interfaces.
+func isEvery(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// checkHooks looks at the secrets of the file and the environment together.
+func (s *settings) checkHooks() error {
+	h := &s.hocket.Hooks
+	switch n := len(h.Secrets); {
+	case h.Authenticate.URL == "" && h.Subscribe.URL == "" && h.Publish.URL == "":
+		return nil
+	case n == 0:
+		return usagef("hooks: there is no secret to sign questions with: give one of at least %d bytes, such as openssl rand -hex 16 makes, "+
+			"as hooks.secrets or as HOCKET_HOOK_SECRET", hook.MinSecret)
+	case n > hook.MaxSecrets:
+		return usagef("hooks: there are %d secrets to sign questions with, those of hooks.secrets and HOCKET_HOOK_SECRET together: "+
+			"give one, or two while one takes the place of the other", n)
+	}
+	if i := slices.IndexFunc(h.Secrets, func(s string) bool { return len(s) < hook.MinSecret }); i >= 0 { // those of the file have been looked at
+		return usagef("HOCKET_HOOK_SECRET: a secret of %d bytes is too short: it needs at least %d, such as openssl rand -hex 16 makes", len(h.Secrets[i]), hook.MinSecret)
+	}
+	return nil
 }
 
 // encrypted tells whether the server speaks TLS.

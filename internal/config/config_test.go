@@ -77,7 +77,7 @@ window_bytes: 2MiB
 channels: [{pattern: a, history: {count: 1, bytes: 2KiB, age: 3s, deletes: 4s}, presence: true, publish: server, overflow: refill, sample: 5s, presence_grace: 6s, allow: [subscribe, history], allow_anonymous: [presence], schema: {type: object}, ask: [subscribe, publish]}, {pattern: b, e2e: true}]
 fallback: {history: {count: 9}, presence_grace: 0s}
 hooks: {authenticate: {url: "https://a.example/a"}, subscribe: {url: "https://a.example/s", when_down: allow}, publish: {url: "http://127.0.0.1/p"},
-  secrets: [one, two], timeout: 4s, concurrency: 5, allow_addresses: [127.0.0.1], forward_headers: [User-Agent]}
+  secrets: [one secret of many bytes, two secrets of many], timeout: 4s, concurrency: 5, allow_addresses: [127.0.0.1], forward_headers: [User-Agent]}
 limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 4KiB, history_entries: 5, history_bytes: 6KiB,
   info_bytes: 7, lost_members: 13, named_members: 14, ephemeral_keys: 10, lag_bytes: 11KiB, lag_age: 12s, call_timeout: 8s, proof_timeout: 9s}
 `)
@@ -96,7 +96,7 @@ limits: {message_bytes: 1KiB, subscriptions: 2, open_requests: 3, outbox_bytes: 
 		Fallback: hocket.Rule{History: hocket.History{Count: 9, Age: 10 * time.Minute, Deletes: 10 * time.Minute}, PresenceGrace: -1},
 		Hooks: hocket.Hooks{
 			Authenticate: hocket.Hook{URL: "https://a.example/a"}, Subscribe: hocket.Hook{URL: "https://a.example/s", WhenDown: hocket.HookAllow},
-			Publish: hocket.Hook{URL: "http://127.0.0.1/p"}, Secrets: []string{"one", "two"}, Timeout: 4 * time.Second, Concurrent: 5,
+			Publish: hocket.Hook{URL: "http://127.0.0.1/p"}, Secrets: []string{"one secret of many bytes", "two secrets of many"}, Timeout: 4 * time.Second, Concurrent: 5,
 			AllowAddresses: []string{"127.0.0.1"}, ForwardHeaders: []string{"User-Agent"},
 		},
 		Limits: hocket.Limits{MessageBytes: 1 << 10, Subscriptions: 2, OpenRequests: 3, OutboxBytes: 4 << 10, HistoryEntries: 5,
@@ -125,6 +125,8 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"tls: {cert: a.pem}", `hocket.yaml:1: tls.cert: is a certificate without its key: name that too, as tls.key`},
 		{"tls:\n  key: a.pem", `hocket.yaml:2: tls.key: is a key without its certificate: name that too, as tls.cert`},
 		{"tls: {client_auth: ask}", `hocket.yaml:1: tls.client_auth: "ask" is none of request, require`},
+		{"tls:\n  cert: a.pem\n  key: a.pem\n  client_auth: require", `hocket.yaml:4: tls.client_auth: says who needs a certificate, but nothing says whose are good: name the file of their authorities, as tls.client_ca`},
+		{"tls: {client_user: subject_cn}", `hocket.yaml:1: tls.client_user: says whom a certificate proves, but nothing says whose are good: name the file of their authorities, as tls.client_ca`},
 		{"acme: {domains: ['*.example.com']}", `hocket.yaml:1: acme.domains[0]: "*.example.com" stands for many domains, for which an authority asks the DNS and not the server: list each one`},
 		{"acme: {domains: [rt.example.com, https://a]}", `hocket.yaml:1: acme.domains[1]: "https://a" is no domain: write it in lower case, like rt.example.com`},
 		{"acme: {directory: 'http://a'}", `hocket.yaml:1: acme.directory: "http://a" is no address of a directory: it begins with https://`},
@@ -146,6 +148,8 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"hooks: {publish: {when_down: maybe}}", `hocket.yaml:1: hooks.publish.when_down: "maybe" is none of deny, allow`},
 		{"hooks:\n  allow_addresses: [10.0.0.0/8, lan]", `hocket.yaml:2: hooks.allow_addresses[1]: "lan" is no network: write it like 10.0.0.0/8 or 192.0.2.7`},
 		{"hooks: {forward_headers: [cookie]}", `hocket.yaml:1: hooks.forward_headers: the header Cookie is not forwarded: the proof in it is, as token or cookie`},
+		{"hooks: {secrets: [a-secret-of-16-bytes, short]}", `hocket.yaml:1: hooks.secrets[1]: is too short to be a secret: it has 5 bytes and needs 16`},
+		{"hooks:\n  secrets: [a-secret-of-16-bytes, b-secret-of-16-bytes, c-secret-of-16-bytes]", `hocket.yaml:2: hooks.secrets: are 3: give one, or two while one takes the place of the other`},
 		{"fallback:\n  ask: [subscribe]", `hocket.yaml:2: fallback.ask: asks the back end about subscribe, but hooks.subscribe has no url`},
 		{"channels:\n- pattern: a\n  ask: [publish]", `hocket.yaml:3: channels[0].ask: asks the back end about publish, but hooks.publish has no url`},
 		{"channels:\n- {pattern: a, ask: [history]}", `hocket.yaml:2: channels[0].ask: the back end can be asked about subscribe and publish`},
@@ -169,6 +173,8 @@ func TestErrorsNameLineAndField(t *testing.T) {
 		{"fallback:\n  history: {deletes: 0s}", `hocket.yaml:2: fallback.history.deletes: "0s" is less than 1s`},
 		{"limits:\n  ephemeral_keys: 0", `hocket.yaml:2: limits.ephemeral_keys: "0" is less than 1`},
 		{"fallback:\n  allow: [read]", `hocket.yaml:2: fallback.allow[0]: "read" is no verb: there are subscribe, publish, history, presence, call and *`},
+		{"channels:\n- pattern: a\n  allow: [subscribe, call]", `hocket.yaml:3: channels[0].allow: calls are not of channels: list the methods that may be called under allow_calls`},
+		{"fallback:\n  allow_anonymous: [call]", `hocket.yaml:2: fallback.allow_anonymous: calls are not of channels: list the methods that may be called under allow_calls`},
 		{"fallback:\n  overflow: sample", `hocket.yaml:2: fallback.overflow: "sample" is none of gap, disconnect, refill, latest`},
 		{"fallback:\n  pattern: a", `hocket.yaml:2: fallback.pattern: there is no such setting; here can be history, presence, publish, …`},
 		{"channels:\n- pattern: a\n- pattern: a", `hocket.yaml:3: channels[1].pattern: is the same as that of rule 0, which comes first`},

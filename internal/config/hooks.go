@@ -43,7 +43,7 @@ func (h *Hooks) hocket() hocket.Hooks {
 	}
 }
 
-// checkHooks looks at what does not depend on secrets, which may come from the environment.
+// checkHooks looks at what does not depend on secrets of the environment.
 func (f *File) checkHooks() error {
 	h := &f.Hooks
 	for i := range h.AllowAddresses {
@@ -60,6 +60,14 @@ func (f *File) checkHooks() error {
 	} {
 		if err := hook.CheckURL(one.url, listed); one.url != "" && err != nil {
 			return f.fail("hooks."+one.name+".url", "%w", err)
+		}
+	}
+	if n := len(h.Secrets); n > hook.MaxSecrets {
+		return f.fail("hooks.secrets", "are %d: give one, or two while one takes the place of the other", n)
+	}
+	for i, secret := range h.Secrets {
+		if n := len(secret); n < hook.MinSecret {
+			return f.fail(fmt.Sprintf("hooks.secrets[%d]", i), "is too short to be a secret: it has %d bytes and needs %d", n, hook.MinSecret)
 		}
 	}
 	if err := hook.CheckForward(h.ForwardHeaders); err != nil {

@@ -172,6 +172,10 @@ func (f *File) check() error {
 		return f.fail("tls.cert", "is a certificate without its key: name that too, as tls.key")
 	case f.TLS.Cert == "" && f.TLS.Key != "":
 		return f.fail("tls.key", "is a key without its certificate: name that too, as tls.cert")
+	case f.TLS.ClientCA == "" && f.TLS.ClientAuth == ClientRequire:
+		return f.fail("tls.client_auth", "says who needs a certificate, %w", errNoClientCA)
+	case f.TLS.ClientCA == "" && f.TLS.ClientUser != "none":
+		return f.fail("tls.client_user", "says whom a certificate proves, %w", errNoClientCA)
 	}
 	if err := f.checkACME(); err != nil {
 		return err
@@ -209,6 +213,9 @@ func (f *File) check() error {
 	}
 	return f.checkHooks()
 }
+
+// errNoClientCA tells of settings without which a door would be open that looks closed.
+var errNoClientCA = errors.New("but nothing says whose are good: name the file of their authorities, as tls.client_ca")
 
 func (f *File) checkACME() error {
 	if len(f.ACME.Domains) > 0 && f.TLS.Cert != "" {

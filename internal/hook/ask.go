@@ -141,6 +141,9 @@ func (c *Client) exchange(ctx context.Context, e *endpoint, k Kind, id string, q
 	case errors.Is(client.Err(), context.Canceled):
 		return nil, errCancelled
 	default:
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("there was no whole answer within %v", c.cfg.Timeout)
+		}
 		e.circuit.unanswered(now)
 		return nil, &failure{Down, err}
 	}

@@ -159,6 +159,9 @@ func TestADeadlineHoldsForTheWholeAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := ask(t, h, func(c *Config) { c.Timeout = 50 * time.Millisecond })
 			b.wantRefused(dialect.Unavailable, Down)
+			if log := b.log.String(); !strings.Contains(log, "there was no whole answer within 50ms") {
+				t.Errorf("the log is %s", log)
+			}
 		})
 	}
 }

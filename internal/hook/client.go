@@ -89,7 +89,7 @@ const (
 	DefaultTimeout    = 3 * time.Second
 	DefaultConcurrent = 128
 	MinSecret         = 16 // bytes
-	maxSecrets        = 2
+	MaxSecrets        = 2
 	maxForward        = 32
 	idleFor           = 90 * time.Second // a connection is kept
 )
@@ -186,8 +186,8 @@ func CheckURL(text string, listed []netip.Prefix) error {
 func isPlain(url string) bool { return !strings.HasPrefix(strings.ToLower(url), "https:") }
 
 func checkSecrets(secrets [][]byte) error {
-	if len(secrets) == 0 || len(secrets) > maxSecrets {
-		return fmt.Errorf("there must be 1 or %d secrets to sign with, not %d", maxSecrets, len(secrets))
+	if len(secrets) == 0 || len(secrets) > MaxSecrets {
+		return fmt.Errorf("there must be 1 or %d secrets to sign with, not %d", MaxSecrets, len(secrets))
 	}
 	for _, s := range secrets {
 		if len(s) < MinSecret {

@@ -221,6 +221,10 @@ func (r *Rule) check(index int) error {
 		return &Error{index, "schema", errors.New("goes not together with e2e: the server cannot read what it would check")}
 	case r.Sample < 0:
 		return &Error{index, "sample", negative}
+	case callsAlone(r.Allow):
+		return &Error{index, "allow", errCalls}
+	case callsAlone(r.AllowAnonymous):
+		return &Error{index, "allow_anonymous", errCalls}
 	case r.Ask&^(CanSubscribe|CanPublish) != CanNothing:
 		return &Error{index, "ask", errors.New("the back end can be asked about subscribe and publish")}
 	case int(r.Publish) >= len(publishers):
@@ -230,6 +234,11 @@ func (r *Rule) check(index int) error {
 	}
 	return r.Rates.check(index)
 }
+
+// callsAlone tells whether calls are meant, which no rule of channels can allow, and not just everything.
+func callsAlone(v Verbs) bool { return v.Has(CanCall) && v != CanEverything }
+
+var errCalls = errors.New("calls are not of channels: list the methods that may be called under allow_calls")
 
 // Anonymous tells whether any rule allows something to clients without proof.
 func (s *Set) Anonymous() bool { return s.admits }

@@ -41,7 +41,7 @@ func (s *Session) fits(a *limit.Account, open, most int, of Scope) (dialect.Code
 		return dialect.CloseBanned, banned(left)
 	}
 	if most > 0 && open > most {
-		return dialect.CloseLimitReached, dialect.Errorf(dialect.LimitReached, "there are %d sessions of this %v: that is as many as may be", most, of)
+		return dialect.CloseLimitReached, dialect.Errorf(dialect.LimitReached, "there are %d sessions of this %v, as many as may be: end one, or come back later", most, of)
 	}
 	return 0, nil
 }

@@ -102,7 +102,7 @@ func TestSessionsOfAnAddressAndOfAUserAreCounted(t *testing.T) {
 	a := w.connect()
 	w.connect()
 	c := w.dial()
-	c.want(`"code":1430,"name":"limit_reached","message":"there are 2 sessions of this address: that is as many as may be"`)
+	c.want(`"code":1430,"name":"limit_reached","message":"there are 2 sessions of this address, as many as may be: end one, or come back later"`)
 	c.wantClosed(dialect.CloseLimitReached)
 	c.Closed(4006, "")
 	a.Closed(1000, "")

@@ -254,6 +254,8 @@ func (v *Verifier) judge(c *Claims, now time.Time) *Error {
 		return fail(Issuer, `the token's issuer ("iss") is not accepted`)
 	case len(v.cfg.Audience) == 0 && len(c.Audience) > 0:
 		return fail(Audience, `the token is for an audience ("aud"), and this server is told of none that it is`)
+	case len(v.cfg.Audience) > 0 && len(c.Audience) == 0:
+		return fail(Audience, `the token has no audience ("aud"): it has to name this server`)
 	case len(v.cfg.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.cfg.Audience, a) }):
 		return fail(Audience, `the token is for another audience ("aud")`)
 	}

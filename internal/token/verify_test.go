@@ -177,25 +177,26 @@ func TestIssuerAndAudience(t *testing.T) {
 		issuer, audience []string
 		claims           string
 		want             Reason
+		says             string
 	}{
-		{nil, nil, ``, 0},
-		{nil, nil, `"iss":"anybody",`, 0},
-		{nil, nil, `"aud":"somebody",`, Audience},
-		{nil, nil, `"aud":[],`, 0},
-		{[]string{"i1", "i2"}, nil, `"iss":"i2",`, 0},
-		{[]string{"i1"}, nil, `"iss":"i2",`, Issuer},
-		{[]string{"i1"}, nil, `"iss":"I1",`, Issuer},
-		{[]string{"i1"}, nil, `"iss":"i1/",`, Issuer},
-		{[]string{"i1"}, nil, ``, Issuer},
-		{nil, []string{"a1", "a2"}, `"aud":"a2",`, 0},
-		{nil, []string{"a1"}, `"aud":["x","a1"],`, 0},
-		{nil, []string{"a1"}, `"aud":["x","a"],`, Audience},
-		{nil, []string{"a1"}, `"aud":[],`, Audience},
-		{nil, []string{"a1"}, ``, Audience},
+		{nil, nil, ``, 0, ""},
+		{nil, nil, `"iss":"anybody",`, 0, ""},
+		{nil, nil, `"aud":"somebody",`, Audience, "is told of none"},
+		{nil, nil, `"aud":[],`, 0, ""},
+		{[]string{"i1", "i2"}, nil, `"iss":"i2",`, 0, ""},
+		{[]string{"i1"}, nil, `"iss":"i2",`, Issuer, "issuer"},
+		{[]string{"i1"}, nil, `"iss":"I1",`, Issuer, "issuer"},
+		{[]string{"i1"}, nil, `"iss":"i1/",`, Issuer, "issuer"},
+		{[]string{"i1"}, nil, ``, Issuer, "issuer"},
+		{nil, []string{"a1", "a2"}, `"aud":"a2",`, 0, ""},
+		{nil, []string{"a1"}, `"aud":["x","a1"],`, 0, ""},
+		{nil, []string{"a1"}, `"aud":["x","a"],`, Audience, "another audience"},
+		{nil, []string{"a1"}, `"aud":[],`, Audience, "no audience"},
+		{nil, []string{"a1"}, ``, Audience, "no audience"},
 	} {
 		v := verifier(t, Config{Keys: []Key{key(t, "secret")}, Issuer: test.issuer, Audience: test.audience})
 		if _, err := v.Verify(say(t, `{`+test.claims+`"exp":1900000000}`), now); test.want != 0 {
-			wantReason(t, err, test.want, "the token")
+			wantReason(t, err, test.want, test.says)
 		} else if err != nil {
 			t.Errorf("%s with %v, %v: %v", test.claims, test.issuer, test.audience, err)
 		}

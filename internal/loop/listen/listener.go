@@ -54,6 +54,9 @@ type Config struct {
 	// Proxies says that each connection begins with a header of the PROXY protocol, version 1 or 2, which names the client, and
 	// tells which addresses are those of proxies; connections of others are closed. nil: there are no such headers.
 	Proxies func(netip.Addr) bool
+	// Unnamed is called, on any goroutine, for each connection that was closed because nobody who is believed has named its
+	// client: it has come from elsewhere, or does not begin with the header. nil is allowed.
+	Unnamed func(from net.Addr, err error)
 	// MaxWaiting is how many connections may wait for Accept, as behind a limit that the program sets; one more closes the
 	// oldest. 0 means 4,096, what Linux lets a listener keep (net.core.somaxconn).
 	MaxWaiting int
@@ -150,6 +153,7 @@ func (li *Listener) OnLoops() bool { return li.accepting != nil }
 func (li *Listener) look(l *loop.Loop, fd int, from netip.AddrPort) {
 	if li.cfg.Proxies != nil && !li.cfg.Proxies(from.Addr()) {
 		closeDescriptor(fd)
+		li.unnamed(net.TCPAddrFromAddrPort(from), errStranger)
 		return
 	}
 	q := &li.perLoop[l.Index()]
@@ -318,6 +322,7 @@ func (li *Listener) Close() error {
 }
 
 var (
-	errTooMany = errors.New("listen: too many connections without a request")
-	errLate    = errors.New("listen: no whole request in time")
+	errTooMany  = errors.New("listen: too many connections without a request")
+	errStranger = errors.New("it is from none of the proxies that are trusted")
+	errLate     = errors.New("listen: no whole request in time")
 )

@@ -15,6 +15,7 @@ func (p *Pending) greet(b []byte) (rest []byte, ok bool) {
 	client, n, err := clientaddr.ParseProxy(b)
 	switch {
 	case err != nil:
+		p.listener.unnamed(net.TCPAddrFromAddrPort(p.from), err)
 		p.end(err)
 		return nil, false
 	case n == 0 || !p.conn.Take(n):
@@ -28,11 +29,18 @@ func (p *Pending) greet(b []byte) (rest []byte, ok bool) {
 	return b[n:], true
 }
 
+// unnamed tells of a connection that is closed.
+func (li *Listener) unnamed(from net.Addr, err error) {
+	if li.cfg.Unnamed != nil {
+		li.cfg.Unnamed(from, err)
+	}
+}
+
 // proxied is a connection that begins with a header of the PROXY protocol, for where the loops do not accept. The header is read
 // by whoever first asks for what it says, or for what follows it.
 type proxied struct {
 	net.Conn
-	timeout time.Duration
+	listener *Listener
 
 	once sync.Once
 	from net.Addr
@@ -69,7 +77,7 @@ func (p *proxied) greet() {
 }
 
 func (p *proxied) read() error {
-	if err := p.SetReadDeadline(time.Now().Add(p.timeout)); err != nil {
+	if err := p.SetReadDeadline(time.Now().Add(p.listener.cfg.HeadTimeout)); err != nil {
 		return err
 	}
 	buf := make([]byte, clientaddr.MaxProxyBytes)
@@ -79,6 +87,7 @@ func (p *proxied) read() error {
 		client, size, bad := clientaddr.ParseProxy(buf[:have])
 		switch {
 		case bad != nil:
+			p.listener.unnamed(p.Conn.RemoteAddr(), bad)
 			return bad
 		case size > 0:
 			if client.IsValid() {
@@ -100,9 +109,10 @@ func (li *Listener) acceptProxied() (net.Conn, error) {
 			return nil, err
 		}
 		if from, ok := addrPort(nc.RemoteAddr()); ok && li.cfg.Proxies(from.Addr()) {
-			return &proxied{Conn: nc, timeout: li.cfg.HeadTimeout}, nil
+			return &proxied{Conn: nc, listener: li}, nil
 		}
 		_ = nc.Close()
+		li.unnamed(nc.RemoteAddr(), errStranger)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,22 +70,33 @@ func TestWhatIsPassedOnKnowsItsClient(t *testing.T) {
 }
 
 func TestConnectionsWithoutAHeaderAreClosed(t *testing.T) {
-	li := start(t, Config{Proxies: loopback})
+	told := make(chan error, 1)
+	li := start(t, Config{Proxies: loopback, Unnamed: func(_ net.Addr, err error) { told <- err }})
 	for _, in := range []string{upgrade, plain, "PROXY TCP4 x y 1 2\r\n", "\x16\x03\x01"} {
 		nc := dial(t, li)
 		send(t, nc, in)
 		if n, err := nc.Read(make([]byte, 1)); n != 0 || err == nil {
 			t.Errorf("%q is answered", in)
 		}
+		if err := <-told; !strings.Contains(err.Error(), "PROXY protocol") {
+			t.Errorf("%q: it is told that %v", in, err)
+		}
 	}
 }
 
 func TestConnectionsOfStrangersAreClosed(t *testing.T) {
-	li := start(t, Config{Proxies: func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.9") }})
+	told := make(chan net.Addr, 1)
+	li := start(t, Config{
+		Proxies: func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.9") },
+		Unnamed: func(from net.Addr, _ error) { told <- from },
+	})
 	nc := dial(t, li)
 	io.WriteString(nc, versionOne+upgrade) // it may be closed before
 	if n, err := nc.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Error("a stranger is answered")
+	}
+	if from := <-told; from.String() != nc.LocalAddr().String() {
+		t.Errorf("it is told of %v", from)
 	}
 }
 
@@ -136,7 +148,8 @@ func TestProxyHeaderWithoutLoops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		li := New(tcp, Config{Loops: g, Proxies: func(netip.Addr) bool { return test.trusted }})
+		told := make(chan error, 1)
+		li := New(tcp, Config{Loops: g, Proxies: func(netip.Addr) bool { return test.trusted }, Unnamed: func(_ net.Addr, err error) { told <- err }})
 		web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) })}
 		go web.Serve(li)
 		nc := dial(t, li)
@@ -160,6 +173,9 @@ func TestProxyHeaderWithoutLoops(t *testing.T) {
 		}
 		web.Close()
 		li.Close()
+		if wanted := test.in == plain || !test.trusted; wanted != (len(told) == 1) {
+			t.Errorf("%q of one that is trusted (%v): told of %d", test.in, test.trusted, len(told))
+		}
 	}
 }
 

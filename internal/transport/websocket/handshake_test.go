@@ -34,6 +34,7 @@ func TestRefusals(t *testing.T) {
 		{name: "no key", request: replaced("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), status: 400, reason: "no_key", code: "bad_handshake", part: "Sec-WebSocket-Key is missing"},
 		{name: "bad key", request: replaced("dGhlIHNhbXBsZSBub25jZQ==", "short"), status: 400, reason: "bad_key", code: "bad_handshake", part: "16 bytes"},
 		{name: "version", request: replaced("Version: 13", "Version: 8"), status: 426, reason: "bad_version", code: "bad_handshake", part: "13", header: [2]string{"Sec-Websocket-Version", "13"}},
+		{name: "two origins", request: replaced("\r\n\r\n", "\r\nOrigin: https://evil.example\r\nOrigin: https://app.example\r\n\r\n"), status: 403, reason: "origin", code: "origin_not_allowed", part: `stands 2 times`},
 		{name: "origin", request: replaced("\r\n\r\n", "\r\nOrigin: https://evil.example\r\n\r\n"), status: 403, reason: "origin", code: "origin_not_allowed", part: `"https://evil.example"`},
 		{name: "token alone", request: replaced("\r\n\r\n", "\r\nSec-WebSocket-Protocol: hocket.token.abc\r\n\r\n"), status: 400, reason: "bad_token", code: "bad_handshake", part: "no hocket.v1 protocol"},
 		{name: "bad token", request: replaced("\r\n\r\n", "\r\nSec-WebSocket-Protocol: hocket.v1.json, hocket.token.a+b\r\n\r\n"), status: 400, reason: "bad_token", code: "bad_handshake", part: "character"},

@@ -3,6 +3,7 @@ package websocket
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -167,8 +168,11 @@ func (t *Transport) Upgrade(p *listen.Pending, r *http.Request) bool {
 // judge decides about a handshake.
 func (t *Transport) judge(r *http.Request) (verdict, *refusal) {
 	if from := r.Header.Get("Origin"); !t.cfg.AllowOrigin(r, from) {
-		return verdict{}, &refusal{http.StatusForbidden, "origin", dialect.OriginNotAllowed,
-			"pages of " + strconv.Quote(from) + " may not connect: list the origin in the configuration", nil}
+		why := "pages of " + strconv.Quote(from) + " may not connect: list the origin in the configuration"
+		if n := len(r.Header.Values("Origin")); n > 1 {
+			why = fmt.Sprintf("the header Origin stands %d times: a request comes from one page, or from none", n)
+		}
+		return verdict{}, &refusal{http.StatusForbidden, "origin", dialect.OriginNotAllowed, why, nil}
 	}
 	up, refused := parse(r)
 	if refused != nil {

@@ -12,6 +12,9 @@
 //
 //	srv.Publish(ctx, "ticker:BTC", map[string]any{"price": 64000})
 //
+// Some types are those of the package that they belong to, such as [Rule] and [Limits]: go doc hocket.dev/internal/rule Rule
+// shows the fields, and docs/api.txt names where each one is.
+//
 // This package wires the floors below and decides nothing; ARCHITECTURE.md has the map.
 package hocket
 

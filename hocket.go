@@ -12,6 +12,9 @@
 //
 //	srv.Publish(ctx, "ticker:BTC", map[string]any{"price": 64000})
 //
+// Some types are those of the package that they belong to, such as [Rule] and [Limits]: docs/api.txt lists their fields and
+// methods, and go doc hocket.dev/internal/rule Rule says what they mean.
+//
 // This package wires the floors below and decides nothing; ARCHITECTURE.md has the map.
 package hocket
 

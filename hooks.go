@@ -90,8 +90,9 @@ type Identity struct {
 	TokenID      string              // by which it can be revoked; "" for none
 }
 
-// VerifyHook tells a back end in Go whether a question was asked by who knows the secret, not more than five minutes ago.
-// body is that of the request, byte for byte.
+// VerifyHook returns nil if a question that a back end was asked comes from who knows the secret, and was signed at most five
+// minutes before or after now; otherwise the error says what is wrong, for the back end's own log. body is that of the
+// request, byte for byte.
 func VerifyHook(r *http.Request, body []byte, secret []byte, now time.Time) error {
 	return hook.Verify(r.Header, body, secret, now)
 }

@@ -38,5 +38,6 @@
 // no longer give is told as a Message of its own kind, [Gap] or [Reset], so that nothing is ever missing silently.
 //
 // Everything here may be used from any goroutine, except that one goroutine at a time reads a Subscription. A Client has
-// two goroutines of its own until Close. It has no patterns.
+// two goroutines of its own until Close. It leaves out patterns of channels, drops events to its session or user, and
+// cannot change the Info of its [Options] later.
 package client

@@ -14,7 +14,7 @@ import (
 // An Error is what the server, or the client itself, answers a request with. errors.Is compares code and name.
 type Error struct {
 	// Code is that of docs/errors.md; 4000 to 4299 when the server closed the connection for good. 0 is an error of
-	// this package: ErrClosed, ErrConnectionLost or ErrBusy.
+	// this package, such as ErrClosed.
 	Code int
 	Name string // stable, like "permission_denied"
 	// Message is for people.

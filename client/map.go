@@ -312,22 +312,7 @@ func (m *Map) has(at Position) bool {
 	return m.at.Offset >= at.Offset
 }
 
-// until waits, without the lock, until what is asked with the lock held is true.
+// until waits until what is asked with the lock held is true, or the Map has ended.
 func (m *Map) until(ctx context.Context, ready func() bool) error {
-	for {
-		m.s.c.mu.Lock()
-		ok, err, wake := ready(), m.s.err, m.wake
-		m.s.c.mu.Unlock()
-		switch {
-		case ok:
-			return nil
-		case err != nil:
-			return err
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return m.s.until(ctx, &m.wake, ready)
 }

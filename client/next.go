@@ -85,3 +85,24 @@ func (s *Subscription) notify() {
 	default:
 	}
 }
+
+// until waits, without the lock, until what is asked with the lock held is true, or the subscription has ended. Whenever the
+// answer may be another one *wake is closed and replaced.
+func (s *Subscription) until(ctx context.Context, wake *chan struct{}, ready func() bool) error {
+	for {
+		s.c.mu.Lock()
+		ok, err, changed := ready(), s.err, *wake
+		s.c.mu.Unlock()
+		switch {
+		case ok:
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -83,22 +83,7 @@ func newPresence(s *Subscription) *Presence {
 
 // Synced waits until the list has been read, for the first time.
 func (p *Presence) Synced(ctx context.Context) error {
-	for {
-		p.s.c.mu.Lock()
-		synced, err, wake := p.synced, p.s.err, p.wake
-		p.s.c.mu.Unlock()
-		switch {
-		case synced:
-			return nil
-		case err != nil:
-			return err
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return p.s.until(ctx, &p.wake, func() bool { return p.synced })
 }
 
 // Members returns everyone who is here, in the order in which they became known; at most SubscribeOptions.MaxMembers.

@@ -30,12 +30,12 @@ type serveCmd struct {
 	Admin    string   `placeholder:"ADDR" help:"Another address, such as 127.0.0.1:8001, for the API and metrics, which are then not to be found at that for clients."`
 	Insecure bool     `help:"Allows clear text on other addresses than this machine's own."`
 	Dev      bool     `help:"For development: everybody who reaches this machine's own address may connect, publish and use the API; every channel keeps 1,000 entries for 10 minutes; ticker:demo ticks; echo and time can be called."`
-	Log      string   `enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
+	Log      string   `placeholder:"FORMAT" enum:"text,json" default:"text" help:"How the log is written to standard error: text or json (default text)."`
 }
 
 // Help is the second part of `hocket serve --help`.
 func (serveCmd) Help() string {
-	return `Without --dev clients are admitted only where the configuration says "anonymous: true".
+	return `Without --dev clients prove who they are, with a token or a ticket for example, and may do what that or the rules of channels allow: docs/tokens.md. Where the configuration says "anonymous: true" everybody may do all that no rule forbids.
 
 SIGHUP reads the keys of the configuration file again, api_keys and those of tokens; the log says which other settings have changed, which hold from the next start on. The files that it names for keys and certificates are read again by themselves.
 

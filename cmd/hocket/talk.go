@@ -204,7 +204,7 @@ type pubCmd struct {
 	Data    string `arg:"" help:"JSON, or any text, which is published as a JSON string; - reads it from standard input."`
 
 	Key            string            `placeholder:"KEY" help:"Key of the entry."`
-	Op             string            `enum:"set,append,delete" default:"set" help:"What the entry does to its key: set, append or delete (default set)."`
+	Op             string            `placeholder:"OP" enum:"set,append,delete" default:"set" help:"What the entry does to its key: set, append or delete (default set)."`
 	Tag            map[string]string `placeholder:"NAME=VALUE" help:"Tag of the entry; may be repeated."`
 	IdempotencyKey string            `placeholder:"KEY" help:"Name by which a repetition of this publish is known, and not applied again."`
 	Timeout        time.Duration     `default:"10s" placeholder:"TIME" help:"How long to wait for the answer (default 10s)."`

@@ -32,9 +32,9 @@
 //
 // # Two drivers
 //
-// On Linux a loop sleeps in epoll_wait as an ordinary system call on a thread of its own, and a connection is a descriptor. While
-// connections are attached in numbers that were Go's until then, as in a wave of handshakes through net/http, it sleeps in Go's own poller.
-// So is one under TLS whose *tls.Conn stands on a [Carrier], with a few kilobytes that crypto/tls keeps.
+// On Linux a loop sleeps in epoll_wait as an ordinary system call on a thread of its own. While connections are attached in
+// numbers that were Go's until then, as in a wave of handshakes through net/http, it sleeps in Go's own poller. A connection is
+// a descriptor there, and under TLS, where its *tls.Conn stands on a [Carrier], a few kilobytes that crypto/tls keeps beside it.
 // Elsewhere, with [Config].Portable, and for connections without a descriptor of their own (net.Pipe, any other *tls.Conn), a connection
 // is served by a goroutine that reads and, while there is something to send, one that writes; the loop itself stays one
 // goroutine with the same order of events. Both kinds live side by side on one loop. Everything the portable driver waits for is

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,11 +19,51 @@ import (
 // lister collects the lines of one package.
 type lister struct {
 	fset  *token.FileSet
+	file  *ast.File // under way
 	lines []string
+	lent  []alias
 }
 
-// exported lists the exported names of the package in dir, sorted; none when there is no package.
-func exported(dir string) ([]string, error) {
+// alias is a type that another package lends: what it promises stands there.
+type alias struct {
+	name string
+	path string // of the lender
+	of   string // its name there
+}
+
+// exported lists the exported names of the package in dir, sorted; none when there is no package. What an internal package
+// lends is listed with its fields and methods, which are promised as well and seen nowhere else.
+func exported(root, dir string) ([]string, error) {
+	l, err := list(dir)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	for _, a := range l.lent {
+		below, ok := strings.CutPrefix(a.path, modulePath+"/")
+		if !ok || !strings.HasPrefix(below, "internal/") {
+			continue
+		}
+		lender, err := list(filepath.Join(root, filepath.FromSlash(below)))
+		if err == nil && lender == nil {
+			err = errors.New("there is no such package")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s, lent by %s: %w", a.name, a.path, err)
+		}
+		for _, line := range lender.lines {
+			for _, form := range []string{"type %s struct, ", "type %s interface, ", "method (%s) ", "method (*%s) "} {
+				if rest, ok := strings.CutPrefix(line, fmt.Sprintf(form, a.of)); ok {
+					l.add(form+"%s", a.name, rest)
+				}
+			}
+		}
+	}
+	slices.Sort(l.lines)
+	return slices.Compact(l.lines), nil
+}
+
+// list lists the exported names of the package in dir alone; nil when there is no package.
+func list(dir string) (*lister, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -42,6 +83,7 @@ func exported(dir string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		l.file = file
 		for _, decl := range file.Decls {
 			switch d := decl.(type) {
 			case *ast.FuncDecl:
@@ -51,8 +93,18 @@ func exported(dir string) ([]string, error) {
 			}
 		}
 	}
-	slices.Sort(l.lines)
-	return slices.Compact(l.lines), nil
+	return l, nil
+}
+
+// importPath returns the path of the package that has this name in the file under way.
+func (l *lister) importPath(name string) string {
+	for _, spec := range l.file.Imports {
+		p := strings.Trim(spec.Path.Value, "`\"")
+		if spec.Name != nil && spec.Name.Name == name || spec.Name == nil && path.Base(p) == name {
+			return p
+		}
+	}
+	return ""
 }
 
 func (l *lister) add(format string, args ...any) {
@@ -120,6 +172,9 @@ func (l *lister) typ(s *ast.TypeSpec) {
 	}
 	if s.Assign != token.NoPos {
 		l.add("type %s = %s", name, l.print(s.Type))
+		if of, ok := s.Type.(*ast.SelectorExpr); ok {
+			l.lent = append(l.lent, alias{name: name, path: l.importPath(l.print(of.X)), of: of.Sel.Name})
+		}
 		return
 	}
 	switch t := s.Type.(type) {

@@ -95,7 +95,7 @@ func helper() {}
 		"type Sink interface, with unexported members",
 		"var ErrOne error",
 	}
-	have, err := exported(dir)
+	have, err := exported(dir, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +103,61 @@ func helper() {}
 		t.Errorf("listed (+), wanted (-):\n%s", diff)
 	}
 	for _, empty := range []string{t.TempDir(), filepath.Join(dir, "none")} {
-		if lines, err := exported(empty); err != nil || len(lines) != 0 {
+		if lines, err := exported(empty, empty); err != nil || len(lines) != 0 {
 			t.Errorf("exported of no package: %q, %v", lines, err)
 		}
+	}
+}
+
+// What users may write of a type, such as a field of a Rule, is seen where it changes, wherever that is.
+func TestTypesOfInternalPackagesAreListedWithWhatTheyPromise(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"internal/rule", "broker"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(root, "a.go"), `package a
+
+import (
+	"hocket.dev/broker"
+	rules "hocket.dev/internal/rule"
+)
+
+type Channel = rules.Rule
+type Publishers = rules.Publishers
+type Receipt = broker.Receipt
+`)
+	write(t, filepath.Join(root, "internal", "rule", "rule.go"), `package rule
+
+type Rule struct {
+	Pattern string
+	set     bool
+}
+
+type Publishers uint8
+
+type RuleSet struct{ Rules []Rule }
+
+func (r *Rule) Check() error { return nil }
+func (p Publishers) String() string { return "" }
+`)
+	write(t, filepath.Join(root, "broker", "broker.go"), "package broker\n\ntype Receipt struct{ Offset uint64 }\n")
+	want := []string{
+		"method (*Channel) Check() error",
+		"method (Publishers) String() string",
+		"type Channel = rules.Rule",
+		"type Channel struct, Pattern string",
+		"type Channel struct, with unexported members",
+		"type Publishers = rules.Publishers",
+		"type Receipt = broker.Receipt",
+	}
+	have, err := exported(root, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("listed (+), wanted (-):\n%s", diff)
 	}
 }
 

@@ -11,13 +11,20 @@ const (
 	sessionBytes = 32 << 10
 	// leastSessions is how many sessions there may be however little memory there seems to be.
 	leastSessions = 1000
+	// leastUntaken is what clients may leave however little memory there seems to be.
+	leastUntaken = 64 << 20
 )
 
-// setCapacity says how many sessions the server takes where the configuration does not: what open files and memory have room for.
+// setCapacity says how many sessions the server takes, and how much it keeps for those that do not take it, where the configuration
+// does not: what open files and memory have room for.
 func setCapacity(c *hocket.Config, file *config.File) {
+	memory, taken := sys.MemoryLimit(), uint64(file.MemoryBytes)+uint64(file.WindowBytes)
 	if c.Limits.Sessions == 0 {
 		files, _ := sys.RaiseFileLimit() // announce tells the error
-		c.Limits.Sessions = capacity(files, sys.MemoryLimit(), uint64(file.MemoryBytes)+uint64(file.WindowBytes))
+		c.Limits.Sessions = capacity(files, memory, taken)
+	}
+	if c.Limits.UntakenBytes == 0 && memory > 0 {
+		c.Limits.UntakenBytes = int64(max((memory-min(memory, taken))/4, leastUntaken))
 	}
 	if c.Limits.SessionsPerAddress == 0 {
 		c.Limits.SessionsPerAddress = c.Limits.Sessions - c.Limits.Sessions/4

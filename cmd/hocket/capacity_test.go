@@ -31,12 +31,12 @@ func TestTheConfigurationSaysHowManySessions(t *testing.T) {
 	file := config.Default()
 	c := file.Hocket()
 	setCapacity(&c, &file)
-	if n := c.Limits.Sessions; n < 100 || c.Limits.SessionsPerAddress != n-n/4 || c.Limits.Unproved > n/2 {
+	if n := c.Limits.Sessions; n < 100 || c.Limits.SessionsPerAddress != n-n/4 || c.Limits.Unproved > n/2 || c.Limits.UntakenBytes < leastUntaken {
 		t.Errorf("by default: %+v", c.Limits)
 	}
-	c.Limits = hocket.Limits{Sessions: 10, SessionsPerAddress: 9, Unproved: 3}
+	c.Limits = hocket.Limits{Sessions: 10, SessionsPerAddress: 9, Unproved: 3, UntakenBytes: 5}
 	setCapacity(&c, &file)
-	if l := c.Limits; l.Sessions != 10 || l.SessionsPerAddress != 9 || l.Unproved != 3 {
+	if l := c.Limits; l.Sessions != 10 || l.SessionsPerAddress != 9 || l.Unproved != 3 || l.UntakenBytes != 5 {
 		t.Errorf("as configured: %+v", l)
 	}
 }

@@ -164,6 +164,12 @@ func TestTheClientThatHAProxyNames(t *testing.T) {
 			if b, err := io.ReadAll(nc); len(b) > 0 {
 				t.Errorf("without the proxy: %q, %v", b, err)
 			}
+			stranger := dialAs(t, "127.0.0.2", n.http)
+			defer stranger.Close()
+			io.WriteString(stranger, "PROXY TCP4 192.0.2.44 127.0.0.1 1 2\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+			if b, err := io.ReadAll(stranger); len(b) > 0 {
+				t.Errorf("a proxy that is not trusted: %q, %v", b, err)
+			}
 		})
 	}
 }

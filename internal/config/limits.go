@@ -15,6 +15,7 @@ type Places struct {
 	Sessions           int   `name:"sessions" default:"0" doc:"Sessions of the server; beyond it handshakes are answered 503. 0 is what the limits of open files and of memory have room for."`
 	SessionsPerUser    int   `name:"sessions_per_user" default:"1000" doc:"Sessions of one user who has proved who it is; 0 is no bound."`
 	SessionsPerAddress int   `name:"sessions_per_address" default:"0" doc:"Sessions of one address, of IPv6 of one network of 64 bits; 0 is three quarters of sessions."`
+	UntakenBytes       Bytes `name:"untaken_bytes" default:"0" doc:"What all clients have been sent and not taken, of those that have left more than 16KiB. Beyond it the one that has for longest is closed. 0 is a quarter of the memory that there is beside memory_bytes and window_bytes, at least 64MiB."`
 	Unproved           int   `name:"unproved" default:"10000" min:"1" doc:"Sessions that have not proved who they are. Beyond it the oldest is closed."`
 	UnprovedBytes      Bytes `name:"unproved_bytes" default:"16KiB" min:"1KiB" doc:"One message of such a session, which may send four times as much in all."`
 }
@@ -84,6 +85,7 @@ func (l *Limits) OpenRates() {
 // apply puts the limits into those of the server.
 func (l *Limits) apply(to *hocket.Limits) {
 	to.Sessions, to.SessionsPerUser, to.SessionsPerAddress = l.Sessions, l.SessionsPerUser, l.SessionsPerAddress
+	to.UntakenBytes = int64(l.UntakenBytes)
 	to.Unproved, to.UnprovedBytes = l.Unproved, int64(l.UnprovedBytes)
 	s, u, a := &l.Rates.Session, &l.Rates.User, &l.Rates.Address
 	to.Rates = hocket.Rates{

@@ -34,6 +34,7 @@ type Listening struct {
 	cfg   ListenConfig
 	group *Group
 	fd    int
+	mptcp bool // what it accepts has not all of its options
 
 	loops sync.WaitGroup // that have it
 	once  sync.Once
@@ -63,7 +64,7 @@ func (g *Group) Listen(nl *net.TCPListener, cfg ListenConfig) (*Listening, error
 		return nil, fmt.Errorf("loop: listen: %w", err)
 	}
 	_ = nl.Close() // the copy goes on listening
-	li := &Listening{cfg: cfg, group: g, fd: fd, spare: -1}
+	li := &Listening{cfg: cfg, group: g, fd: fd, mptcp: isMPTCP(fd), spare: -1}
 	li.takeSpare()
 	for _, l := range g.loops {
 		e := l.poll.(*epoll)
@@ -94,6 +95,13 @@ func prepareListener(fd int) error {
 		}
 	}
 	return nil
+}
+
+// isMPTCP tells whether a socket is one of Multipath TCP, as the listeners of package net are where the system has that. The kernel
+// takes TCP_NOTSENT_LOWAT back from the connections that it accepts, those without Multipath TCP too: its own part of them needs it so.
+func isMPTCP(fd int) bool {
+	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	return err == nil && protocol == unix.IPPROTO_MPTCP
 }
 
 // Close stops accepting and returns when no loop accepts any more. It must not be called on a loop.
@@ -230,5 +238,8 @@ func (li *Listening) give(l *Loop, fd int, from netip.AddrPort) {
 
 func (li *Listening) take(l *Loop, fd int, from netip.AddrPort) {
 	defer l.rescue()
+	if li.mptcp {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat) // a matter of memory only
+	}
 	li.cfg.Accept(l, fd, from)
 }

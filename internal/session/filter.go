@@ -12,6 +12,17 @@ import (
 // length in two bytes. So it is read where it lies, without building anything for an entry.
 type filter string
 
+// maxFilterBytes is what the filters of one session may hold together: as much as the largest one has room for.
+const maxFilterBytes = 72 << 10
+
+// filterBytes is what those of the session hold.
+func (s *Session) filterBytes() (n int) {
+	for _, sub := range s.subs {
+		n += int(sub.filter)
+	}
+	return n
+}
+
 // newFilter makes the filter of a subscription.
 func newFilter(from dialect.Filter) filter {
 	var b []byte

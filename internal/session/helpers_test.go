@@ -223,6 +223,7 @@ type client struct {
 	reading bool
 	woken   bool
 	code    dialect.Code // of the close
+	dropped bool
 	reason  string
 	stream  []byte // taken, not yet looked at
 	room    int    // what Send takes
@@ -244,6 +245,7 @@ func (c *client) SetReading(on bool) { c.reading = on }
 func (c *client) Close(code dialect.Code, reason string) {
 	c.code, c.reason = code, reason
 }
+func (c *client) Drop(code dialect.Code) { c.code, c.dropped = code, true }
 
 func (w *world) dial(commands ...dialect.Command) *client {
 	w.t.Helper()

@@ -21,6 +21,7 @@ type Limits struct {
 	Subscriptions  int           // of one session; 1000
 	OpenRequests   int           // requests of one session that wait for an answer; 1024
 	OutboxBytes    int           // replies and events waiting to be sent; 256 KiB. Beyond half of it the session is not read, beyond all of it and two pages closed
+	UntakenBytes   int64         // what all clients of the node have been sent and not taken, of more than 16 KiB each; 0: no bound. Beyond it who has not for longest is closed
 	HistoryEntries int           // of one page; 1000
 	HistoryBytes   int64         // of the entries of one page; 1 MiB
 	InfoBytes      int           // of what a member tells about itself; 4 KiB

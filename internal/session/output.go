@@ -150,6 +150,7 @@ func (s *Session) say(id dialect.ID, r dialect.Reply) {
 // hold stops reading while more than half of what may waits to be sent: who asks without taking the answers is not
 // asked for more.
 func (s *Session) hold() {
+	s.shard.untaken.note(s)
 	if s.out.waiting() > s.shard.node.cfg.Limits.OutboxBytes/2 && !s.Full() {
 		s.pause(pauseFull)
 	}
@@ -320,6 +321,7 @@ func (s *Session) sentTo(f *follower, slice *hub.Slice, n int) {
 		s.outbox().since = s.shard.node.cfg.Now().UnixMilli()
 	}
 	s.outbox().rest = rest
+	s.shard.untaken.note(s)
 }
 
 // Pinned says that the rest of a frame keeps its chunk alive.

@@ -24,6 +24,8 @@ type Line interface {
 	// Close ends the connection with a close code once what Pull has to give has been sent, or could not be sent in
 	// time. An empty reason means the name of the code. Session.Closed follows, later.
 	Close(code dialect.Code, reason string)
+	// Drop ends the connection at once: the client takes nothing, so it is not told. Session.Closed follows, later.
+	Drop(code dialect.Code)
 }
 
 // Framing puts a message into the transport's form. It has no state of a connection, is compared with ==, and may be
@@ -79,6 +81,11 @@ type outgoing struct {
 	since int64  // Unix milliseconds, of a rest that keeps a chunk alive; else 0
 	buf   []byte // replies and notices, in frames
 	sent  int    // how much of buf
+
+	// Of Shard.untaken, where it is listed.
+	listed       *Session // whose it is; nil where it is not
+	counted      int64
+	older, newer *outgoing
 }
 
 // sentOf moves on over n bytes of buf that have been sent. What has been sent is given up by and by: a client that never
@@ -96,6 +103,15 @@ func (o *outgoing) waiting() int {
 		return 0
 	}
 	return len(o.rest) + len(o.buf) - o.sent
+}
+
+// held is how many bytes of memory that takes: a rest that keeps a chunk alive is not the session's own.
+func (o *outgoing) held() int {
+	n := cap(o.buf)
+	if o.since == 0 {
+		n += len(o.rest)
+	}
+	return n
 }
 
 // Session is one client. All its methods are for its loop.

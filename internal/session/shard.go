@@ -54,6 +54,7 @@ type Shard struct {
 	writes   uint64        // of entries
 	now      time.Duration // Node.elapsed, by Session.Tick
 	unproved unproved
+	untaken  untaken
 
 	buf     []byte // gathers what goes out in one write
 	parts   []part // of what was pulled last
@@ -77,6 +78,7 @@ func (sh *Shard) Draw(bound time.Duration) time.Duration {
 
 // giveBack takes what has been sent for the next session that has something to say.
 func (sh *Shard) giveBack(o *outgoing) {
+	sh.untaken.remove(o)
 	if cap(o.buf) <= spareBytes && len(sh.spare) < spareOutboxes {
 		*o = outgoing{buf: o.buf[:0]}
 		sh.spare = append(sh.spare, o)

@@ -14,6 +14,7 @@ import (
 type subscription struct {
 	channel string
 	rule    *rule.Rule
+	filter  int32 // bytes of it
 	main    follower
 	members *follower    // on the presence log, nil for none
 	asked   *subscribing // nil once the subscribe request has been answered
@@ -56,10 +57,15 @@ func (s *Session) subscribe(c *dialect.Command, sub *subscription) {
 		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.PermissionDenied, "presence of %s is not to be had: its rule keeps none", c.Channel))
 		return
 	}
+	f := newFilter(c.Subscribe.Filter)
+	if f != "" && s.filterBytes()+len(f) > maxFilterBytes {
+		s.fail(c.ID, c.Channel, dialect.Errorf(dialect.LimitReached, "the filters of a session may have at most %d bytes together", maxFilterBytes))
+		return
+	}
 	if s.refused(c, r) {
 		return
 	}
-	sub = &subscription{channel: c.Channel, rule: r, asked: &subscribing{id: c.ID, args: *c.Subscribe}}
+	sub = &subscription{channel: c.Channel, rule: r, filter: int32(len(f)), asked: &subscribing{id: c.ID, args: *c.Subscribe}}
 	sub.main.session, sub.main.sub = s, sub
 	s.subs = append(s.subs, sub)
 	s.begin(c.ID)

@@ -301,6 +301,13 @@ func (c *conn) Close(code dialect.Code, reason string) {
 	c.begin(uint16(code), reason)
 }
 
+// Drop implements session.Line.
+func (c *conn) Drop(code dialect.Code) {
+	reason := code.Info().Name
+	c.state, c.code, c.reason = ended, uint16(code), &reason
+	c.Conn.Close(errUntaken)
+}
+
 // Flush implements loop.Handler: it sends what is due until the socket is full.
 func (c *conn) Flush() {
 	c.goOn()
@@ -416,6 +423,7 @@ func (c *conn) vanish(code dialect.Code) {
 var (
 	errClosing  = errors.New("the peer did not answer the close frame in time")
 	errVanished = errors.New("the peer did not answer in time")
+	errUntaken  = errors.New("the peer did not take what it was sent")
 )
 
 // Closed implements loop.Handler.

@@ -1,0 +1,48 @@
+package loop
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is accepted keeps little in the kernel for who does not read, whatever kind of listener it comes from.
+func TestAcceptedConnectionsHoldLittleInTheKernel(t *testing.T) {
+	for name, multipath := range map[string]bool{"TCP": false, "Multipath TCP, where there is that": true} {
+		t.Run(name, func(t *testing.T) {
+			g, err := New(Config{Loops: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			var config net.ListenConfig
+			config.SetMultipathTCP(multipath)
+			nl, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			held := make(chan int, 1)
+			li, err := g.Listen(nl.(*net.TCPListener), ListenConfig{Accept: func(_ *Loop, fd int, _ netip.AddrPort) {
+				n, _ := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
+				unix.Close(fd)
+				held <- n
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer li.Close()
+			client, err := net.Dial("tcp", nl.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			mustWrite(t, client, "the kernel waits for this")
+			if n := <-held; n != notSentLowat {
+				t.Errorf("it takes %d bytes beyond what it has sent, not %d", n, notSentLowat)
+			}
+		})
+	}
+}

@@ -195,7 +195,11 @@ var (
 	ErrBusy     = errors.New("broker: too many requests under way")     // a bound is reached; try again later
 	ErrClosed   = errors.New("broker: not running")                     // before Run, or after it
 	ErrConflict = errors.New("broker: not the state that was expected") // see ConflictError; or an Append to a value of another format
+	ErrTooLarge = errors.New("broker: the value would be too large")    // an Append beyond MaxValueBytes
 )
+
+// MaxValueBytes is how large the value of a key may become by Appends: who begins from the state gets it in one piece.
+const MaxValueBytes = 1 << 20
 
 // ConflictError answers a publish whose Expect does not hold. It is an ErrConflict to errors.Is.
 type ConflictError struct {

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) broker.Broker) {
 		{"DedupIsBounded", testDedupBound},
 		{"DedupIsForgotten", testDedupWindow},
 		{"StateLikeTheModel", testState},
+		{"AppendsAreBounded", testAppendsAreBounded},
 		{"StateWhileWriting", testStateWhileWriting},
 		{"AppendConflicts", testConflicts},
 		{"ExpectedKeys", testExpectKeys},

@@ -215,6 +215,23 @@ func testStateWhileWriting(t *testing.T, open func(*testing.T) broker.Broker) {
 	})
 }
 
+// testAppendsAreBounded appends to a value until there is no room.
+func testAppendsAreBounded(t *testing.T, open func(*testing.T) broker.Broker) {
+	n := start(t, open(t))
+	s := stateOf(t, n.b)
+	c := channel()
+	part := broker.Entry{Key: "k", Op: broker.Append, Format: broker.Text, Payload: bytes.Repeat([]byte("x"), broker.MaxValueBytes/4)}
+	for range 4 {
+		n.mustPublish(c, part, keep)
+	}
+	n.wantError(c, broker.Entry{Key: "k", Op: broker.Append, Format: broker.Text, Payload: []byte("x")}, keep, broker.ErrTooLarge)
+	if state := n.walk(s, c, 0, nil); len(state) != 1 || len(state[0].Payload) != broker.MaxValueBytes {
+		t.Errorf("the state is %.100q", comparable(state))
+	}
+	n.mustPublish(c, broker.Entry{Key: "k", Op: broker.Set, Format: broker.Text}, keep)
+	n.mustPublish(c, part, keep)
+}
+
 func testConflicts(t *testing.T, open func(*testing.T) broker.Broker) {
 	n := start(t, open(t))
 	s := stateOf(t, n.b)

@@ -56,3 +56,17 @@ func TestAttackByFilters(t *testing.T) {
 		}
 	}
 }
+
+// A value that many are sent whole does not grow for ever by small parts.
+func TestAttackByAppending(t *testing.T) {
+	n := startGuarded(t, `channels: [{pattern: "text:*", allow: ["*"]}]`)
+	c := knock(t, n, "", bearer(sign(`"sub":"eve"`)), "127.0.0.1")
+	c.want(`{"type":"connected"`)
+	part, msg, parts := `{"type":"publish","channel":"text:a","key":"k","op":"append","payload":"`+strings.Repeat("x", 60_000)+`"}`, "", 0
+	for msg = c.request(0, part); strings.HasPrefix(msg, `{"type":"reply"`) && parts < 50; parts++ {
+		msg = c.request(parts+1, part)
+	}
+	if parts != 17 || !strings.Contains(msg, `"name":"too_large"`) {
+		t.Errorf("%d parts of 60 KB are taken, and then: %s", parts, msg)
+	}
+}

@@ -209,6 +209,7 @@ func TestABrokerThatDoesNotAnswer(t *testing.T) {
 		{nil, "history", `{"channel":"c"}`, 504, "timeout", "did not answer in time", ""},
 		{broker.ErrBusy, "publish", `{"channel":"c","payload":1}`, 503, "busy", `"retry_after_ms":1000`, "1"},
 		{broker.ErrConflict, "publish", `{"channel":"c","payload":1}`, 409, "conflict", "appended", ""},
+		{broker.ErrTooLarge, "publish", `{"channel":"c","payload":1}`, 413, "too_large", "the value of a key may have at most 1048576 bytes", ""},
 		{&broker.ConflictError{Position: broker.Position{Epoch: "e", Offset: 7}}, "publish", `{"channel":"c","payload":1}`, 409, "conflict", "newest entry is at 7", ""},
 		{broker.ErrClosed, "history", `{"channel":"c"}`, 503, "unavailable", `"retry_after_ms":1000`, "1"},
 		{errors.New("secret: disk at /dev/sda"), "publish", `{"channel":"c","payload":1}`, 503, "unavailable", "cannot be reached", "1"},

@@ -10,7 +10,7 @@ import (
 )
 
 // FuzzFrames gives a connection any bytes, one that compresses and one that does not. Where they are cut makes no difference
-// to how it ends; what was valid is answered, nothing panics, and nothing is left behind.
+// to how it ends, nor to what is answered before; nothing panics, and nothing is left behind.
 func FuzzFrames(f *testing.F) {
 	ping := frame(0x81, `{"type":"ping","id":1}`)
 	for _, seed := range []string{
@@ -42,7 +42,8 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// play sends data in pieces, and then a ping. It answers the payload of the close frame, or whether the ping was heard.
+// play sends data in pieces, and then a ping. It answers with the pongs and errors that come, and the payload of the close frame, or
+// whether the ping was heard.
 func (s *server) play(t *testing.T, data []byte, size int, compress bool) (ending string) {
 	var offered []wire.Extension
 	if compress {
@@ -56,18 +57,20 @@ func (s *server) play(t *testing.T, data []byte, size int, compress bool) (endin
 	p.want(wire.Text, "connected")
 	done := make(chan string, 1)
 	go func() {
-		answered := "silent"
+		said, answered := "", "silent"
 		for {
 			op, payload, err := p.next()
 			switch {
 			case err != nil:
-				done <- answered
+				done <- said + answered
 				return
 			case op == wire.Close:
-				done <- "closed " + payload
+				done <- said + "closed " + payload
 				return
 			case op == wire.Text && payload == `{"type":"pong","id":"the last"}`:
 				answered = "alive"
+			case op == wire.Pong, strings.HasPrefix(payload, `{"type":"pong"`), strings.HasPrefix(payload, `{"type":"error"`):
+				said += payload + "\n"
 			}
 		}
 	}()

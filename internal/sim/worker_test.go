@@ -3,6 +3,7 @@ package sim
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -144,7 +145,7 @@ func workOnce(first, step, count uint64, each func(report)) (played uint64, open
 			each(r)
 		}
 	}
-	err = cmd.Wait()
+	err = errors.Join(in.Err(), cmd.Wait())
 	return played, open, failure.String(), err
 }
 

@@ -9,7 +9,9 @@ import (
 func TestCheckAccess(t *testing.T) {
 	file := write(t, `
 tokens: {keys: [{secret: 0123456789abcdef0123456789abcdef}]}
-channels: [{pattern: news, allow_anonymous: [subscribe], publish: server}]
+channels:
+  - {pattern: news, allow_anonymous: [subscribe], publish: server}
+  - {pattern: quiet, allow: ["*"]}
 `)
 	secret := write(t, "0123456789abcdef0123456789abcdef")
 	token := strings.TrimSpace(execute(t, command("token", "--secret-file", secret, "--user", "ada", "--can", "chat:*=subscribe")).out)
@@ -24,6 +26,7 @@ channels: [{pattern: news, allow_anonymous: [subscribe], publish: server}]
 		{[]string{"--token", token, "--do", "subscribe", "chat:lobby"}, 0, `allowed: subscribe chat:lobby for "ada", because the capability "chat:*" allows it`},
 		{[]string{"--token", token, "--do", "publish", "chat:lobby"}, 1, `denied: publish chat:lobby for "ada", because no capability allows it, nor does the fallback rule`},
 		{[]string{"--token", token + "x", "--do", "publish", "chat:lobby"}, 1, `denied: publish chat:lobby for the bearer of the token, because the token`},
+		{[]string{"--token", token, "--do", "presence", "quiet"}, 1, `denied: presence quiet for "ada", because the rule "quiet" keeps none`},
 		{[]string{"--do", "subscribe", "news"}, 0, `allowed: subscribe news for a client without proof, because the rule "news" allows it to everybody`},
 	} {
 		r := execute(t, command(append([]string{"check", "access", "--config", file}, test.args...)...))
@@ -32,11 +35,11 @@ channels: [{pattern: news, allow_anonymous: [subscribe], publish: server}]
 		}
 	}
 	for part, args := range map[string][]string{
-		"can only stand in a pattern": {"chat:*"},
+		"hocket: the channel's '*' at byte 5 can only stand in a pattern": {"chat:*"},
 		"must be one of":              {"--do", "read", "chat"},
 		"cannot be read":              {"--config", "/nowhere", "chat"},
 	} {
-		if r := execute(t, command(append([]string{"check", "access"}, args...)...)); r.code != exitUsage || !strings.Contains(r.err, part) || strings.Count(r.err, "\n") != 1 {
+		if r := execute(t, command(append([]string{"check", "access"}, args...)...)); r.code != exitUsage || !strings.Contains(r.err, part) || strings.Contains(r.err, "hocket: hocket:") || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%v: %+v, want %q", args, r, part)
 		}
 	}

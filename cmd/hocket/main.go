@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	if err := command.Run(); errors.Is(err, errDenied) {
 		return exitFailed
 	} else if err != nil {
-		fmt.Fprintf(std.err, "hocket: %v\n", err)
+		fmt.Fprintf(std.err, "hocket: %s\n", strings.TrimPrefix(err.Error(), "hocket: ")) // as errors of the library begin
 		var usage *usageError
 		if errors.As(err, &usage) {
 			return exitUsage

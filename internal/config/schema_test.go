@@ -42,7 +42,7 @@ func TestASchemaIsReadFromItsFile(t *testing.T) {
 		"none.json":  `: fallback.schema: "none.json" cannot be read: no such file or directory`,
 		"empty.json": `: fallback.schema: "empty.json" is empty`,
 		"large.json": `: fallback.schema: "large.json" has more than 1048576 bytes`,
-		"wrong.json": `: fallback.schema: at /type: fits none of the alternatives (anyOf)`,
+		"wrong.json": `: fallback.schema: at /type: must be one of "array", "boolean", "integer", "null" and 3 more`,
 	} {
 		if err := parse(file, []byte("fallback:\n  schema: "+name), &f); err == nil || err.Error() != file+":2"+want {
 			t.Errorf("%s: %v", name, err)
@@ -53,7 +53,7 @@ func TestASchemaIsReadFromItsFile(t *testing.T) {
 func TestErrorsOfASchemaNameTheLine(t *testing.T) {
 	const rule = "channels:\n- pattern: a\n- pattern: b\n  schema:\n    type: object\n"
 	for _, test := range []struct{ text, want string }{
-		{"    properties:\n      text:\n        type: text", `:8: channels[1].schema: at /properties/text/type: fits none of the alternatives (anyOf)`},
+		{"    properties:\n      text:\n        type: text", `:8: channels[1].schema: at /properties/text/type: must be one of "array", "boolean", "integer", "null" and 3 more`},
 		{"    required: text", `:6: channels[1].schema: at /required: must be of type array, not string`},
 		{"    type: object", `:6: channels[1].schema#/type: stands here a second time, after line 5`},
 		{"    const: .nan", `:6: channels[1].schema#/const: ".nan" is nothing that JSON has`},

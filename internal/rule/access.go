@@ -44,7 +44,7 @@ func (a Access) MayCall(method string) bool {
 }
 
 // Explain tells whether the client may do verb, which is one, with name: a channel or, with CanCall, a method. key is that of a publish, "" for
-// none. why is the reason, to go on from "because".
+// none. Unlike May it knows that where a rule keeps no presence there is none to be had. why is the reason, to go on from "because".
 func (a Access) Explain(verb Verbs, name, key string, set *Set) (ok bool, why string) {
 	r := set.For(name)
 	if verb == CanCall {
@@ -54,6 +54,7 @@ func (a Access) Explain(verb Verbs, name, key string, set *Set) (ok bool, why st
 	} else {
 		ok = a.May(verb, name, r)
 	}
+	none := ok && verb == CanPresence && !r.Presence // there is nothing to be seen by who may
 	barred, isBarred := a.Barred.Reason(verb, name, "")
 	called, isCalled := a.Calls.Reason(verb, name, "")
 	own, isOwn := a.Own.Reason(verb, name, key)
@@ -63,6 +64,8 @@ func (a Access) Explain(verb Verbs, name, key string, set *Set) (ok bool, why st
 		why = fmt.Sprintf("%q was revoked", barred)
 	case verb == CanPublish && r.Publish != Clients:
 		why = fmt.Sprintf("%s lets only the server publish", r.title())
+	case none:
+		why = fmt.Sprintf("%s keeps none", r.title())
 	case a.Open:
 		why = "access is open to everybody (anonymous: true)"
 	case r.AllowAnonymous.Has(verb):
@@ -82,7 +85,7 @@ func (a Access) Explain(verb Verbs, name, key string, set *Set) (ok bool, why st
 	default:
 		why = fmt.Sprintf("no capability allows it, nor does %s", r.title())
 	}
-	return ok, why
+	return ok && !none, why
 }
 
 // title names a rule in a sentence.

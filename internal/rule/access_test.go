@@ -120,7 +120,7 @@ func TestMatchersAgreeWithPatterns(t *testing.T) {
 func TestExplanationsAgree(t *testing.T) {
 	set, err := Compile([]Rule{
 		{Pattern: "news:*", Publish: Server, AllowAnonymous: CanSubscribe, Allow: CanHistory},
-		{Pattern: "talk:>", Allow: CanPublish | CanPresence},
+		{Pattern: "talk:>", Allow: CanPublish | CanPresence, Presence: true},
 	}, Rule{})
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +139,8 @@ func TestExplanationsAgree(t *testing.T) {
 		switch verb {
 		case CanCall:
 			want = a.MayCall(name)
+		case CanPresence:
+			want = want && set.For(name).Presence
 		case CanPublish:
 			want = a.MayPublish(name, key, set.For(name))
 		}

@@ -36,10 +36,43 @@ func (m *Mismatch) Error() string {
 
 // newMismatch tells of one of what the library has found: the one that stands first, so that it is always the same.
 func newMismatch(e *jsonschema.ValidationError) *Mismatch {
+	e = first(e)
+	for {
+		meant := theOneMeant(e)
+		if meant == nil {
+			return &Mismatch{pointer(e.InstanceLocation), problem(e.ErrorKind)}
+		}
+		e = first(meant)
+	}
+}
+
+// first goes from an error to what has caused it, as long as that need not be told apart from other ways to fit.
+func first(e *jsonschema.ValidationError) *jsonschema.ValidationError {
 	for len(e.Causes) > 0 && !alternatives(e.ErrorKind) {
 		e = slices.MinFunc(e.Causes, earlier)
 	}
-	return &Mismatch{pointer(e.InstanceLocation), problem(e.ErrorKind)}
+	return e
+}
+
+// theOneMeant is what one of several alternatives lacks, where all others are for values of other types, as null is beside what may
+// be left out; else nil.
+func theOneMeant(e *jsonschema.ValidationError) (meant *jsonschema.ValidationError) {
+	switch e.ErrorKind.(type) {
+	case *kind.AnyOf, *kind.OneOf:
+	default:
+		return nil
+	}
+	for _, cause := range e.Causes {
+		why := first(cause)
+		if _, ofType := why.ErrorKind.(*kind.Type); ofType && len(why.InstanceLocation) == len(e.InstanceLocation) {
+			continue
+		}
+		if meant != nil {
+			return nil
+		}
+		meant = cause
+	}
+	return meant
 }
 
 // pointer writes a JSON pointer, as much of it as is shown.

@@ -69,6 +69,29 @@ func TestAPayloadThatDoesNotFitIsToldWhere(t *testing.T) {
 	}
 }
 
+// Where one alternative alone is for values of that type, as the one beside null is for all others, it is told what it lacks.
+func TestTheAlternativeThatWasMeantIsTold(t *testing.T) {
+	s := compile(t, `{"properties": {
+		"maybe": {"anyOf": [{"type": "null"}, {"type": "object", "required": ["a"], "properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}}]},
+		"one": {"oneOf": [{"type": "string", "maxLength": 2}, {"$ref": "#/$defs/list"}]},
+		"two": {"anyOf": [{"type": "string", "maxLength": 2}, {"type": "string", "format": "email"}, {"type": "null"}]},
+		"deep": {"anyOf": [{"properties": {"a": {"type": "string"}}}, {"type": "null"}]}
+	}, "$defs": {"list": {"type": "array", "items": {"type": "integer"}}}}`)
+	for payload, want := range map[string]string{
+		`{"maybe":{}}`:        `at /maybe: lacks "a"`,
+		`{"maybe":{"a":"x"}}`: `at /maybe/a: fits none of the alternatives (anyOf)`,
+		`{"maybe":1}`:         `at /maybe: fits none of the alternatives (anyOf)`,
+		`{"one":"abc"}`:       `at /one: must have at most 2 characters, not 3`,
+		`{"one":[1,"x"]}`:     `at /one/1: must be of type integer, not string`,
+		`{"two":"abc"}`:       `at /two: fits none of the alternatives (anyOf)`,
+		`{"deep":{"a":1}}`:    `at /deep/a: must be of type string, not number`,
+	} {
+		if err := check(s, payload); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", payload, err, want)
+		}
+	}
+}
+
 // An error is short, whatever is sent.
 func TestErrorsRepeatLittle(t *testing.T) {
 	s := compile(t, `{"additionalProperties":{"additionalProperties":{"type":"string","pattern":"`+strings.Repeat("x", 500)+`","format":"email"}}, "maxProperties":1}`)
@@ -96,7 +119,7 @@ func TestASchemaThatIsNoneIsToldWhere(t *testing.T) {
 		{`{"type":`, `is no JSON: unexpected EOF`},
 		{`{} {}`, `is no JSON: something follows the value`},
 		{`[]`, `must be of type boolean or object, not array`},
-		{`{"properties":{"a":{"type":"text"}}}`, `at /properties/a/type: fits none of the alternatives (anyOf)`},
+		{`{"properties":{"a":{"type":"text"}}}`, `at /properties/a/type: must be one of "array", "boolean", "integer", "null" and 3 more`},
 		{`{"properties":{"a":{"minLength":-1}}}`, `at /properties/a/minLength: must be at least 0`},
 		{`{"properties":{"a":{"pattern":"("}}}`, `at /properties/a/pattern: must have the format regex`},
 		{`{"$ref":"#/$defs/none"}`, `json-pointer in "#/$defs/none" not found`},

@@ -4,11 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
-	"time"
-
-	"hocket.dev/dialect"
 )
 
 // PresenceMode says what a subscription has to do with presence.
@@ -20,9 +16,6 @@ const (
 	Join                           // this client is a member: counted, listed, announced, and told of the others
 	Watch                          // it is only told
 )
-
-// presencePage is how many members are asked for at once.
-const presencePage = 100
 
 // Presence tells who is on a channel. The list is read in pages at first and kept up to date by joins and leaves; where
 // both speak of one member the later position in the presence log is right. Over a new connection it goes on where it
@@ -57,22 +50,9 @@ type present struct {
 	nth uint64
 }
 
-// reading is one reading of the list.
-type reading struct {
-	first  Position
-	listed map[string]bool
-}
-
 type presenceReply struct {
 	Position
 	Count int `json:"count"`
-}
-
-// User is who is on a channel, over however many sessions.
-type User struct {
-	User     string          // "" for an anonymous one: each session is one by itself
-	Info     json.RawMessage // of the session that came last
-	Sessions []Member        // in the order in which they became known
 }
 
 func newPresence(s *Subscription) *Presence {
@@ -121,22 +101,6 @@ func (p *Presence) Get(session string) (Member, bool) {
 	return m.Member, ok
 }
 
-// Users returns the same list by user: several sessions of one user are one.
-func (p *Presence) Users() []User {
-	p.s.c.mu.Lock()
-	defer p.s.c.mu.Unlock()
-	var users []User
-	done := make(map[string]bool)
-	for _, m := range p.list(func(Member) bool { return true }) {
-		if key := userKey(m); !done[key] {
-			done[key] = true
-			user, _ := p.user(key)
-			users = append(users, user)
-		}
-	}
-	return users
-}
-
 // PresenceChange is what has happened to a member since Next last told of it.
 type PresenceChange struct {
 	Kind   string // "join", "leave" or "update"
@@ -155,23 +119,6 @@ func (p *Presence) Next(ctx context.Context) (PresenceChange, error) {
 			return m.Member, ok
 		})
 		return PresenceChange{kind, m}, ok, errIf(!ok, p.s.err)
-	})
-}
-
-// UserChange is what has happened to a user since NextUser last told of it: "join" with the first of its sessions, "leave"
-// with the last, "update" in between.
-type UserChange struct {
-	Kind string
-	User User
-}
-
-// NextUser is Next by user.
-func (p *Presence) NextUser(ctx context.Context) (UserChange, error) {
-	return await(ctx, p.byUser.news, func() (UserChange, bool, error) {
-		p.s.c.mu.Lock()
-		defer p.s.c.mu.Unlock()
-		kind, u, ok := nextOf(&p.byUser, p.user)
-		return UserChange{kind, u}, ok, errIf(!ok, p.s.err)
 	})
 }
 
@@ -217,22 +164,6 @@ func (p *Presence) list(is func(Member) bool) []Member {
 	return members
 }
 
-func userKey(m Member) string {
-	if m.User == "" {
-		return "s" + m.Session
-	}
-	return "u" + m.User
-}
-
-func (p *Presence) user(key string) (User, bool) {
-	sessions := p.list(func(m Member) bool { return userKey(m) == key })
-	if len(sessions) == 0 {
-		return User{}, false
-	}
-	last := sessions[len(sessions)-1]
-	return User{User: last.User, Info: last.Info, Sessions: sessions}, true
-}
-
 // ask is the "presence" of a subscribe.
 func (p *Presence) ask() any {
 	p.asked = Position{}
@@ -263,102 +194,6 @@ func (p *Presence) subscribed(reply presenceReply) {
 	p.crowd = false
 	p.read()
 }
-
-// read reads the whole list. The one known so far stays until then.
-func (p *Presence) read() {
-	r := &reading{listed: make(map[string]bool)}
-	p.reading, p.told = r, make(map[string]Position)
-	p.readPage(r, "")
-}
-
-func (p *Presence) readPage(r *reading, next string) {
-	asked := map[string]any{"limit": min(presencePage, p.s.opts.MaxMembers)}
-	if next != "" {
-		asked["next"] = next
-	}
-	payload, _ := marshal(asked)
-	err := p.s.c.add(outgoing{Type: "presence", Channel: p.s.channel, Payload: payload}, &request{
-		managed: true,
-		done:    func(reply json.RawMessage, err error) { p.page(r, reply, err) },
-	})
-	if err != nil {
-		p.page(r, nil, err)
-	}
-}
-
-// page takes the answer to readPage.
-func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
-	if p.reading != r {
-		return // another reading has begun
-	}
-	var in struct {
-		Position
-		Count   int      `json:"count"`
-		Members []Member `json:"members"`
-		Next    string   `json:"next"`
-	}
-	if err == nil {
-		err = json.Unmarshal(reply, &in)
-	}
-	if err != nil {
-		p.reading, p.told = nil, nil // joins and leaves still tell
-		var failed *Error
-		switch {
-		case !errors.As(err, &failed): // the next connection asks anew
-		case failed.Code == int(dialect.EpochChanged):
-			p.read()
-		case failed.retryable():
-			p.readLater(failed.RetryAfter)
-		}
-		return
-	}
-	p.failed = 0
-	if r.first.Epoch == "" {
-		r.first = in.Position
-	}
-	p.total, p.totalAt = in.Count, in.Position
-	for _, m := range in.Members {
-		r.listed[m.Session] = true
-		if !p.knowsBetter(m.Session, in.Position) {
-			p.put(m)
-		}
-	}
-	if in.Next != "" && len(r.listed) < p.s.opts.MaxMembers {
-		p.readPage(r, in.Next)
-		return
-	}
-	for session := range p.members {
-		if !r.listed[session] && !p.knowsBetter(session, r.first) {
-			p.remove(session)
-		}
-	}
-	p.reading, p.told = nil, nil
-	p.complete, p.synced = in.Next == "" && !p.crowd && len(p.members) <= p.s.opts.MaxMembers, true
-	p.stir()
-}
-
-// readLater reads the list anew after a while, unless the connection is another one by then, which does so itself.
-func (p *Presence) readLater(after time.Duration) {
-	c, link := p.s.c, p.s.c.link
-	after += c.draw(c.opts.MinDelay << min(p.failed, 5))
-	p.failed++
-	time.AfterFunc(after, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if p.s.err == nil && c.link == link && p.s.live && p.reading == nil {
-			p.read()
-		}
-	})
-}
-
-// knowsBetter tells whether something later has been told of a session than a page read at at.
-func (p *Presence) knowsBetter(session string, at Position) bool {
-	told, ok := p.told[session]
-	return ok && later(told, at)
-}
-
-// later tells whether a comes after b in the presence log; also where nobody can tell: what is pushed is news.
-func later(a, b Position) bool { return a.Epoch != b.Epoch || a.Offset > b.Offset }
 
 // handle takes what the server says about members.
 func (p *Presence) handle(in *incoming) {

@@ -107,14 +107,14 @@ type ACME struct {
 
 // Admin is where back ends and operators come in.
 type Admin struct {
-	Listen string `name:"listen" doc:"The address where the API, metrics and the console are served; at the address for clients they are then not to be found. On this machine's own address it speaks plain http, elsewhere https with the certificate of the server. Health checks are answered on both."`
+	Listen string `name:"listen" doc:"The address where the API and metrics are served; at the address for clients they are then not to be found. On this machine's own address it speaks plain http, elsewhere https with the certificate of the server. Health checks are answered on both."`
 }
 
 // An APIKey opens the HTTP API, or a part of it.
 type APIKey struct {
 	Name   string   `name:"name" doc:"What metrics and errors call the key. While one takes the place of another both may have the same."`
 	Key    string   `name:"key" secret:"true" doc:"The key: visible ASCII characters, at least 16 and random."`
-	Scopes []string `name:"scopes" doc:"What the key opens: \"*\" everything; \"publish\" (with broadcast and batch), \"read\" (history, state, presence, channels) and \"remove\", each on all channels or on those of a pattern, as in \"publish:chat:*\"; the name of any other method, such as \"send\"; \"metrics\" and \"console\". Every key may ask for info."`
+	Scopes []string `name:"scopes" doc:"What the key opens: \"*\" everything; \"publish\" (with broadcast and batch), \"read\" (history, state, presence, channels) and \"remove\", each on all channels or on those of a pattern, as in \"publish:chat:*\"; the name of any other method, such as \"send\"; \"metrics\"; and \"console\", which is for a page that there is not yet. Every key may ask for info."`
 }
 
 // setText implements shorthand: a text is a key that opens everything.

@@ -69,12 +69,7 @@ func renderTS(list *catalogue) []byte {
 		fmt.Fprintf(&b, "  /** %s */\n  %s: %d,\n", e.Sentence, e.Name, e.Code)
 	}
 	b.WriteString("} as const;\n\n")
-	b.WriteString("/** What is known of an error: its stable name, whether the same request may succeed later, a sentence for people. */\n")
-	b.WriteString("export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence: string }> = {\n")
-	for _, e := range list.Errors {
-		fmt.Fprintf(&b, "  %d: { name: %q, retry: %t, sentence: %q },\n", e.Code, e.Name, e.Retry, e.Sentence)
-	}
-	b.WriteString("};\n\n/** The errors after which the same request may succeed later. */\n")
+	b.WriteString("/** The errors after which the same request may succeed later. */\n")
 	b.WriteString("export const retryableCodes: ReadonlySet<number> = /* @__PURE__ */ new Set([")
 	comma := ""
 	for _, e := range list.Errors {

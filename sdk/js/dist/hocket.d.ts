@@ -949,12 +949,6 @@ declare const CloseCode: {
     /** A newer session of the same client id has taken its place: do not reconnect with this id. */
     readonly replaced: 4203;
 };
-/** What is known of an error: its stable name, whether the same request may succeed later, a sentence for people. */
-declare const ErrorInfo: Record<number, {
-    name: string;
-    retry: boolean;
-    sentence: string;
-}>;
 /** The errors after which the same request may succeed later. */
 declare const retryableCodes: ReadonlySet<number>;
 /**

@@ -108,47 +108,6 @@ export const CloseCode = {
   replaced: 4203,
 } as const;
 
-/** What is known of an error: its stable name, whether the same request may succeed later, a sentence for people. */
-export const ErrorInfo: Record<number, { name: string; retry: boolean; sentence: string }> = {
-  1100: { name: "invalid_json", retry: false, sentence: "The message is not exactly one JSON object." },
-  1101: { name: "invalid_message", retry: false, sentence: "A field of the message is missing or has the wrong type." },
-  1102: { name: "unknown_type", retry: false, sentence: "The message has a type this server does not know." },
-  1103: { name: "invalid_channel", retry: false, sentence: "The channel name is missing, too long or malformed." },
-  1104: { name: "invalid_id", retry: false, sentence: "The id is neither a string of at most 64 bytes nor a whole number from 0 to 2^53-1." },
-  1105: { name: "id_in_use", retry: false, sentence: "A request with this id is still open." },
-  1106: { name: "invalid_payload", retry: false, sentence: "The payload is missing or is not what the request needs." },
-  1107: { name: "invalid_position", retry: false, sentence: "The position to start from is malformed: the epoch is a string, the offset a whole number from 0 to 2^53-1." },
-  1108: { name: "invalid_key", retry: false, sentence: "The key, idempotency key or client id is too long or malformed." },
-  1109: { name: "too_large", retry: false, sentence: "The message or its payload is larger than the limit." },
-  1110: { name: "bad_handshake", retry: false, sentence: "The request is not a handshake this server can answer." },
-  1111: { name: "origin_not_allowed", retry: false, sentence: "Pages of this origin may not connect." },
-  1112: { name: "invalid_range", retry: false, sentence: "A number is outside the range the field allows." },
-  1113: { name: "info_too_large", retry: false, sentence: "What a member tells about itself is larger than the limit." },
-  1114: { name: "schema_mismatch", retry: false, sentence: "The payload does not fit the schema of its channel or method." },
-  1115: { name: "not_encrypted", retry: false, sentence: "The channel is encrypted end to end, and the payload is no envelope made with its key." },
-  1116: { name: "tls_required", retry: false, sentence: "The request has come in clear text, and this server is reached under TLS only." },
-  1401: { name: "unauthenticated", retry: false, sentence: "The session has not proved who it is." },
-  1402: { name: "user_mismatch", retry: false, sentence: "A session keeps its user: a later connect cannot name another one." },
-  1403: { name: "permission_denied", retry: false, sentence: "The session may not do this." },
-  1404: { name: "not_found", retry: false, sentence: "There is no such method, session or user." },
-  1405: { name: "not_subscribed", retry: false, sentence: "The session is not subscribed to this channel." },
-  1406: { name: "already_subscribed", retry: false, sentence: "The session is subscribed to this channel already." },
-  1407: { name: "missing_scope", retry: false, sentence: "The API key has not the scope that this needs; the message names it." },
-  1408: { name: "timeout", retry: true, sentence: "The answer did not come in time." },
-  1409: { name: "conflict", retry: false, sentence: "The channel or key is not in the state the request expects." },
-  1410: { name: "epoch_changed", retry: true, sentence: "The channel's log began anew: subscribe again to go on in the new epoch." },
-  1411: { name: "token_expired", retry: false, sentence: "The token has expired: get a new one." },
-  1412: { name: "revoked", retry: false, sentence: "The token was revoked: get a new one." },
-  1429: { name: "rate_limited", retry: true, sentence: "Too many requests: wait retry_after_ms." },
-  1430: { name: "limit_reached", retry: false, sentence: "The session holds as many of these as it may." },
-  1431: { name: "banned", retry: false, sentence: "The user or the address is shut out for a while: wait retry_after_ms." },
-  1500: { name: "internal", retry: true, sentence: "The server failed; its log says why." },
-  1501: { name: "not_supported", retry: false, sentence: "This server does not support this yet." },
-  1503: { name: "busy", retry: true, sentence: "The server has too much to do: wait retry_after_ms." },
-  1504: { name: "unavailable", retry: true, sentence: "What this needs cannot be reached now, such as the channel's log or the back end: try again later." },
-  1505: { name: "draining", retry: true, sentence: "The server shuts down or takes no new sessions: connect again later." },
-};
-
 /** The errors after which the same request may succeed later. */
 export const retryableCodes: ReadonlySet<number> = /* @__PURE__ */ new Set([1408, 1410, 1429, 1500, 1503, 1504, 1505]);
 

@@ -195,7 +195,12 @@ var (
 	ErrBusy     = errors.New("broker: too many requests under way")     // a bound is reached; try again later
 	ErrClosed   = errors.New("broker: not running")                     // before Run, or after it
 	ErrConflict = errors.New("broker: not the state that was expected") // see ConflictError; or an Append to a value of another format
+	ErrTooLarge = errors.New("broker: the value has grown too large")   // an Append beyond MaxValue
 )
+
+// MaxValue is how many bytes a value may grow to by Appends, as it stands in its format. A value comes to who begins with the
+// state in one message, whatever a single publish is bounded by.
+const MaxValue = 8 << 20
 
 // ConflictError answers a publish whose Expect does not hold. It is an ErrConflict to errors.Is.
 type ConflictError struct {

@@ -37,8 +37,12 @@ func (s *state) check(e *Entry) error {
 	if e.Op != Append {
 		return nil
 	}
-	if c := s.value(e.Key); e.Format == JSON && !isString(e.Payload) || c != nil && !c.takes(e) {
+	c := s.value(e.Key)
+	switch {
+	case e.Format == JSON && !isString(e.Payload) || c != nil && !c.takes(e):
 		return ErrConflict
+	case c != nil && c.valueBytes()+len(e.Payload) > MaxValue:
+		return ErrTooLarge
 	}
 	return nil
 }

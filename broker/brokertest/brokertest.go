@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) broker.Broker) {
 		{"StateLikeTheModel", testState},
 		{"StateWhileWriting", testStateWhileWriting},
 		{"AppendConflicts", testConflicts},
+		{"AppendGrowth", testGrowth},
 		{"ExpectedKeys", testExpectKeys},
 		{"ExpectedChannels", testExpectChannels},
 		{"DuplicatesBeforeConditions", testExpectDuplicates},

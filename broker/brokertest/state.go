@@ -215,6 +215,25 @@ func testStateWhileWriting(t *testing.T, open func(*testing.T) broker.Broker) {
 	})
 }
 
+// A value comes in one piece to who reads the state, so it does not grow for ever.
+func testGrowth(t *testing.T, open func(*testing.T) broker.Broker) {
+	n := start(t, open(t))
+	c := channel()
+	part := func(size int) broker.Entry {
+		return broker.Entry{Key: "k", Op: broker.Append, Format: broker.Binary, Payload: make([]byte, size)}
+	}
+	n.mustPublish(c, part(broker.MaxValue/2), keep)
+	n.mustPublish(c, part(broker.MaxValue/2-1), keep)
+	n.wantError(c, part(2), keep, broker.ErrTooLarge)
+	n.mustPublish(c, part(1), keep)
+	n.wantError(c, part(1), keep, broker.ErrTooLarge)
+	if state := n.walk(stateOf(t, n.b), c, 0, nil); len(state) != 1 || len(state[0].Payload) != broker.MaxValue {
+		t.Errorf("the state has %d entries", len(state))
+	}
+	n.mustPublish(c, broker.Entry{Key: "k", Payload: []byte(`"anew"`)}, keep)
+	n.mustPublish(c, broker.Entry{Key: "k", Op: broker.Append, Payload: []byte(`" and more"`)}, keep)
+}
+
 func testConflicts(t *testing.T, open func(*testing.T) broker.Broker) {
 	n := start(t, open(t))
 	s := stateOf(t, n.b)

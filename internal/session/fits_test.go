@@ -85,6 +85,14 @@ func TestAnAppendOfWhatCannotGrowIsRefused(t *testing.T) {
 	})
 	c.send(`{"type":"publish","id":3,"channel":"c","key":"k","op":"append","payload":"AP8=","encoding":"base64"}`)
 	c.want(`"code":1409,"name":"conflict","message":"the value of this key is of another kind`)
+
+	w.node.Publish("c", broker.Entry{Key: "large", Payload: fmt.Appendf(nil, "%q", strings.Repeat("l", broker.MaxValue-2))}, func(_ broker.Receipt, err *dialect.Error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	c.send(`{"type":"publish","id":4,"channel":"c","key":"large","op":"append","payload":"more"}`)
+	c.want(`"code":1109,"name":"too_large","message":"the value of this key would have more than 8388608 bytes`)
 }
 
 // What takes long to check leaves the loop. Nothing overtakes it on its channel.

@@ -251,6 +251,8 @@ func asError(err error, channel string) *dialect.Error {
 		return dialect.EpochChanged.Err()
 	case errors.As(err, &conflict):
 		return conflictError(conflict)
+	case errors.Is(err, broker.ErrTooLarge):
+		return dialect.Errorf(dialect.TooLarge, "the value of this key would have more than %d bytes: set it anew, or go on under another key", broker.MaxValue)
 	case errors.Is(err, broker.ErrConflict):
 		return dialect.Errorf(dialect.Conflict, "the value of this key is of another kind than what is appended: an append adds a string to a string, bytes to bytes")
 	}

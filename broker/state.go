@@ -41,7 +41,7 @@ func (s *state) check(e *Entry) error {
 	switch {
 	case e.Format == JSON && !isString(e.Payload) || c != nil && !c.takes(e):
 		return ErrConflict
-	case c != nil && max(len(c.value), len(c.last.Payload))+len(e.Payload) > MaxValueBytes:
+	case c != nil && c.valueBytes()+len(e.Payload) > MaxValueBytes:
 		return ErrTooLarge
 	}
 	return nil

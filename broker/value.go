@@ -69,6 +69,9 @@ func (c *cell) entry() *Entry {
 	return c.folded
 }
 
+// valueBytes is how large the value is.
+func (c *cell) valueBytes() int { return max(len(c.value), len(c.last.Payload)) }
+
 // takes tells whether an Append can be added to the value.
 func (c *cell) takes(e *Entry) bool {
 	return c.last.Format == e.Format && (e.Format != JSON || c.value != nil || isString(c.last.Payload))

@@ -37,8 +37,10 @@ func checkKinds(e *broker.Entry) *dialect.Error {
 // checkNames looks at what others are to know the entry and its key by. What is no UTF-8 would be another key for clients.
 func checkNames(e *broker.Entry) *dialect.Error {
 	switch {
-	case e.Key == "" && e.Op != broker.Set:
-		return dialect.Errorf(dialect.InvalidKey, "key is missing: op %s changes the value of a key", e.Op)
+	case e.Key == "" && e.Op == broker.Append:
+		return dialect.Errorf(dialect.InvalidKey, "key is missing: op append changes the value of a key")
+	case e.Key == "" && e.Op == broker.Delete:
+		return dialect.Errorf(dialect.InvalidKey, "key is missing: op delete changes the value of a key")
 	case len(e.Key) > maxKey:
 		return dialect.Errorf(dialect.InvalidKey, "key must have 1 to %d bytes, not %d", maxKey, len(e.Key))
 	case !utf8.ValidString(e.Key):

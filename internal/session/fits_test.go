@@ -85,6 +85,14 @@ func TestAnAppendOfWhatCannotGrowIsRefused(t *testing.T) {
 	})
 	c.send(`{"type":"publish","id":3,"channel":"c","key":"k","op":"append","payload":"AP8=","encoding":"base64"}`)
 	c.want(`"code":1409,"name":"conflict","message":"the value of this key is of another kind`)
+
+	w.node.Publish("c", broker.Entry{Key: "large", Payload: fmt.Appendf(nil, "%q", strings.Repeat("l", broker.MaxValueBytes-2))}, func(_ broker.Receipt, err *dialect.Error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	c.send(`{"type":"publish","id":4,"channel":"c","key":"large","op":"append","payload":"more"}`)
+	c.want(`"code":1109,"name":"too_large","message":"the value of a key may have at most 1048576 bytes`)
 }
 
 // What takes long to check leaves the loop. Nothing overtakes it on its channel.
@@ -159,7 +167,7 @@ func TestASchemaThatIsNoneIsARulesFault(t *testing.T) {
 	for _, test := range []struct {
 		text, want string
 	}{
-		{`{"type":"objekt"}`, `rule 1: schema: at /type: fits none of the alternatives (anyOf)`},
+		{`{"type":"objekt"}`, `rule 1: schema: at /type: must be one of "array", "boolean", "integer", "null" and 3 more`},
 		{`{"type":"object","type":"object"}`, `rule 1: schema: is not JSON that everybody reads alike: the name "type" stands twice in one object at byte 17`},
 	} {
 		_, err := CompileSchemas([]rule.Rule{{Pattern: "a"}, {Pattern: "b", Schema: test.text}}, rule.Rule{})

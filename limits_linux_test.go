@@ -104,7 +104,7 @@ func TestAFullServerAnswersOnTheLoop(t *testing.T) {
 		answer := shake(t, addr, "")
 		body, err := io.ReadAll(answer.Body)
 		if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") != "5" || err != nil ||
-			string(body) != `{"error":{"code":1503,"name":"busy","reason":"busy","message":"there are 1 sessions on this server: that is as many as it takes"}}`+"\n" {
+			string(body) != `{"error":{"code":1503,"name":"busy","reason":"busy","message":"there are 1 sessions on this server, as many as it takes: come back when Retry-After has passed"}}`+"\n" {
 			t.Errorf("%s %v %s, %v", answer.Status, answer.Header, body, err)
 		}
 	}

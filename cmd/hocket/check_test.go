@@ -36,8 +36,8 @@ channels:
 	}
 	for part, args := range map[string][]string{
 		"hocket: the channel's '*' at byte 5 can only stand in a pattern": {"chat:*"},
-		"must be one of":              {"--do", "read", "chat"},
-		"cannot be read":              {"--config", "/nowhere", "chat"},
+		"must be one of": {"--do", "read", "chat"},
+		"cannot be read": {"--config", "/nowhere", "chat"},
 	} {
 		if r := execute(t, command(append([]string{"check", "access"}, args...)...)); r.code != exitUsage || !strings.Contains(r.err, part) || strings.Contains(r.err, "hocket: hocket:") || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%v: %+v, want %q", args, r, part)

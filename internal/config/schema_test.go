@@ -59,7 +59,7 @@ func TestErrorsOfASchemaNameTheLine(t *testing.T) {
 		{"    const: .nan", `:6: channels[1].schema#/const: ".nan" is nothing that JSON has`},
 		{"    $defs: {a: &a {}, b: *a}", `:6: channels[1].schema#/$defs/b: refers to another value by *: write the value out`},
 		{"    $ref: https://schemas.example/a", `:4: channels[1].schema: refers to https://schemas.example/a: a schema refers only to itself: what it needs belongs into its $defs`},
-		{"    const: {__proto__: 1}", `:4: channels[1].schema: is not JSON that everybody reads alike: the name __proto__ is not taken: by it JavaScript may change what an object inherits at byte 26`},
+		{"    const: {__proto__: 1}", `:4: channels[1].schema: is not JSON that everybody reads alike: the name __proto__, by which JavaScript may change what an object inherits, is not taken at byte 26`},
 	} {
 		if _, err := read(t, rule+test.text); err == nil || err.Error() != "hocket.yaml"+test.want {
 			t.Errorf("%s: %v", test.text, err)

@@ -21,7 +21,7 @@ const (
 const Proto = "__proto__"
 
 // NotTaken goes on from what Proto was to be.
-const NotTaken = Proto + " is not taken: by it JavaScript may change what an object inherits"
+const NotTaken = Proto + ", by which JavaScript may change what an object inherits, is not taken"
 
 // names are the names of an object's fields so far. Of each there is a word: a number that is not 0, the same for the same
 // name however it is written. It lies in the first free slot from its own place on, 0 being a free one. A quarter of the

@@ -36,7 +36,7 @@ func TestChannelNames(t *testing.T) {
 		{"a\u00a0", Space, 1, "name has white space (U+00A0) at byte 1"},
 		{"a\u2028", Space, 1, "name has white space (U+2028) at byte 1"},
 		{"chat:*", Wildcard, 5, "'*' at byte 5 can only stand in a pattern, as a whole segment"},
-		{"__proto__", Inherited, 0, "name __proto__ is not taken: by it JavaScript may change what an object inherits"},
+		{"__proto__", Inherited, 0, "name __proto__, by which JavaScript may change what an object inherits, is not taken"},
 		{"chat:a>", Wildcard, 6, "'>' at byte 6 can only stand in a pattern, as a whole segment"},
 		{":a", EmptySegment, 0, `segment at byte 0 is empty; segments are separated by one ":"`},
 		{"a::b", EmptySegment, 2, `segment at byte 2 is empty; segments are separated by one ":"`},

@@ -55,7 +55,7 @@ func (s *Session) identify(args *dialect.ConnectArgs) *dialect.Error {
 		return dialect.Errorf(dialect.PermissionDenied, "clients without proof of identity do not name themselves here")
 	case named:
 		if who.user != "" || who.grant != nil || !fresh {
-			return dialect.Errorf(dialect.UserMismatch, "this session is %q and stays so", who.user)
+			return s.anotherUser()
 		}
 		if err := checkUser(args.User); err != nil {
 			return err

@@ -22,7 +22,7 @@ const bannedHandshakes = 100
 func (n *Node) Knock(address string) *dialect.Error {
 	if most := n.cfg.Limits.Sessions; most > 0 && n.Sessions() >= most {
 		n.quotas.full.Add(1)
-		err := dialect.Errorf(dialect.Busy, "there are %d sessions on this server: that is as many as it takes", most)
+		err := dialect.Errorf(dialect.Busy, "there are %d sessions on this server, as many as it takes: come back when Retry-After has passed", most)
 		err.RetryAfter = fullFor
 		return err
 	}
@@ -38,14 +38,14 @@ func (n *Node) Knock(address string) *dialect.Error {
 		})
 		if wait > 0 {
 			q.refused[OfAddress][limit.Handshakes].Add(1)
-			err := dialect.Errorf(dialect.RateLimited, "too many handshakes of this address")
+			err := dialect.Errorf(dialect.RateLimited, "too many handshakes of this address: come back when Retry-After has passed")
 			err.RetryAfter = wait
 			return err
 		}
 	}
 	if wait := q.all.Take(q.node, limit.Handshakes, now, 1); wait > 0 {
 		q.refused[OfNode][limit.Handshakes].Add(1)
-		err := dialect.Errorf(dialect.Busy, "too many clients come at once")
+		err := dialect.Errorf(dialect.Busy, "too many clients come at once: come back when Retry-After has passed")
 		err.RetryAfter = wait
 		return err
 	}

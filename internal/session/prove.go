@@ -125,6 +125,14 @@ func (s *Session) connect(c *dialect.Command) {
 	}
 }
 
+// anotherUser refuses to make the session another user's.
+func (s *Session) anotherUser() *dialect.Error {
+	if s.who.user == "" {
+		return dialect.Errorf(dialect.UserMismatch, "this session has begun without a user and stays so: connect again, and say who it is before all else")
+	}
+	return dialect.Errorf(dialect.UserMismatch, "this session is %q and stays so: connect again for another user", s.who.user)
+}
+
 // refresh answers a connect request with a token, when that was decided about.
 func (s *Session) refresh(id dialect.ID, args *dialect.ConnectArgs, g *Grant, err *dialect.Error) {
 	stands := s.admitted && (s.who.grant != nil || !s.unseen()) // what it is by now is not given up
@@ -136,7 +144,7 @@ func (s *Session) refresh(id dialect.ID, args *dialect.ConnectArgs, g *Grant, er
 		s.refuse(id, err)
 		return
 	case stands && (s.who.grant == nil || g.User != s.who.user):
-		s.fail(id, "", dialect.Errorf(dialect.UserMismatch, "this session is %q and stays so: connect again for another user", s.who.user))
+		s.fail(id, "", s.anotherUser())
 		return
 	}
 	fresh, before := !s.admitted, s.who

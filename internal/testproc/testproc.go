@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	deadline = time.Minute // only what will never come is waited for that long: the machine may be slow
+	deadline = 3 * time.Minute // only what will never come is waited for that long: the machine may be slow
 	interval = 5 * time.Millisecond
 )
 
-// Until returns once cond is true. It fails the test, saying that what did not come, after a minute. cond is called on
+// Until returns once cond is true. It fails the test, saying that what did not come, after three minutes. cond is called on
 // the test's goroutine.
 func Until(t testing.TB, what string, cond func() bool) {
 	t.Helper()

@@ -1,6 +1,6 @@
 // Chromium, and pages of the playground in it.
 import { chromium } from 'playwright-core';
-import { until } from './until.mjs';
+import { patienceMs, until } from './until.mjs';
 
 const executablePath = process.env.CHROMIUM || '/usr/bin/chromium';
 const args = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -17,6 +17,13 @@ export async function launch(attempts = 3) {
   }
 }
 
+/** A profile of its own, with as much patience as the rest of a test has: Playwright's own half a minute is an idle machine's. */
+export async function profile(browser, options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(patienceMs);
+  return context;
+}
+
 /** One visitor: a page in a profile of its own. */
 export class Visitor {
   /** Errors the page has met. A line that is cut is none. */
@@ -26,7 +33,7 @@ export class Visitor {
   static async open(browser, url, name, options = {}) {
     const v = new Visitor();
     v.name = name;
-    v.context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options });
+    v.context = await profile(browser, { viewport: { width: 1100, height: 760 }, ...options });
     if (name) await v.context.addInitScript((n) => localStorage.getItem('hocket.name') ?? localStorage.setItem('hocket.name', n), name);
     v.page = await v.context.newPage();
     v.page.on('pageerror', (e) => v.errors.push(String(e)));

@@ -1,6 +1,7 @@
 // Clients that know nothing of Hocket: JSON by hand over the `ws` package, and over a browser's own WebSocket.
 import assert from 'node:assert/strict';
 import WebSocket from 'ws';
+import { profile } from './browser.mjs';
 import { until } from './until.mjs';
 
 /** The tests by name. */
@@ -14,7 +15,7 @@ export const tests = new Map(Object.entries({
 
   'a bare WebSocket of a browser talks JSON by hand': async (w) => {
     const server = await w.server();
-    const context = await w.browser.newContext();
+    const context = await profile(w.browser);
     w.later(() => context.close());
     const page = await context.newPage();
     await page.goto(`${server.url}/healthz`); // a page of the server that runs no script of ours

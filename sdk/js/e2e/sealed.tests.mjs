@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import WebSocket from 'ws';
 import { endToEnd } from '../dist/e2e.js';
 import { connect } from '../dist/hocket.js';
+import { profile } from './browser.mjs';
 import { until } from './until.mjs';
 
 /** The tests by name. */
@@ -63,7 +64,7 @@ class Page {
 
   static async open(w, server, secret) {
     const p = new Page();
-    const context = await w.browser.newContext();
+    const context = await profile(w.browser);
     w.later(() => context.close());
     p.#page = await context.newPage();
     const module = await readFile(new URL('../dist/e2e.js', import.meta.url), 'utf8');

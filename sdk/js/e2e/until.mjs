@@ -1,5 +1,8 @@
+/** How long one thing may take: only what will never come is waited for that long, for the machine may be slow. */
+export const patienceMs = 180_000;
+
 /** Waits until `condition` gives something true, and returns it; the one place where these tests wait for a process. */
-export async function until(what, condition, withinMs = 60_000) {
+export async function until(what, condition, withinMs = patienceMs) {
   const deadline = performance.now() + withinMs;
   for (;;) {
     const result = await condition();

@@ -302,7 +302,9 @@ export class Subscription {
   /** Where to begin when there is no position to go on from. */
   #beginning(): unknown {
     const from = this.#options.from ?? 'live';
-    return typeof from === 'object' && 'sinceMs' in from ? { since_ms: from.sinceMs } : from;
+    if (typeof from !== 'object' || !('sinceMs' in from)) return from;
+    const { sinceMs, ...others } = from; // nothing goes with it, as the server will say
+    return { since_ms: sinceMs, ...others };
   }
 
   /** What was shown so far has no continuation. Everything the log still holds will come, so nothing is dropped. */

@@ -21,6 +21,7 @@ test.each([
   [{ from: 'state' }, 'state'],
   [{ from: { last: 50 } }, { last: 50 }],
   [{ from: { sinceMs: 1_000 } }, { since_ms: 1_000 }],
+  [{ from: { sinceMs: 1_000, last: 2 } as never }, { since_ms: 1_000, last: 2 }], // for the server to refuse
   [{ from: { epoch: 'e', offset: 3 } }, { epoch: 'e', offset: 3 }],
 ] satisfies [ChannelOptions, unknown][])('%j asks from %j', (options, want) => {
   const d = Drive.connected();

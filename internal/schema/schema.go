@@ -37,7 +37,8 @@ type Schema struct {
 // A copied is a schema compiled for one check at a time.
 type copied struct {
 	schema *jsonschema.Schema
-	left   int // steps
+	left   int  // steps
+	brief  bool // patterns take steps too
 }
 
 // Compile makes a Schema of its JSON. The error says what is wrong, and where by a JSON pointer.
@@ -102,6 +103,7 @@ func (s *Schema) compile() (*copied, error) {
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
 	compiler.UseLoader(noLoader{})
+	compiler.UseRegexpEngine(c.pattern)
 	compiler.RegisterVocabulary(&jsonschema.Vocabulary{
 		URL: "hocket:///steps",
 		Compile: func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
@@ -120,8 +122,10 @@ func (s *Schema) compile() (*copied, error) {
 }
 
 // Validate implements jsonschema.SchemaExt: it counts a step.
-func (c *copied) Validate(*jsonschema.ValidatorContext, any) {
-	if c.left--; c.left < 0 {
+func (c *copied) Validate(*jsonschema.ValidatorContext, any) { c.step(1) }
+
+func (c *copied) step(n int) {
+	if c.left -= n; c.left < 0 {
 		panic(ErrSteps) // the library knows no other way to stop
 	}
 }
@@ -148,8 +152,9 @@ func compileError(err error) error {
 	return errors.New(strings.ReplaceAll(err.Error(), place, ""))
 }
 
-// Check tells whether a payload, which must be JSON, fits, and takes so many steps at most. The error is a *Mismatch, or
-// ErrSteps.
+// Check tells whether a payload, which must be JSON, fits, and takes so many steps at most. Where those are fewer than Steps, what is
+// held to patterns takes steps as well: as long as a text is, a pattern may take a thousand times longer than another. The error
+// is a *Mismatch, or ErrSteps.
 func (s *Schema) Check(payload []byte, steps int) error {
 	v, err := read(payload)
 	if err != nil {
@@ -160,19 +165,28 @@ func (s *Schema) Check(payload []byte, steps int) error {
 		return err
 	}
 	defer s.give(c)
-	c.left = steps
+	c.left, c.brief = steps, steps < Steps(len(payload))
 	return c.check(v)
 }
 
 func (s *Schema) take() (*copied, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.free); n > 0 {
-		c := s.free[n-1]
-		s.free = s.free[:n-1]
+	if c := s.spare(); c != nil {
 		return c, nil
 	}
-	return s.compile()
+	return s.compile() // which takes a while: nobody waits for it
+}
+
+// spare takes a copy that no check uses; nil for none.
+func (s *Schema) spare() *copied {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.free)
+	if n == 0 {
+		return nil
+	}
+	c := s.free[n-1]
+	s.free = s.free[:n-1]
+	return c
 }
 
 func (s *Schema) give(c *copied) {

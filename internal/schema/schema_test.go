@@ -246,3 +246,19 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// A pattern that takes long for a short text is no matter of a moment, which many such texts would take from everybody.
+func TestPatternsTakeSteps(t *testing.T) {
+	s := compile(t, `{"pattern":"^(a|aa|aaa)+(b|[a-z]{0,500}){0,2}$"}`)
+	payload := []byte(`"` + strings.Repeat("a", 1000) + `!"`)
+	if err := s.Check(payload, 200); err != ErrSteps {
+		t.Errorf("a brief check: %v", err)
+	}
+	var mismatch *Mismatch
+	if err := s.Check(payload, Steps(len(payload))); !errors.As(err, &mismatch) {
+		t.Errorf("a whole check: %v", err)
+	}
+	if err := compile(t, `{"pattern":"^[A-Z][a-z ]*$"}`).Check([]byte(`"A`+strings.Repeat("a", 1000)+`"`), 200); err != nil {
+		t.Errorf("an ordinary pattern: %v", err)
+	}
+}

@@ -161,11 +161,14 @@ func (s *Session) checkElsewhere(c *dialect.Command, r *rule.Rule) {
 	}
 }
 
-// check checks a publish whose turn it is.
+// check checks a publish whose turn it is. Each takes a processor and, for a payload of 64 KiB, up to ten megabytes: so few are under
+// way at once, however many sessions have one.
 func (s *Session) check(c *dialect.Command, r *rule.Rule) {
 	node := s.shard.node
 	var err *dialect.Error
 	ok := s.task(func(context.Context) {
+		node.checks <- struct{}{}
+		defer func() { <-node.checks }()
 		err = node.checkPayload(r, c.Channel, c.Publish.Op, c.Format, c.Payload, schema.Steps(len(c.Payload)))
 	}, func() { s.checkedElsewhere(c, r, err) })
 	if !ok {

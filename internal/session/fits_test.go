@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
@@ -179,4 +180,28 @@ func TestASchemaThatIsNoneIsARulesFault(t *testing.T) {
 	if _, err := CompileSchemas(nil, rule.Rule{Schema: `[]`}); err == nil || !strings.HasPrefix(err.Error(), "fallback rule: schema: ") {
 		t.Error(err)
 	}
+}
+
+// A check beside the loop waits for its turn, so that many clients together take no more of processors and memory than a few.
+func TestFewPayloadsAreCheckedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, fitting(t))
+		for range cap(w.node.checks) {
+			w.node.checks <- struct{}{}
+		}
+		c := w.connect()
+		done := false
+		go func() {
+			c.send(`{"type":"publish","id":1,"channel":"form:a","payload":{"lines":["` + strings.Repeat("x", 2*quickBytes) + `"]}}`)
+			done = true
+		}()
+		if synctest.Wait(); done {
+			t.Error("it is checked though as many are as may be")
+		}
+		<-w.node.checks
+		if synctest.Wait(); !done {
+			t.Error("it is not checked in its turn")
+		}
+		c.want(`"type":"reply"`)
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -129,6 +130,7 @@ type Node struct {
 	lease   *lease
 	quotas  *quotas
 	revoked revoked
+	checks  chan struct{} // holds an entry for each check of a payload that is done elsewhere than on a loop
 	marks   atomic.Uint64 // given to memberships
 	opened  atomic.Uint32 // sessions
 	started atomic.Bool   // the others know of it
@@ -151,7 +153,7 @@ func NewNode(cfg Config) *Node {
 		cfg.Asker = nobodyToAsk{}
 	}
 	cfg.Features = append(abilities[:len(abilities):len(abilities)], cfg.Features...)
-	n := &Node{cfg: cfg, quotas: newQuotas(&cfg)}
+	n := &Node{cfg: cfg, quotas: newQuotas(&cfg), checks: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	n.counts.node = n
 	n.roster = roster{
 		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),

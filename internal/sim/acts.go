@@ -91,6 +91,22 @@ func (a *actor) settle() {
 		}
 	}
 	a.roll(a.places[crowd])
+	if a.changes() { // the second change comes before the first is written
+		a.tell(a.dice.n(1000))
+		a.tell(a.dice.n(1000))
+	}
+}
+
+// changes says once in a life that the client is a member, and may tell something else of itself.
+func (a *actor) changes() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.places[crowd]
+	if !p.live || !p.run.member || a.life.changed {
+		return false
+	}
+	a.life.changed = true
+	return true
 }
 
 // publish sends something new.

@@ -115,3 +115,25 @@ func (c *checker) standsFor(f *fact, at time.Duration) bool {
 	}
 	return f.replaced() <= at || f.lives <= at
 }
+
+// reply checks what a subscribe was answered.
+func (c *checker) reply() {
+	r := c.r
+	if head := c.epoch.after(r.Offset); head > c.epoch.appendedBy(r.repliedAt) || r.Offset > 0 && c.epoch.at(r.Offset) == nil {
+		c.fault(r.repliedAt, "the reply tells the offset %d, which the log had not", r.Offset)
+	}
+	if !r.recovered && r.kind != fromPosition && !r.wants {
+		c.fault(r.repliedAt, "told recovered:false, and nothing was to be recovered")
+	}
+}
+
+// refusal checks that a client was told recovered:false only when it had to be.
+func (c *checker) refusal() {
+	r := c.r
+	if r.asked.Epoch != r.Epoch || r.asked.Offset > r.Offset {
+		return
+	}
+	if c.epoch.wholeAfter(r.asked.Offset, r.repliedAt) {
+		c.fault(r.repliedAt, "told recovered:false after %d, though all entries since are kept", r.asked.Offset)
+	}
+}

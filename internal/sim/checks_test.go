@@ -102,3 +102,24 @@ func TestKeysMayEndOnceTheClientHasClosed(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsSentStandsInTheLog has entries that are not what their clients sent.
+func TestWhatIsSentStandsInTheLog(t *testing.T) {
+	l := tell(t)
+	for i, e := range []broker.Entry{
+		{Key: "k", Payload: []byte(`"1;"`)},
+		{Key: "k", Payload: []byte(`"2;"`), TTL: time.Second},
+		{Key: "j", Payload: []byte(`"3;"`)},
+		{Key: "k", Payload: []byte(`"4;"`)},
+	} {
+		text := string("1234"[i]) + ";"
+		if i < 3 {
+			l.sends(text, try{})
+			p := l.sent[i]
+			p.key, p.op, p.echo, p.payload = "k", "set", true, `"`+text+`"`
+		}
+		l.writes(time.Duration(i+1)*time.Second, "n", e)
+	}
+	l.checkSent()
+	l.wants("was sent, and 2 is", "was sent, and 3 is", "which nobody has sent")
+}

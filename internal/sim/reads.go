@@ -9,34 +9,46 @@ import (
 	"hocket.dev/broker"
 )
 
-// ask is the way of a read to the engine: it takes its time, and may fail.
-func (e *engine) ask(ctx context.Context, channel string) (*broker.Memory, error) {
+// read does a read at the engine: the way there and the way back take their time, and it may fail.
+func read[T any](ctx context.Context, e *engine, channel string, do func(m *broker.Memory) (T, error)) (answer T, err error) {
 	e.mu.Lock()
 	if e.node == nil {
 		e.mu.Unlock()
-		return nil, broker.ErrClosed
+		return answer, broker.ErrClosed
 	}
 	d := &e.listing
 	if channel != "" {
 		d = &e.lane(channel).dice
 	}
-	delay, fails := e.delay(d), d.chance(e.faults.read)
+	there, back, fails := e.delay(d), e.delay(d), d.chance(e.faults.read)
 	e.underWay++
 	e.mu.Unlock()
 	defer e.arrived()
-	if delay > 0 {
-		t := time.NewTimer(delay)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := wait(ctx, there); err != nil {
+		return answer, err
 	}
 	if fails || e.unreachable() {
-		return nil, errEngine
+		return answer, errEngine
 	}
-	return e.current(), nil
+	if answer, err = do(e.current()); err != nil {
+		return answer, err
+	}
+	return answer, wait(ctx, back)
+}
+
+// wait waits, unless the context ends.
+func wait(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // limit is how many entries a page has at most, where so many are asked for. Who asks for few is a client that is to get them.
@@ -54,14 +66,10 @@ const (
 
 // Read implements broker.Broker.
 func (e *engine) Read(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
-	m, err := e.ask(ctx, channel)
-	if err != nil {
-		return broker.Page{}, err
-	}
 	if q.HasAfter || q.Since != 0 { // else what is complete depends on how many are asked for
 		q.Limit = e.limit(q.Limit)
 	}
-	return m.Read(ctx, channel, q)
+	return read(ctx, e, channel, func(m *broker.Memory) (broker.Page, error) { return m.Read(ctx, channel, q) })
 }
 
 // Heads implements broker.Broker.
@@ -69,52 +77,29 @@ func (e *engine) Heads(ctx context.Context, channels []string) ([]broker.Positio
 	if len(channels) == 0 {
 		return nil, nil
 	}
-	first := channels[0]
-	for _, c := range channels {
-		first = min(first, c) // the order they are asked in is the node's
-	}
-	m, err := e.ask(ctx, first)
-	if err != nil {
-		return nil, err
-	}
-	return m.Heads(ctx, channels)
+	// The order they are asked in is the node's.
+	return read(ctx, e, slices.Min(channels), func(m *broker.Memory) ([]broker.Position, error) { return m.Heads(ctx, channels) })
 }
 
 // State implements broker.State.
 func (e *engine) State(ctx context.Context, channel string, q broker.StateQuery) (broker.Page, error) {
-	m, err := e.ask(ctx, channel)
-	if err != nil {
-		return broker.Page{}, err
-	}
 	q.Limit = e.limit(q.Limit)
-	return m.State(ctx, channel, q)
+	return read(ctx, e, channel, func(m *broker.Memory) (broker.Page, error) { return m.State(ctx, channel, q) })
 }
 
 // Keys implements broker.State.
 func (e *engine) Keys(ctx context.Context, channel string) (int, error) {
-	m, err := e.ask(ctx, channel)
-	if err != nil {
-		return 0, err
-	}
-	return m.Keys(ctx, channel)
+	return read(ctx, e, channel, func(m *broker.Memory) (int, error) { return m.Keys(ctx, channel) })
 }
 
 // Channels implements broker.Lister.
 func (e *engine) Channels(ctx context.Context, after string, limit int) ([]string, error) {
-	m, err := e.ask(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	return m.Channels(ctx, after, limit)
+	return read(ctx, e, "", func(m *broker.Memory) ([]string, error) { return m.Channels(ctx, after, limit) })
 }
 
 // Remove implements broker.Remover.
 func (e *engine) Remove(ctx context.Context, channel string, r broker.Removal) (int, error) {
-	m, err := e.ask(ctx, channel)
-	if err != nil {
-		return 0, err
-	}
-	return m.Remove(ctx, channel, r)
+	return read(ctx, e, channel, func(m *broker.Memory) (int, error) { return m.Remove(ctx, channel, r) })
 }
 
 // outage makes nothing get through for a while.

@@ -51,6 +51,7 @@ type place struct {
 	mirror  map[string]value // of a keyed channel, nil when it is not known whole
 	watch   *watch           // nil while it is not told who comes and goes
 	resumes *position        // from where it asked to be told that, nil for from now on
+	doubted bool             // the state that was asked for is no more to be relied on
 	roster  *roster          // of a channel with presence, nil when it is not known
 }
 

@@ -229,8 +229,13 @@ func (a *actor) unseen(p *publication) {
 	if !kinds[p.channel].state || p.echo {
 		return
 	}
-	at := a.places[p.channel]
-	if at.mirror = nil; at.live {
+	a.doubt(a.places[p.channel])
+}
+
+// doubt gives up what is known of a state, also of one that has been asked for: it may have been read before.
+func (a *actor) doubt(at *place) {
+	at.mirror, at.doubted = nil, at.asking
+	if at.live {
 		a.w.acting.Go(func() { a.unsubscribe(at) })
 	}
 }

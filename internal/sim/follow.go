@@ -101,6 +101,10 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	a.w.mu.Lock()
 	a.w.runs = append(a.w.runs, r)
 	a.w.mu.Unlock()
+	if p.doubted && kinds[p.channel].state {
+		a.doubt(p)
+	}
+	p.doubted = false
 	if reply.Presence != nil {
 		count := &memberReading{who: a.name, askedAt: r.askedAt, answeredAt: r.repliedAt, alone: true}
 		count.page.position, count.page.Count = reply.Presence.position, reply.Presence.Count

@@ -25,8 +25,12 @@ const mode = packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFil
 
 func main() {
 	root, err := filepath.Abs("..")
-	if err != nil || len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: vet GOOS...", err)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "vet:", err)
+		os.Exit(2)
+	}
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "vet: for which systems?")
 		os.Exit(2)
 	}
 	failed := false

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"hocket.dev/broker"
+	"hocket.dev/internal/rule"
 )
 
 // firstPage is what a cursor begins with that the window does not hold.
@@ -25,8 +26,13 @@ func (p *placing) first(ctx context.Context, l *log) (firstPage, error) {
 		return p.changes(ctx, l)
 	}
 	f, err := p.after(ctx)
-	if err != nil || f.recovered {
+	switch {
+	case err != nil:
 		return f, err
+	case f.recovered && p.inPart() && (f.page.More || l.pieces(f.page.Entries)):
+		return p.changes(ctx, l)
+	case f.recovered:
+		return f, nil
 	}
 	// What is kept. It may be complete by itself, if everything there ever was is kept.
 	f.page, err = p.hub.cfg.Broker.Read(ctx, p.req.Channel, broker.Query{HasAfter: true, Limit: p.hub.pageEntries})
@@ -67,7 +73,7 @@ func (p *placing) whole(ctx context.Context, l *log, recovered bool) (firstPage,
 func (p *placing) changes(ctx context.Context, l *log) (firstPage, error) {
 	at := p.req.Start.Position
 	page, err := l.read(ctx, &page{
-		kind: changesOfState, epoch: at.Epoch, after: at.Offset, limit: p.hub.pageEntries, live: broker.MaxOffset,
+		kind: changesOfState, epoch: at.Epoch, after: at.Offset, limit: p.hub.pageEntries, live: p.promised(broker.MaxOffset),
 	})
 	if err != nil {
 		return firstPage{}, err
@@ -82,8 +88,29 @@ func (p *placing) changes(ctx context.Context, l *log) (firstPage, error) {
 	return p.whole(ctx, l, false)
 }
 
-// pieces says that some of the entries of these runs append to values that are not among them. A position in a state may be
-// one up to which a client has got only a part of the state: to what it has not got, nothing can be appended.
+// inPart says that up to the position asked for the client may have got only a part of what the keys hold: it was cut off on its
+// way through a state, or through what has changed in it, to which the rule latest takes who was left behind.
+func (p *placing) inPart() bool {
+	start := &p.req.Start
+	return start.WantsState || start.Kind == Position && p.req.Overflow == rule.OverflowLatest && p.hub.hasState()
+}
+
+// promised is the offset after which the client is told of every entry without a key, or that it misses it: the one it has come
+// back to, but for who asks for the state. Of that it is head, where it is told what has been read so far.
+func (p *placing) promised(head uint64) uint64 {
+	if p.req.Start.WantsState {
+		return head
+	}
+	return p.req.Start.Position.Offset
+}
+
+// piecesAfter is pieces for what the window holds from index on, and what waits to come into it. l.mu is held.
+func (l *log) piecesAfter(index uint64) bool {
+	return l.pieces(l.window[index-l.base:], l.pace.waiting)
+}
+
+// pieces says that some of the entries of these runs append to values that are not among them. To what a client has not got,
+// nothing can be appended.
 func (l *log) pieces(runs ...[]*broker.Entry) bool {
 	appends := func(e *broker.Entry) bool { return e.Op == broker.Append }
 	if !slices.ContainsFunc(runs, func(run []*broker.Entry) bool { return slices.ContainsFunc(run, appends) }) {

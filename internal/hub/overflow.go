@@ -83,7 +83,7 @@ func (c *Cursor) latest(w *left) (Slice, bool) {
 	if !w.keyed {
 		return c.newest(w), true
 	}
-	if _, ok := c.group.log.hub.cfg.Broker.(broker.State); !ok {
+	if !c.group.log.hub.hasState() {
 		return Slice{}, false
 	}
 	c.readBehind(&backlog{epoch: w.epoch, kind: changesOfState, more: true, bounded: true, latest: true})

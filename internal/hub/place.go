@@ -43,12 +43,15 @@ func (p *placing) place(l *log) bool {
 		return true
 	}
 	index, recovered, ok := l.locate(p.req.Start)
+	if ok && recovered && p.inPart() && l.piecesAfter(index) {
+		ok = false
+	}
 	if !ok {
 		l.mu.Unlock()
 		p.read(l)
 		return true
 	}
-	if p.req.Start.WantsState && recovered && !p.sure {
+	if p.inPart() && recovered && !p.sure {
 		l.assure(p)
 		return true
 	}
@@ -90,7 +93,7 @@ func (l *log) locate(s Start) (index uint64, recovered, ok bool) {
 		case here && at.Offset > l.head: // perhaps this node has not got it yet
 		case here && at.Offset >= max(l.tail, l.removed): // what was removed may lie beyond the head
 			i := l.index(at.Offset)
-			return i, true, !l.holed(i) && !l.within(at.Offset, i) && !(s.WantsState && l.pieces(l.window[i-l.base:], l.pace.waiting))
+			return i, true, !l.holed(i) && !l.within(at.Offset, i)
 		case s.WantsState: // the whole state, if not what has changed in it
 		case all && (!here || at.Offset < l.lost): // else nothing may be missing: the broker knows
 			return l.base + uint64(oldest), false, true
@@ -159,6 +162,8 @@ func (p *placing) read(l *log) {
 		first, err := p.first(ctx, l)
 		p.post(func() {
 			switch {
+			case err == errBehind:
+				p.hub.cfg.Loops[p.req.Loop].After(retryAfter, func() { p.hub.subscribe(p) })
 			case err != nil:
 				p.fail(err)
 			case l.removedSince(removals):
@@ -191,6 +196,9 @@ func (p *placing) placeBehind(l *log, first *firstPage) {
 		return
 	}
 	c.behind = &backlog{epoch: page.Epoch, entries: page.Entries, upTo: page.Head, live: page.Head, kind: first.kind, more: page.More}
+	if first.kind == changesOfState {
+		c.behind.live = p.promised(page.Head)
+	}
 	switch {
 	case first.kind == wholeState:
 	case p.req.Start.Kind == Position && first.recovered:

@@ -57,3 +57,9 @@ func (l *log) isBehind(offset uint64) bool {
 	l.live.ahead, l.live.suspect = max(l.live.ahead, offset), true
 	return true
 }
+
+// hasState says that the broker keeps states.
+func (h *Hub) hasState() bool {
+	_, ok := h.cfg.Broker.(broker.State)
+	return ok
+}

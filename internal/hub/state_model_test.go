@@ -44,6 +44,7 @@ type folded struct {
 	epoch  string
 	seen   bool // what Subscribe has answered
 	picky  bool // it has a filter
+	plain  bool // it has come back as one that knows of no state: by the rule latest it is as good
 
 	loose  map[uint64]bool // entries without a key that it has got
 	jumped uint64          // the newest entry of end that it may have jumped to, told or over by then
@@ -211,7 +212,8 @@ func (m *stateModel) resume(f *folded) {
 		m.join(f, Start{Kind: State})
 		return
 	}
-	m.join(f, Start{Kind: Position, WantsState: true, Position: broker.Position{Epoch: f.epoch, Offset: f.at}})
+	f.plain = m.rule == rule.OverflowLatest && rapid.Bool().Draw(m.T, "plain")
+	m.join(f, Start{Kind: Position, WantsState: !f.plain, Position: broker.Position{Epoch: f.epoch, Offset: f.at}})
 }
 
 // notice looks at what Subscribe has answered.
@@ -226,9 +228,16 @@ func (m *stateModel) notice(f *folded) {
 	switch {
 	case f.epoch == "": // of what was there before it gets the keys
 		f.told = append(f.told, span{0, f.placed.Offset})
+	case !f.placed.Recovered && f.plain: // of what is kept of the log a state cannot be made
+		f.Close()
+		f.epoch, f.values, f.at = "", map[string]string{}, 0
+		m.join(f, Start{Kind: State})
+		return
 	case !f.placed.Recovered:
 		f.values, f.at = map[string]string{}, 0
 		f.told = append(f.told, span{0, f.placed.Offset})
+	case f.plain:
+		f.caught = append(f.caught, span{f.at, f.placed.Offset})
 	case !m.roomy: // the log may not have them any more
 		f.told = append(f.told, span{f.at, f.placed.Offset})
 	default:
@@ -276,6 +285,7 @@ func (m *stateModel) jump(f *folded) {
 
 // take applies what the client has received. It answers true when a gap tells it to ask again from before it.
 func (m *stateModel) take(f *folded) (again bool) {
+	m.notice(f)
 	defer f.out.Reset()
 	for line := range strings.Lines(f.out.String()) {
 		var from, to uint64
@@ -353,7 +363,7 @@ func (m *stateModel) finish() {
 	for _, f := range m.clients {
 		m.w.settle()
 		m.notice(f)
-		for again := true; again; again = f.due {
+		for again := true; again; again = f.due || !f.seen {
 			for f.pull(1000, 1000) {
 			}
 			m.w.pass(time.Second)

@@ -66,6 +66,7 @@ type checker struct {
 	free    bool   // the next entry may be any: where the run begins is not known to the checker
 	state   bool   // it began with the state
 	stateTo uint64
+	pieces  bool              // it came back to where something may have been appended to since
 	told    uint64            // up to here a gap has told what is missing
 	known   map[string]string // values that the client has by now, "" for none
 	kind    kind
@@ -84,7 +85,7 @@ func (c *checker) fault(at time.Duration, format string, args ...any) {
 func (c *checker) begin() {
 	r := c.r
 	if r.kit {
-		c.free = true
+		c.free, c.pieces = true, true // whenever it came back
 		return
 	}
 	c.reply()
@@ -101,7 +102,7 @@ func (c *checker) begin() {
 					c.stateTo = r.asked.Offset
 				}
 			}
-			c.at = r.asked.Offset
+			c.at, c.pieces = r.asked.Offset, c.w.profile.faults.page > 0 || c.epoch.appendsAfter(r.asked.Offset)
 			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {
 			case r.asked.Epoch != r.Epoch:
 				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)

@@ -14,8 +14,18 @@ import (
 // folds says that a client may be told whole values.
 func (c *checker) folds() bool { return c.kind.sample > 0 || c.jumps() }
 
-// jumps says that a client may be taken to the latest of each key.
-func (c *checker) jumps() bool { return c.kind.overflow == rule.OverflowLatest && c.w.profile.tight() }
+// jumps says that a client may be taken to the latest of each key: one that was left behind, and one that comes back to where it
+// may have been on that way.
+func (c *checker) jumps() bool {
+	return c.kind.overflow == rule.OverflowLatest && (c.w.profile.tight() || c.pieces)
+}
+
+// appendsAfter says that after an offset something was appended to what a key held there, if anything.
+func (e *epoch) appendsAfter(offset uint64) bool {
+	return slices.ContainsFunc(e.between(offset, e.head()), func(f *fact) bool {
+		return f.Op == broker.Append && (f.last == nil || f.last.Offset <= offset)
+	})
+}
 
 // A cover is what an item stands for besides: the entries of its key from an offset on.
 type cover struct {
@@ -48,7 +58,7 @@ func (c *checker) superseded(f *fact, at time.Duration) bool {
 	case c.cover.from > 0 && f.Key == c.cover.key && f.Offset >= c.cover.from:
 		return true
 	case c.jumps():
-		return f.idle || f.replaced() <= at
+		return (f.Key != "" || c.w.profile.tight()) && (f.idle || f.replaced() <= at)
 	case c.kind.sample == 0:
 		return false
 	}

@@ -40,7 +40,9 @@ func (o *office) live() {
 func (o *office) probe() {
 	var all []*publication
 	for _, channel := range o.w.profile.channels {
-		all = append(all, o.write(channel, false))
+		if channel != strict || !o.w.profile.tight() { // else many may be disconnected, and be away in the end
+			all = append(all, o.write(channel, false))
+		}
 	}
 	o.w.set(func() { o.w.probedAt = o.w.now() })
 	o.batch(all)

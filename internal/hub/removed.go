@@ -1,6 +1,10 @@
 package hub
 
-import "hocket.dev/broker"
+import (
+	"slices"
+
+	"hocket.dev/broker"
+)
 
 // Removed forgets what was taken out of a log: nobody who has not been sent it yet will be, but for what a loop is about
 // to send. Entries that were removed one by one or by key are passed; where all up to an offset were, cursors that stand
@@ -67,8 +71,8 @@ func (l *log) removeUpTo(offset uint64) {
 	}
 }
 
-// removeSome takes out entries one by one. Of a Delete only the payload is forgotten: who has the value has to learn of it. l.mu
-// is held.
+// removeSome takes out entries one by one. Of a Delete only the payload is forgotten: who has the value has to learn of it, if
+// not from a later one. l.mu is held.
 func (l *log) removeSome(r *broker.Removal) {
 	gone := func(e *broker.Entry) bool {
 		if r.Key != "" {
@@ -77,13 +81,15 @@ func (l *log) removeSome(r *broker.Removal) {
 		first, parts := l.pace.joined[e.Offset]
 		return e.Op != opGap && (e.Offset == r.Offset || parts && first <= r.Offset && r.Offset < e.Offset)
 	}
-	for i, e := range l.window {
+	later := false // a Delete of the key stays
+	for i, e := range slices.Backward(l.window) {
 		if !gone(e) || e.Op == opRemoved {
 			continue
 		}
 		mark := &broker.Entry{Op: opRemoved, Offset: e.Offset, Prev: e.Prev, Time: e.Time}
 		switch {
-		case e.Op == broker.Delete:
+		case e.Op == broker.Delete && !later:
+			later = true
 			*mark = *e
 			mark.Payload = nil
 		case e.TTL == 0:

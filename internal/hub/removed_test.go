@@ -57,6 +57,19 @@ func TestARemovedKeyIsPassedButForItsDelete(t *testing.T) {
 	})
 }
 
+// The newest Delete stays, and tells what the others would: they are in the log no more.
+func TestOfTheDeletesOfARemovedKeyOneStays(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.keyed("a", "k=1", "other=1", "k-", "other=2", "k-")
+		w.settle()
+		age()
+		w.hub.Removed("a", broker.Removal{Key: "k"})
+		c.want("2 1\n4 2\n5 \n")
+		w.place("a", last(3)).want("2 1\n4 2\n5 \n")
+	})
+}
+
 func TestRemovedHistoryIsAGap(t *testing.T) {
 	for _, o := range []rule.Overflow{rule.OverflowGap, rule.OverflowDisconnect, rule.OverflowRefill, rule.OverflowLatest} {
 		aged(t, func(t *testing.T, w *world, age func()) {

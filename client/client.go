@@ -34,7 +34,8 @@ const (
 
 // Options change what a Client does. nil and the zero value are the same.
 type Options struct {
-	// User and Info name the user, where the server lets clients name themselves. Info is shown in presence, as JSON.
+	// User and Info name the user, where the server lets clients name themselves. Info is shown in presence, as JSON; SetInfo
+	// changes it.
 	User string
 	Info any
 	// Token gets a token, such as from a back end or a file: a proof of identity that is good until it expires. It is called as
@@ -54,6 +55,9 @@ type Options struct {
 	// MaxWaiting is how many requests may wait to be sent, while there is no connection or the server is slow; 0 means
 	// 1,000. Beyond it requests fail with ErrBusy.
 	MaxWaiting int
+	// EventBuffer is how many events wait for NextEvent; 0 means 100. When it is full the oldest is dropped, and the next one that
+	// is read says how many were (Event.Missed).
+	EventBuffer int
 
 	// NoCompression does not offer compression (permessage-deflate, RFC 7692). It is offered otherwise, as browsers do, and
 	// the server decides: where it agrees, messages of 512 bytes and more are compressed in both directions, each by itself,
@@ -76,11 +80,12 @@ type Options struct {
 // A Client is a session with a server that outlives its connections.
 type Client struct {
 	opts  Options
-	hello json.RawMessage // payload of connect
 	vault vault
 	dice  *randv2.Rand // draws delays; guarded by mu
 	stop  context.CancelFunc
 	ended chan struct{} // closed when the client's goroutines are gone
+
+	eventNews chan struct{} // holds one when there is an event to read
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -94,13 +99,20 @@ type Client struct {
 	subs   map[string]*Subscription
 	who    Member   // what the server calls this session
 	can    []string // the server's features
+	limit  int      // bytes a message to the server may have; 0 for any number
+
+	info               json.RawMessage // what the server knows of this client, or is told first; nil for nothing
+	sentInfo, nextInfo *newInfo        // under way; to be told after it. nil when there is none
+
+	events       []Event
+	missedEvents int // before the first of events
 }
 
 // Dial connects to a server, such as "ws://127.0.0.1:8000/v1/ws", and returns when the server has admitted the session.
 // ctx bounds only that. The error is an *Error when a Hocket server has refused, else what the network said.
 func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	c := &Client{
-		url: url, ended: make(chan struct{}), dice: newDice(),
+		url: url, ended: make(chan struct{}), dice: newDice(), eventNews: make(chan struct{}, 1),
 		open: make(map[uint64]*request), subs: make(map[string]*Subscription),
 	}
 	if opts != nil {
@@ -110,14 +122,15 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	setDefault(&c.opts.MinDelay, 500*time.Millisecond)
 	setDefault(&c.opts.MaxDelay, 20*time.Second)
 	setDefault(&c.opts.MaxWaiting, 1000)
+	setDefault(&c.opts.EventBuffer, 100)
 	setDefault(&c.opts.ClientID, randomID())
-	hello, err := marshal(map[string]any{
-		"user": c.opts.User, "info": c.opts.Info, "client": c.opts.ClientID, "heartbeat": true,
-	})
+	info, err := marshal(c.opts.Info)
 	if err != nil {
 		return nil, err
 	}
-	c.hello = hello
+	if string(info) != "null" {
+		c.info = info
+	}
 	first, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -292,6 +305,7 @@ func (c *Client) fail(err error) {
 		return
 	}
 	c.err = err
+	c.endInfo(err)
 	for _, r := range c.unanswered() {
 		_, sent := c.open[r.id]
 		r.unanswered = r.unanswered || sent
@@ -303,4 +317,5 @@ func (c *Client) fail(err error) {
 		s.end(err)
 	}
 	clear(c.subs)
+	c.wakeEvents()
 }

@@ -29,7 +29,8 @@
 //	}
 //
 // [Map.Update] changes a value that others may be changing too; [Map.Write] and [Map.Text] make and follow a text that
-// grows. Who is on a channel is told by the [Presence] of a subscription that asks for it.
+// grows. Who is on a channel is told by the [Presence] of a subscription that asks for it; what it tells of this client is
+// changed by [Client.SetInfo]. What a back end sends to this session or its user, on no channel, comes by [Client.NextEvent].
 //
 // Payloads can be encrypted end to end, with keys that the server does not have: see [E2E].
 //
@@ -37,7 +38,6 @@
 // from the last message received; publishes that were not answered are sent again and applied once. What the server can
 // no longer give is told as a Message of its own kind, [Gap] or [Reset], so that nothing is ever missing silently.
 //
-// Everything here may be used from any goroutine, except that one goroutine at a time reads a Subscription. A Client has
-// two goroutines of its own until Close. It leaves out patterns of channels, drops events to its session or user, and
-// cannot change the Info of its [Options] later.
+// Everything here may be used from any goroutine, except that one goroutine at a time reads a Subscription, and one events. A
+// Client has two goroutines of its own until Close. It leaves out patterns of channels.
 package client

@@ -45,10 +45,31 @@ type connected struct {
 	} `json:"limits"`
 }
 
-// connect opens a connection and introduces the client.
+// connect opens a connection and introduces the client. Where the server does not take what is new in the info, it connects
+// with what a server took before.
 func (c *Client) connect(ctx context.Context) (*link, error) {
+	for {
+		l, err := c.attempt(ctx)
+		if err == nil {
+			return l, nil
+		}
+		c.mu.Lock()
+		again := c.sentInfo != nil && refusesInfo(err)
+		if again {
+			c.infoAnswered(err)
+		} else {
+			c.infoLost()
+		}
+		c.mu.Unlock()
+		if !again {
+			return nil, err
+		}
+	}
+}
+
+func (c *Client) attempt(ctx context.Context) (*link, error) {
 	c.mu.Lock()
-	address := c.url
+	address, info := c.url, c.takeNextInfo()
 	c.lastID++
 	id := c.lastID
 	c.mu.Unlock()
@@ -62,7 +83,7 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	hello, err := c.withToken(ctx)
+	hello, err := c.hello(ctx, info)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +93,7 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	}
 	conn.SetReadLimit(maxMessage)
 	l := &link{conn: conn, wake: make(chan struct{}, 1)}
-	if err := l.introduce(ctx, id, hello); err != nil {
+	if err := l.introduce(ctx, c, id, hello); err != nil {
 		conn.CloseNow()
 		return nil, err
 	}
@@ -98,25 +119,21 @@ func (c *Client) withTicket(ctx context.Context, address string) (string, error)
 	return u.String(), nil
 }
 
-// withToken returns what introduces the client, with a new token in it.
-func (c *Client) withToken(ctx context.Context) (json.RawMessage, error) {
-	if c.opts.Token == nil {
-		return c.hello, nil
+// hello returns what introduces the client, with a new token in it.
+func (c *Client) hello(ctx context.Context, info json.RawMessage) (json.RawMessage, error) {
+	said := map[string]any{"user": c.opts.User, "info": info, "client": c.opts.ClientID, "heartbeat": true}
+	if c.opts.Token != nil {
+		token, err := c.opts.Token(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("client: get a token: %w", err)
+		}
+		said["token"] = token
 	}
-	token, err := c.opts.Token(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("client: get a token: %w", err)
-	}
-	text, err := marshal(token)
-	if err != nil {
-		return nil, err
-	}
-	hello := append(append([]byte(`{"token":`), text...), ',')
-	return append(hello, c.hello[1:]...), nil
+	return marshal(said)
 }
 
 // introduce sends a connect and waits for the reply.
-func (l *link) introduce(ctx context.Context, id uint64, hello json.RawMessage) error {
+func (l *link) introduce(ctx context.Context, c *Client, id uint64, hello json.RawMessage) error {
 	request := outgoing{Type: "connect", ID: id, Payload: hello}
 	if err := l.conn.Write(ctx, websocket.Text, request.encode()); err != nil {
 		return fmt.Errorf("client: connect: %w", err)
@@ -134,6 +151,8 @@ func (l *link) introduce(ctx context.Context, id uint64, hello json.RawMessage) 
 				return in.Error.error()
 			}
 			l.said = in.Error.error()
+		case in.Type == "event": // the server knows the session before it answers
+			c.handle(l, in)
 		case in.Type == "reply" && in.ID != nil && *in.ID == id:
 			var hi connected
 			if err := json.Unmarshal(in.Payload, &hi); err != nil {

@@ -104,16 +104,22 @@ func (in *incoming) message(epoch string) (Message, error) {
 	if m.Op == "" {
 		m.Op = "set"
 	}
+	var err error
+	m.Payload, m.Binary, err = in.bytes()
+	return m, err
+}
+
+// bytes returns the payload, and whether it is bytes that are no JSON.
+func (in *incoming) bytes() (b []byte, binary bool, err error) {
 	if in.Encoding != "base64" {
-		return m, nil
+		return in.Payload, false, nil
 	}
 	var text string
-	err := json.Unmarshal(in.Payload, &text)
-	if err == nil {
-		m.Binary = true
-		m.Payload, err = base64.StdEncoding.DecodeString(text)
+	if err = json.Unmarshal(in.Payload, &text); err != nil {
+		return in.Payload, false, err
 	}
-	return m, err
+	b, err = base64.StdEncoding.DecodeString(text)
+	return b, true, err
 }
 
 // outgoing is any request of the client.

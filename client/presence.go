@@ -239,6 +239,9 @@ func (p *Presence) missed() {
 }
 
 func (p *Presence) put(m Member) {
+	if info := p.s.c.info; info != nil && m.Session == p.s.c.who.Session {
+		m.Info = slices.Clone(info) // nobody tells us of ourselves, and a page may be older
+	}
 	old, ok := p.members[m.Session]
 	switch {
 	case !ok && len(p.members) >= p.s.opts.MaxMembers:
@@ -253,6 +256,13 @@ func (p *Presence) put(m Member) {
 	p.members[m.Session] = present{m, old.nth}
 	p.changes.mark(m.Session, true)
 	p.byUser.mark(userKey(m), true)
+}
+
+// ownInfo says that the client tells something else about itself.
+func (p *Presence) ownInfo() {
+	if m, ok := p.members[p.s.c.who.Session]; ok {
+		p.put(m.Member)
+	}
 }
 
 func (p *Presence) remove(session string) {

@@ -61,14 +61,17 @@ func (c *Client) pump() {
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
 		if l.limit > 0 && len(r.body) > l.limit { // the server would throw it away unread, and so without an answer
-			r.answer(nil, &Error{Code: tooLarge, Name: "too_large",
-				Message: fmt.Sprintf("a message may have at most %d bytes, not %d", l.limit, len(r.body))})
+			r.answer(nil, messageTooLarge(len(r.body), l.limit))
 			continue
 		}
 		c.open[r.id] = r
 		l.out = append(l.out, r.body)
 	}
 	l.wakeUp()
+}
+
+func messageTooLarge(size, limit int) *Error {
+	return &Error{Code: tooLarge, Name: "too_large", Message: fmt.Sprintf("a message may have at most %d bytes, not %d", limit, size)}
 }
 
 // unanswered returns all requests in the order they were made.
@@ -88,13 +91,15 @@ func (c *Client) attach(l *link) {
 	if c.err != nil {
 		return
 	}
-	c.link, c.who, c.can = l, l.who, l.can
+	c.link, c.who, c.can, c.limit = l, l.who, l.can, l.limit
+	c.infoAnswered(nil)
 	waiting := c.queue
 	c.queue = nil
 	for _, s := range c.subs {
 		s.ask()
 	}
 	c.queue = append(c.queue, waiting...)
+	c.tellInfo()
 	c.pump()
 }
 
@@ -109,6 +114,7 @@ func (c *Client) detach(l *link) {
 		return
 	}
 	c.link = nil
+	c.infoLost()
 	all := c.unanswered()
 	c.queue = nil
 	for _, r := range all {
@@ -140,6 +146,8 @@ func (c *Client) handle(l *link, in *incoming) {
 		}
 	case "reply", "error":
 		c.answered(l, in)
+	case "event":
+		c.event(in)
 	case "ping":
 		l.out = append(l.out, []byte(`{"type":"pong"}`))
 		l.wakeUp()

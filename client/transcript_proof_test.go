@@ -154,11 +154,7 @@ func (p *stage) decided(a *actor, m map[string]any) bool {
 	if r != nil {
 		m["id"] = r.id
 	}
-	b, _ := json.Marshal(m)
-	if err := a.conn.Write(context.Background(), websocket.Text, b); err != nil {
-		p.failf("%v", err)
-	}
-	synctest.Wait()
+	p.write(a, m)
 	if r == nil || m["type"] != "reply" {
 		return true
 	}

@@ -218,6 +218,9 @@ func (p *stage) send(a *actor, m map[string]any) bool {
 	if id, ok := m["id"]; ok {
 		r.id = sent["id"]
 		a.asked[fmt.Sprint(id)] = r
+	} else if m["type"] == "connect" { // a Client wants an answer
+		p.write(a, map[string]any{"type": "reply", "id": sent["id"], "payload": map[string]any{}})
+		<-r.done
 	}
 	if (sent["seq"] != nil) != (m["type"] == "publish" && m["idempotency_key"] == nil) {
 		p.failf("seq is %v", sent["seq"])
@@ -259,6 +262,13 @@ func as(m any, v any) bool {
 // call is the use of the API that makes a request like m; nil where there is none.
 func (p *stage) call(a *actor, m map[string]any) func() (any, error) {
 	ctx := p.t.Context()
+	if m["type"] == "connect" {
+		args, _ := m["payload"].(map[string]any)
+		if args["info"] == nil || len(args) > 1 {
+			return nil // what a Client says when it introduces itself
+		}
+		return func() (any, error) { return nil, a.c.SetInfo(ctx, args["info"]) }
+	}
 	if m["type"] == "call" {
 		method, ok := m["method"].(string)
 		if _, has := m["payload"]; !ok || !has || m["encoding"] != nil {
@@ -417,11 +427,7 @@ func (p *stage) hear(a *actor, text string) {
 	if r != nil {
 		m["id"] = r.id
 	}
-	b, _ := json.Marshal(m)
-	if err := a.conn.Write(context.Background(), websocket.Text, b); err != nil {
-		p.failf("%v", err)
-	}
-	synctest.Wait()
+	p.write(a, m)
 	channel, _ := m["channel"].(string)
 	if r != nil {
 		<-r.done
@@ -429,11 +435,29 @@ func (p *stage) hear(a *actor, text string) {
 		if s := a.subs[channel]; s != nil && r.err != nil && s.err != nil {
 			delete(a.subs, channel)
 		}
+	} else if m["type"] == "event" {
+		p.event(a, m["payload"])
 	} else if s := a.subs[channel]; s != nil {
 		p.told(s, m)
 		if s.err != nil {
 			delete(a.subs, channel)
 		}
+	}
+}
+
+// write says something in the server's place.
+func (p *stage) write(a *actor, m map[string]any) {
+	b, _ := json.Marshal(m)
+	if err := a.conn.Write(context.Background(), websocket.Text, b); err != nil {
+		p.failf("%v", err)
+	}
+	synctest.Wait()
+}
+
+func (p *stage) event(a *actor, want any) {
+	var have any
+	if e, err := a.c.NextEvent(p.t.Context()); err != nil || e.Decode(&have) != nil || !reflect.DeepEqual(have, want) {
+		p.failf("the Client tells the event %s, %v, want %v", e.Payload, err, want)
 	}
 }
 

@@ -1701,6 +1701,12 @@ function socketURL(url, base) {
 /** The close codes of a client: what it holds on the server ends with the first, and waits for it after the second. */
 var goodbye = 1e3;
 var comingBack = 4e3;
+/** What refuses the info of a `connect`: permission_denied where it comes with the proof of identity. */
+var aboutInfo = /* @__PURE__ */ new Set([
+	ErrorCode.info_too_large,
+	ErrorCode.too_large,
+	ErrorCode.permission_denied
+]);
 /** How long a callback for a token or ticket may take, in multiples of connectTimeoutMs: people may have to type a password. */
 var tokenPatience = 6;
 /** After an `error` to `connect` the server closes with a code that says what to do. It may have this long, in ms. */
@@ -1844,7 +1850,7 @@ var Link = class {
 	refused(error, now) {
 		this.#connectId = -1;
 		this.#host.failed(error);
-		const back = (error.code === ErrorCode.info_too_large || error.code === ErrorCode.too_large) && (this.#infoIsNew || this.#takeBack());
+		const back = aboutInfo.has(error.code) && (this.#infoIsNew || this.#takeBack());
 		if (this.#phase !== "greeting") return;
 		if (back) return this.#connect();
 		this.#refusal = error;
@@ -2664,7 +2670,7 @@ var Connection = class extends Emitter {
 	}
 	/**
 	* Changes what others see of this session in presence, now and after every reconnect. Where the server does not take it,
-	* because it is too large, an `error` says so, and others go on to see what they saw.
+	* because it is too large or comes with the proof of identity, an `error` says so, and others go on to see what they saw.
 	*/
 	setInfo(info) {
 		this.#tellInfo(info);

@@ -138,7 +138,7 @@ export class Connection extends Emitter<ConnectionEvents> {
 
   /**
    * Changes what others see of this session in presence, now and after every reconnect. Where the server does not take it,
-   * because it is too large, an `error` says so, and others go on to see what they saw.
+   * because it is too large or comes with the proof of identity, an `error` says so, and others go on to see what they saw.
    */
   setInfo(info: unknown): void {
     this.#tellInfo(info);

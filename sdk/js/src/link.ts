@@ -50,6 +50,9 @@ export interface LinkHost {
 const goodbye = 1000;
 const comingBack = 4000;
 
+/** What refuses the info of a `connect`: permission_denied where it comes with the proof of identity. */
+const aboutInfo = new Set<number>([ErrorCode.info_too_large, ErrorCode.too_large, ErrorCode.permission_denied]);
+
 type Phase = 'idle' | 'token' | 'ticket' | 'opening' | 'greeting' | 'connected' | 'waiting' | 'closed';
 
 /** How long a callback for a token or ticket may take, in multiples of connectTimeoutMs: people may have to type a password. */
@@ -215,8 +218,7 @@ export class Link {
   refused(error: HocketError, now: number): void {
     this.#connectId = -1;
     this.#host.failed(error);
-    const about = error.code === ErrorCode.info_too_large || error.code === ErrorCode.too_large;
-    const back = about && (this.#infoIsNew || this.#takeBack());
+    const back = aboutInfo.has(error.code) && (this.#infoIsNew || this.#takeBack());
     if (this.#phase !== 'greeting') return;
     if (back) return this.#connect();
     this.#refusal = error;

@@ -45,6 +45,15 @@ test('info that the server does not take is taken back', () => {
   expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual(['a']);
 });
 
+test('info that may not be changed, since it was proved, is taken back', () => {
+  const d = Drive.connected({});
+  d.input({ type: 'info', info: 'another' });
+  d.refuse('connect', 1403, 'permission_denied');
+  expect(d.of('info')).toEqual([{ type: 'info', info: undefined }]);
+  d.reconnect();
+  expect(d.sentOf('connect').map((m) => m.payload.info)).toEqual([undefined]);
+});
+
 test('info that is too long for a message is not sent', () => {
   const d = Drive.connected({ info: 'a' }, { limits: { message_bytes: 100 } });
   d.input({ type: 'info', info: 'i'.repeat(100) });

@@ -172,6 +172,25 @@ func TestLatestOfAKeyedLogIsWhatHasChanged(t *testing.T) {
 	w.wantActions(Overflows{Latest: 1})
 }
 
+// A client that was on its way through what has changed may have a part of that up to its position: the value of b came later.
+func TestWhoComesBackToTheLatestGetsWholeValues(t *testing.T) {
+	for _, reach := range []int{1, 4} {
+		w := newWorld(t, window(reach))
+		w.keyed("a", "b=1", "a=1", "b+2", "=x")
+		w.place("a") // opens the window
+		back := func(to uint64, o rule.Overflow, want string) {
+			t.Helper()
+			c := w.place("a", ruled(o), after(w.epoch("a"), to))
+			if c.want(want); !c.placed.Recovered {
+				t.Error("not recovered")
+			}
+		}
+		back(2, rule.OverflowLatest, "3 12\n4 x\n")
+		back(2, rule.OverflowGap, "3 2\n4 x\n")
+		back(0, rule.OverflowLatest, "1 1\n2 1\n3 2\n4 x\n") // has all of it before it
+	}
+}
+
 func TestWhereDeletesAreForgottenTheWholeStateFollows(t *testing.T) {
 	w := newWorld(t, window(3))
 	w.hub.cacheBytes = 10

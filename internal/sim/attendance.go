@@ -15,6 +15,7 @@ type memberReading struct {
 	limit               int
 	behind              uint64 // the place of the last one of the page before
 	alone               bool   // their number alone
+	self                string // of that, the session that has asked to be one of them, "" for none
 	askedAt, answeredAt time.Duration
 	page                struct {
 		position
@@ -106,6 +107,9 @@ func (w *world) checkMembers(r *memberReading) {
 		fault("%d are counted, where there are %d to %d", n, least, most)
 	}
 	if r.alone {
+		if f := e.joinAfter(head, newest, r); f != nil && current {
+			fault("the number is of %d, before it became a member itself at %d", r.page.Offset, f.Offset)
+		}
 		return
 	}
 	due := slices.DeleteFunc(e.values(head), func(f *fact) bool { return f.Offset <= r.behind })
@@ -124,6 +128,24 @@ func (w *world) checkMembers(r *memberReading) {
 	if n := len(r.page.Members); n > min(len(due), r.limit) || (r.page.Next != "") != (len(due) > n) {
 		fault("%d of %d behind %d are in the page, and next is %q", n, len(due), r.behind, r.page.Next)
 	}
+}
+
+// joinAfter is where in a part of a log the session came that was told a number of members: that is of no moment before, since it is
+// not told of its own join. It is nil for nowhere, or where it may have come twice.
+func (e *epoch) joinAfter(head, newest int, r *memberReading) (join *fact) {
+	if slices.ContainsFunc(e.values(head), func(f *fact) bool { return f.Key == r.self }) {
+		return nil
+	}
+	for _, f := range e.entries[:newest] {
+		switch {
+		case f.Key != r.self:
+		case f.Op == broker.Delete && f.at >= r.askedAt:
+			return nil
+		case f.Op == broker.Set && f.Offset > r.page.Offset:
+			join = f
+		}
+	}
+	return join
 }
 
 // tells is what a member tells of itself in the log, where a message has that or nothing.
@@ -158,9 +180,26 @@ const (
 	graceLag   = 2 * time.Second  // until who is due has left, where the log takes it
 )
 
-// followedBy says that the client has had another session between the beginning of one and a moment.
+// followedBy says that between the beginning of a session and a moment the client has had another one that may have become a
+// member in its place.
 func (w *world) followedBy(l *lifetime, at time.Duration) bool {
-	return slices.ContainsFunc(w.lives, func(other *lifetime) bool { return other.who == l.who && other.began > l.began && other.began < at })
+	return slices.ContainsFunc(w.lives, func(other *lifetime) bool {
+		return other.who == l.who && other.asked && other.began > l.began && other.began < at
+	})
+}
+
+// stayedTooLong says that a member whose client went for good was one for longer than it had to be at a moment: where the line
+// broke that is until nobody may come back any more, and where the client has closed not at all.
+func (w *world) stayedTooLong(l *lifetime, at time.Duration) bool {
+	due := l.going + graceLag
+	switch {
+	case l.cut && l.stays:
+		due += crowdGrace
+	case l.cut:
+	case !l.clean || w.profile.doomed > 0: // its word may not have come
+		return false
+	}
+	return at > due && !w.followedBy(l, at)
 }
 
 // checkLeaves checks that who may still come back has not left, where nothing of the engine's can have had a part in it.
@@ -171,8 +210,8 @@ func (w *world) checkLeaves(e *epoch) {
 	}
 	for _, f := range e.entries {
 		l := w.attending(f.Key, f.at)
-		if f.Op == broker.Delete && l != nil && l.cut && f.at > l.going+crowdGrace+graceLag && !w.followedBy(l, f.at) {
-			w.fault(f.Key, "node", f.at, "it left at %d, %v after its line was cut", f.Offset, f.at-l.going)
+		if f.Op == broker.Delete && l != nil && w.stayedTooLong(l, f.at) {
+			w.fault(f.Key, "node", f.at, "it left at %d, %v after its client had", f.Offset, f.at-l.going)
 		}
 		if f.Op != broker.Delete || l == nil || !l.stays || f.at >= l.heard+crowdGrace {
 			continue

@@ -107,6 +107,9 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	p.doubted = false
 	if reply.Presence != nil {
 		count := &memberReading{who: a.name, askedAt: r.askedAt, answeredAt: r.repliedAt, alone: true}
+		if r.member {
+			count.self = a.session
+		}
 		count.page.position, count.page.Count = reply.Presence.position, reply.Presence.Count
 		a.w.set(func() { a.w.members = append(a.w.members, count) })
 		a.attended(p, reply.Presence.position)

@@ -32,7 +32,7 @@ func (a *actor) attend(p *place, r *run, args map[string]any) {
 	p.watch, p.resumes = nil, nil
 	switch kind := d.n(100); {
 	case kind < 50:
-		r.member = true
+		r.member, a.life.asked = true, true
 		args["presence"] = true
 		if p.roster != nil && p.roster.known && d.chance(50) {
 			p.resumes = &position{p.roster.epoch, p.roster.offset}

@@ -10,10 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"hocket.dev"
 	"hocket.dev/broker"
@@ -315,34 +318,42 @@ func TestE2EKeepsABoundedNumberOfKeys(t *testing.T) {
 	}
 }
 
-// FuzzUnseal gives a client what others have published as encrypted. It takes what was made with the key for this place, in the one
-// way that there is to write it, and of nothing else a payload.
-func FuzzUnseal(f *testing.F) {
+// A client is given what others have published as encrypted. It takes what was made with the key for this place, in the one way
+// that there is to write it, and of nothing else a payload.
+func TestUnsealTakesWhatWasSealedForItsPlace(t *testing.T) {
 	iv := make([]byte, 12)
 	key := E2EKey{"k1", make([]byte, keyBytes)}
 	c := &Client{}
 	c.vault.e2e = &E2E{Key: func(_ context.Context, _, kid string) (E2EKey, error) { return E2EKey{kid, key.Key}, nil }}
 	aead, err := c.vault.keep("c", key)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	f.Add("c", "", "set", []byte(place{"c", "", "set"}.seal(aead, "k1", iv, []byte(`{"a":1}`), false)), []byte(`1`), false)
-	f.Add("c", "k", "set", []byte(place{"c", "k", "set"}.seal(aead, "k2", iv, nil, true)), []byte("\x00"), true)
-	f.Add("c", "", "delete", []byte(`null`), []byte(`[`), false)
-	f.Add("c", "", "set", []byte(`{"e2e":1,"kid":"k1","iv":"AAAAAAAAAAAAAAAA","data":"AAAAAAAAAAAAAAAAAAAAAAA"}`), []byte(``), false)
-	f.Add("c", "", "set", []byte(`{"e2e":1,"kid":"k1","iv":"AA\nAAAAAAAAAAAAAA","data":"","iv":"A"}`), []byte(`"x"`), true)
-	f.Fuzz(func(t *testing.T, channel, key, op string, sealed, payload []byte, binary bool) {
+	texts := []string{
+		string(place{"c", "", "set"}.seal(aead, "k1", iv, []byte(`{"a":1}`), false)),
+		string(place{"c", "k", "set"}.seal(aead, "k2", iv, nil, true)),
+		`null`, ``, `{"e2e":1,"kid":"k1","iv":"AAAAAAAAAAAAAAAA","data":"AAAAAAAAAAAAAAAAAAAAAAA"}`,
+		`{"e2e":1,"kid":"k1","iv":"AA\nAAAAAAAAAAAAAA","data":"","iv":"A"}`,
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p := place{"c", rapid.SampledFrom([]string{"", "k"}).Draw(t, "key"), rapid.SampledFrom([]string{"set", "append", "delete"}).Draw(t, "op")}
 		open := func(sealed []byte) Message {
-			m := Message{Kind: Entry, Channel: channel, Key: key, Op: op, Payload: sealed}
-			if err := c.unseal(t.Context(), &m); err != nil {
+			m := Message{Kind: Entry, Channel: p.channel, Key: p.key, Op: p.op, Payload: sealed}
+			if err := c.unseal(context.Background(), &m); err != nil {
 				t.Fatal(err)
 			}
 			return m
 		}
-		p := place{channel, key, op}
+		sealed := []byte(rapid.SampledFrom(texts).Draw(t, "text"))
+		for range rapid.IntRange(0, 2).Draw(t, "changes") {
+			at := rapid.IntRange(0, len(sealed)).Draw(t, "at")
+			end := min(at+rapid.IntRange(0, 2).Draw(t, "less"), len(sealed))
+			more := rapid.SampledFrom([]string{"", "A", "B", "=", `"`, "}", "\n", ",", "\xff"}).Draw(t, "more")
+			sealed = slices.Concat(sealed[:at], []byte(more), sealed[end:])
+		}
 		var e envelope
 		switch m := open(sealed); {
-		case op == "delete" && (len(sealed) == 0 || string(sealed) == "null"):
+		case p.op == "delete" && (len(sealed) == 0 || string(sealed) == "null"):
 		case m.Err != nil && (m.Payload != nil || m.Binary):
 			t.Fatalf("%q is unreadable, and %q", sealed, m.Payload)
 		case m.Err == nil && json.Unmarshal(sealed, &e) != nil:
@@ -354,12 +365,13 @@ func FuzzUnseal(f *testing.F) {
 				t.Fatalf("%q holds %q, which is sealed as %+v", sealed, m.Payload, again)
 			}
 		}
+		payload, binary := []byte(rapid.StringMatching(`[0-9]*|"[a-z]*"|.*`).Draw(t, "payload")), rapid.Bool().Draw(t, "binary")
 		own := p.seal(aead, "k1", iv, payload, binary)
 		if m := open(own); (m.Err == nil) != (binary || json.Valid(payload)) || m.Err == nil && (!bytes.Equal(m.Payload, payload) || m.Binary != binary) {
 			t.Fatalf("%q comes back as %q, %v, %v", payload, m.Payload, m.Binary, m.Err)
 		}
-		p.op += "+"
-		if m := open(p.seal(aead, "k1", iv, payload, binary)); m.Err == nil {
+		elsewhere := place{p.channel, p.key + "+", p.op}
+		if m := open(elsewhere.seal(aead, "k1", iv, payload, binary)); m.Err == nil {
 			t.Fatalf("%q is taken though it was made for another place", payload)
 		}
 	})

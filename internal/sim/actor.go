@@ -204,7 +204,7 @@ func (a *actor) got(s *socket, msg []byte, handed stamp) {
 	case "join", "leave", "update":
 		a.people(&in)
 	case "ping":
-		s.beat = a.w.now()
+		s.beat.Store(int64(a.w.now()))
 	}
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,10 +78,9 @@ const (
 
 var errProtocol = errors.New("sim: the server broke the protocol")
 
-// pulse is what a client hears of the server's heart.
-type pulse struct {
-	ping, beat time.Duration // when the newest frame came, and the newest message; 0 for none
-}
+// pulse is what a client hears of the server's heart: when the newest ping came, and the newest heartbeat, since the beginning; 0
+// for none.
+type pulse struct{ ping, beat atomic.Int64 }
 
 // checkPulses checks that in the end, when all is quiet, every line is kept alive, by messages too where that was asked for.
 func (w *world) checkPulses(actors []*actor) {
@@ -90,8 +90,8 @@ func (w *world) checkPulses(actors []*actor) {
 		if s == nil || a.life.began > oldest {
 			continue
 		}
-		if s.ping < oldest || a.beats && s.beat < oldest {
-			w.fault("", a.name, w.now(), "the last ping came at %v, the last heartbeat at %v", s.ping, s.beat)
+		if ping, beat := time.Duration(s.ping.Load()), time.Duration(s.beat.Load()); ping < oldest || a.beats && beat < oldest {
+			w.fault("", a.name, w.now(), "the last ping came at %v, the last heartbeat at %v", ping, beat)
 		}
 	}
 }

@@ -112,7 +112,8 @@ func (s *socket) decode(dec *wire.Decoder, whole *wire.Assembler, b []byte, got 
 				s.took = s.seen
 			}
 		case wire.KindPing:
-			s.took, s.ping = s.seen, s.now()
+			s.took = s.seen
+			s.ping.Store(int64(s.now()))
 			_ = s.write(wire.Pong, ev.Payload) // who has closed has no more to say, and reads on
 		case wire.KindClose:
 			_ = s.write(wire.Close, wire.AppendClosePayload(nil, ev.Code, ""))

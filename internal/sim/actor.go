@@ -121,6 +121,11 @@ func (a *actor) connect() bool {
 	a.w.acting.Go(func() {
 		defer close(gone)
 		err := s.read(func(msg []byte, handed stamp) { a.got(s, msg, handed) })
+		if err == (errEnded{wire.CloseNormal}) {
+			a.mu.Lock()
+			life.answered = true
+			a.mu.Unlock()
+		}
 		a.lost(s, err)
 	})
 	select {

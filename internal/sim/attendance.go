@@ -189,14 +189,14 @@ func (w *world) followedBy(l *lifetime, at time.Duration) bool {
 }
 
 // stayedTooLong says that a member whose client went for good was one for longer than it had to be at a moment: where the line
-// broke that is until nobody may come back any more, and where the client has closed not at all.
+// broke that is until nobody may come back any more, and where the server knows that the client has closed not at all.
 func (w *world) stayedTooLong(l *lifetime, at time.Duration) bool {
 	due := l.going + graceLag
 	switch {
 	case l.cut && l.stays:
 		due += crowdGrace
 	case l.cut:
-	case !l.clean || w.profile.doomed > 0: // its word may not have come
+	case !l.answered: // its word may not have come
 		return false
 	}
 	return at > due && !w.followedBy(l, at)

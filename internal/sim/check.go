@@ -71,6 +71,7 @@ type checker struct {
 	known   map[string]string // values that the client has by now, "" for none
 	kind    kind
 	cover   cover
+	came    time.Duration            // when the item before did
 	anew    *item                    // where the SDK last began anew, nil for nowhere
 	paces   map[string]time.Duration // when the newest entry that was told of each key had been appended, of a log that is sampled
 	failed  bool
@@ -137,11 +138,13 @@ func (c *checker) take(it *item) {
 			c.fault(it.at, "%v is of an epoch that never was: %q", it, it.epoch)
 			return
 		}
-		if c.r.kind == fromState {
-			c.beginState(c.r.repliedAt)
-		}
+		c.state = c.r.kind == fromState
+	}
+	if c.r.kit && c.state && c.at == 0 {
+		c.beginState(it.at) // until something has come the SDK may ask anew
 	}
 	c.tardy(it)
+	c.came = it.at
 	switch it.kind {
 	case gotMessage:
 		c.message(it)
@@ -152,10 +155,11 @@ func (c *checker) take(it *item) {
 	}
 }
 
-// tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards.
+// tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards. Who
+// has a slow line may still be catching up then.
 func (c *checker) tardy(it *item) {
 	probed := c.w.probedAt
-	if f := c.epoch.at(it.offset); f != nil && it.at > probed && f.at < probed && c.r.repliedAt < probed-quiet/2 {
+	if f := c.epoch.at(it.offset); f != nil && it.at > probed && f.at < probed && c.r.repliedAt < probed-quiet/2 && c.came < probed-prompt {
 		c.fault(it.at, "%v was appended at %v, and comes when something else does", it, f.at)
 	}
 }

@@ -9,19 +9,20 @@ import (
 
 // A lifetime is a session, as its client has seen it.
 type lifetime struct {
-	who     string
-	names   []string // that it had, one after another
-	stays   bool     // its client has an id, and comes back under the same name
-	began   time.Duration
-	heard   time.Duration // when the server last had it, surely
-	going   time.Duration // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
-	clean   bool          // by closing
-	cut     bool          // by a line that breaks, which both sides notice
-	over    bool
-	changed bool          // it has told something else of itself since all is calm
-	asked   bool          // it has asked to be a member
-	joined  time.Duration // when it was told that it is a member, first; 0 for never
-	left    time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never
+	who      string
+	names    []string // that it had, one after another
+	stays    bool     // its client has an id, and comes back under the same name
+	began    time.Duration
+	heard    time.Duration // when the server last had it, surely
+	going    time.Duration // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
+	clean    bool          // by closing
+	answered bool          // and the server has answered that
+	cut      bool          // by a line that breaks, which both sides notice
+	over     bool
+	changed  bool          // it has told something else of itself since all is calm
+	asked    bool          // it has asked to be a member
+	joined   time.Duration // when it was told that it is a member, first; 0 for never
+	left     time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never
 }
 
 // parted notes that the session may have left a channel.

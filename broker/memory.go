@@ -200,8 +200,7 @@ func (b *Memory) settle() {
 // Publish appends e to the channel's log; see [Broker] and [Memory]. Besides ErrBusy and ErrClosed it answers a
 // [ConflictError] where Entry.Expect does not hold, ErrTooLarge to an Append beyond [MaxValueBytes], and ErrConflict to an
 // Append that does not fit the key's value, to an Append or Delete without a key, and to a Score that is no finite number. A
-// refused publish changes nothing. done may be
-// nil.
+// refused publish changes nothing. done may be nil.
 func (b *Memory) Publish(name string, e Entry, r Retention, done func(Receipt, error)) {
 	receipt, to, err := b.append(name, &e, &r)
 	if to.ended != nil {

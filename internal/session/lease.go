@@ -52,7 +52,8 @@ type lease struct {
 
 	epoch      string              // of the log of nodes as it was last heard of, "" before that
 	offset     uint64              // of the lease's newest entry, 0 before the first
-	registered atomic.Bool         // the life is known to the others, or need not be: the node has not been started
+	named      bool                // the key of the life that does not end is there
+	registered atomic.Bool         // the life is known to the others by both keys, or need not be: the node has not been started
 	entering   []func(error)       // of members that wait for that
 	past       []string            // lives of this node that have ended, the newest
 	former     []string            // those of them that are not known to be known to the others
@@ -75,7 +76,7 @@ func (l *lease) begin() {
 	life := l.node.cfg.Name + "." + newName()
 	l.registered.Store(false) // first: a member of this life finds it so
 	l.life.Store(&life)
-	l.offset = 0
+	l.offset, l.named = 0, false
 }
 
 // Start has the node show the others that it lives, and look after members of nodes that do not, as long as its loops
@@ -139,46 +140,58 @@ func (l *lease) hear(epoch string) {
 // renew renews the lease. What fails is tried again at the next tick; nobody else writes these keys, so what is there
 // without this node knowing is its own.
 func (l *lease) renew() {
-	life := l.node.life()
 	if !l.registered.Load() {
-		l.register()
+		l.name()
 	}
 	l.registerFormer()
-	known := l.offset
+	life, known := l.node.life(), l.offset
 	l.write(leaseKey+life, broker.Set, known, leaseTTL, func(offset, there uint64, err error) {
 		switch {
 		case life != l.node.life():
+			return
 		case err == nil:
 			l.offset = offset
 		case there != 0:
-			l.offset = there
+			l.offset, err = there, nil
 		case known != 0 && errors.Is(err, broker.ErrConflict):
 			l.lost()
+			return
 		}
+		l.register(err)
 	})
 }
 
-// register makes the life known, and lets those enter who wait for that.
-func (l *lease) register() {
+// name makes the life known as one that may have members. It does so until the lease is there: meanwhile the others may have
+// taken it for one that is over.
+func (l *lease) name() {
+	l.named = false
 	life := l.node.life()
 	l.write(nodeKey+life, broker.Set, 0, 0, func(_, there uint64, err error) {
 		if there != 0 { // by a write before, whose outcome was not known
 			err = nil
 		}
-		switch {
-		case life != l.node.life():
+		if life != l.node.life() {
 			return // the other life's is under way
-		case err == nil:
-			l.registered.Store(true)
-		case l.registered.Load():
-			err = nil
 		}
-		entering := l.entering
-		l.entering = nil
-		for _, then := range entering {
-			then(err)
-		}
+		l.named = err == nil
+		l.register(err)
 	})
+}
+
+// register lets those enter who wait for the life to be known, when it is: by its lease too, since one that was never
+// there is not missed by the node itself when the others have written it off. err is what became of one of the two keys.
+func (l *lease) register(err error) {
+	if l.named && l.offset != 0 {
+		l.registered.Store(true)
+		err = nil
+	} else if err == nil {
+		return // the other one is under way
+	}
+	entering := l.entering
+	l.entering = nil
+	for _, then := range entering {
+		then(err)
+	}
 }
 
 // await calls then on the loop of sh when the others know of this life: of a life that nobody knows of, nobody would write off
@@ -195,7 +208,7 @@ func (l *lease) await(sh *Shard, then func(error)) {
 		}
 		l.entering = append(l.entering, func(err error) { sh.loop.Post(func() { then(err) }) })
 		if len(l.entering) == 1 {
-			l.register()
+			l.renew()
 		}
 	})
 }
@@ -272,10 +285,16 @@ func (l *lease) setAlone(alone bool) {
 
 // look reads who lives.
 func (l *lease) look() {
-	state := l.node.cfg.Broker.(broker.State)
+	state, life := l.node.cfg.Broker.(broker.State), l.node.life()
+	registered := l.registered.Load()
 	l.node.cfg.Task(func(ctx context.Context) {
 		seen, err := readNodes(ctx, state)
-		l.shard().loop.Post(func() { l.looked(seen, err) })
+		l.shard().loop.Post(func() {
+			l.looked(seen, err)
+			if err == nil && registered && life == l.node.life() && !seen.named[life] {
+				l.lost() // written off by one who took it for another's that is over
+			}
+		})
 	}) // without a task there is the next tick
 }
 
@@ -283,12 +302,13 @@ func (l *lease) look() {
 type nodesSeen struct {
 	epoch    string
 	lives    map[string]bool // those that are known, and whether they have a lease
+	named    map[string]bool // those that will be written off when their lease is over
 	searched bool            // for lives that it does not know
 	upTo     string          // where that has come to
 }
 
 func readNodes(ctx context.Context, state broker.State) (nodesSeen, error) {
-	seen := nodesSeen{lives: make(map[string]bool)}
+	seen := nodesSeen{lives: make(map[string]bool), named: make(map[string]bool)}
 	for after := uint64(0); ; {
 		page, err := state.State(ctx, nodesLog, broker.StateQuery{After: after})
 		if err != nil {
@@ -297,8 +317,9 @@ func readNodes(ctx context.Context, state broker.State) (nodesSeen, error) {
 		for _, e := range page.Entries {
 			if life, ok := strings.CutPrefix(e.Key, leaseKey); ok {
 				seen.lives[life] = true
-			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok && !seen.lives[life] {
-				seen.lives[life] = false
+			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok {
+				seen.lives[life] = seen.lives[life]
+				seen.named[life] = true
 			} else if e.Key == searchedKey && e.Headers[epochHeader] == page.Epoch {
 				seen.upTo = e.Headers[afterHeader]
 				seen.searched = seen.upTo == ""
@@ -318,6 +339,7 @@ func (l *lease) looked(seen nodesSeen, err error) {
 		return
 	}
 	l.search(seen)
+	l.nameOthers(seen)
 	lives := seen.lives
 	own := l.node.life()
 	delete(lives, own)
@@ -334,6 +356,15 @@ func (l *lease) looked(seen nodesSeen, err error) {
 		}
 		if l.dead[life]++; l.dead[life] >= deadLooks && !l.cleaning {
 			l.cleanUp(life)
+		}
+	}
+}
+
+// nameOthers makes known whose lease is there alone: where a log was lost in part nobody else may do so before it ends.
+func (l *lease) nameOthers(seen nodesSeen) {
+	for life := range seen.lives {
+		if !seen.named[life] && life != l.node.life() {
+			l.write(nodeKey+life, broker.Set, 0, 0, func(_, _ uint64, _ error) {}) // else there is the next look
 		}
 	}
 }

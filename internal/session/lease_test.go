@@ -273,6 +273,49 @@ func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
 	}
 }
 
+// TestNobodyIsAMemberOfALifeWithoutALease has a node whose lease is never taken, so that the others believe that it has ended.
+func TestNobodyIsAMemberOfALifeWithoutALease(t *testing.T) {
+	c := newCluster(t, 2, func(*Config) {})
+	c.nodes[0].of().fault = func(e *broker.Entry) fault {
+		if strings.HasPrefix(e.Key, leaseKey) {
+			return loses
+		}
+		return works
+	}
+	for _, w := range c.nodes {
+		w.node.Start()
+	}
+	c.settle()
+	a := c.nodes[0].as(1, "a", "")
+	a.send(`{"type":"subscribe","id":1,"channel":"room","payload":` + member + `}`)
+	c.settle()
+	a.want(`"name":"unavailable"`)
+	c.pass(time.Minute)
+	c.nodes[0].of().fault = nil
+	a.subscribe("room", member)
+	c.pass(time.Minute)
+	if n := c.nodes[1].members("room"); n != 1 {
+		t.Errorf("%d members, want 1", n)
+	}
+}
+
+// TestALifeThatWasTakenForOverBeginsAgain has the others take the name of a life that goes on: whom they have written off meanwhile
+// is a member again.
+func TestALifeThatWasTakenForOverBeginsAgain(t *testing.T) {
+	c := startCluster(t, 2)
+	n := c.nodes[0]
+	a := n.as(1, "a", "")
+	a.subscribe("room", member)
+	c.pass(time.Second)
+	life := n.node.life()
+	c.shared.Publish(nodesLog, broker.Entry{Key: nodeKey + life, Op: broker.Delete}, retention(nodesKeep), nil)
+	c.shared.Publish(roomLog, broker.Entry{Key: a.Name(), Op: broker.Delete}, retention(presenceKeep), nil)
+	c.pass(6 * time.Second)
+	if m := c.nodes[1].members("room"); m != 1 || n.node.life() == life {
+		t.Errorf("%d members, want 1", m)
+	}
+}
+
 // TestNobodyIsRenewedForALifeThatIsNotKnown has a node lose its lease, and end before the others could learn of its next life.
 func TestNobodyIsRenewedForALifeThatIsNotKnown(t *testing.T) {
 	c := startCluster(t, 2)

@@ -152,6 +152,21 @@ func TestWhoWasOnANodeThatNobodyKnowsLeaves(t *testing.T) {
 	}
 }
 
+// TestWhoWasOnANodeOfWhichTheLeaseAloneIsThereLeaves has a node die right after the broker has lost all that it knew of it but for its
+// lease, which is still there when the others search.
+func TestWhoWasOnANodeOfWhichTheLeaseAloneIsThereLeaves(t *testing.T) {
+	c := startCluster(t, 2)
+	c.nodes[1].as(0, "a", "").subscribe("room", member)
+	c.pass(time.Second)
+	lease := slices.DeleteFunc(c.log(t, nodesLog), func(e *broker.Entry) bool { return !strings.HasPrefix(e.Key, leaseKey+"b.") })
+	c.lose(t, map[string][]*broker.Entry{nodesLog: lease, roomLog: c.log(t, roomLog)})
+	c.nodes[1].of().kill()
+	c.pass(time.Minute)
+	if m := c.nodes[0].members("room"); m != 0 {
+		t.Errorf("%d members of a dead node are left", m)
+	}
+}
+
 // failOnce has the first publish fail that is meant.
 func (v *view) failOnce(f fault, meant func(*broker.Entry) bool) {
 	v.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"strings"
 
 	"hocket.dev/broker"
@@ -46,7 +45,7 @@ func (l *lease) search(seen nodesSeen) {
 		return
 	}
 	s.busy = true
-	known := maps.Clone(seen.lives)
+	known := seen.named
 	l.claim(searchKey, func(ours bool) {
 		s.busy = ours && l.node.cfg.Task(func(ctx context.Context) {
 			step := strays{node: l.node, known: known, found: make(map[string]bool)}

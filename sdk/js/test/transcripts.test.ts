@@ -301,7 +301,8 @@ class Actor {
     if (channel === undefined) return;
     switch (m.type) {
       case 'message': {
-        const { offset, time, payload, key, tags, op = 'set', score = 0 } = m;
+        const { offset, time, key, tags, op = 'set', score = 0 } = m;
+        const payload = m.encoding === 'base64' ? Uint8Array.from(atob(m.payload), (c) => c.charCodeAt(0)) : m.payload;
         return expect(this.#told(`message ${m.channel}`)).toMatchObject({ offset, time, payload, key, tags, op, score, from: m.from });
       }
       case 'position':

@@ -65,6 +65,9 @@ type Removal = broker.Removal
 // clients stays with them: a key is deleted first, so that they learn of it. The error is an *Error, "not_supported" where
 // the broker cannot.
 func (s *Server) Remove(ctx context.Context, channel string, r Removal) (int, error) {
+	if err := native.CheckRemoval(&r); err != nil {
+		return 0, err
+	}
 	n, err := s.node.Remove(ctx, channel, r)
 	if err != nil {
 		return 0, err

@@ -171,6 +171,8 @@ func (p *play) openWith(words []string) {
 				err = c.Limits.Rates.Session.Publishes.UnmarshalText([]byte(value))
 			case "refusals":
 				err = c.Limits.Rates.Refusals.UnmarshalText([]byte(value))
+			case "ephemeral_keys":
+				c.Limits.EphemeralKeys, err = strconv.Atoi(value)
 			case "named_members":
 				c.Limits.NamedMembers, err = strconv.Atoi(value)
 			default:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,17 @@ func TestTheProgramsOwnJSONIsChecked(t *testing.T) {
 	wantError(t, err, dialect.InvalidKey, `key __proto__, by which JavaScript may change what an object inherits, is not taken`)
 	_, err = srv.PublishEntry(t.Context(), "__proto__", broker.Entry{Payload: []byte(`1`)})
 	wantError(t, err, dialect.InvalidChannel, `name __proto__, by which JavaScript may change what an object inherits, is not taken`)
+	for key, message := range map[string]string{
+		"__proto__":               `key __proto__, by which JavaScript may change what an object inherits, is not taken`,
+		strings.Repeat("k", 5000): `key must have 1 to 512 bytes, not 5000`,
+		"k\xff":                   `key must be valid UTF-8`,
+	} {
+		_, err = srv.Remove(t.Context(), "keyed", hocket.Removal{Key: key})
+		wantError(t, err, dialect.InvalidKey, message)
+	}
+	if r, err := srv.Publish(t.Context(), "keyed", 1); err != nil || r.Offset != 1 {
+		t.Errorf("the first entry is at %d (%v): deletes of keys that no entry can have are in the log", r.Offset, err)
+	}
 
 	srv.Handle("m", func(context.Context, hocket.Call) (any, error) { return json.RawMessage(`{"__proto__":1}`), nil })
 	wantError(t, c.Call(t.Context(), "m", nil, nil), dialect.Internal, dialect.Internal.Info().Sentence)

@@ -68,6 +68,45 @@ func TestValuesOfKeysAreNotEvictedButRefused(t *testing.T) {
 	must(t, b, "a", Entry{Key: "new"}, r)
 }
 
+// Where values fill all there is, a publish does not look through all channels for an entry to give up: with a million of them that
+// takes many milliseconds.
+func TestRoomIsNotLookedForForLong(t *testing.T) {
+	const most = 2_000_000
+	b := NewMemory(MemoryConfig{MaxBytes: most})
+	defer run(t, b, &recorder{})()
+	r := Retention{Count: 100}
+	for i := range 5 * looked {
+		must(t, b, fmt.Sprint(i), Entry{Key: "k"}, r)
+	}
+	for i, err := 0, error(nil); err != ErrBusy; i++ {
+		if _, err = publish(b, "full", Entry{Key: fmt.Sprint(i), Payload: make([]byte, 100)}, r); i > 100_000 {
+			t.Fatalf("there is room for everything: %v", err)
+		}
+	}
+	for i := range 1000 {
+		must(t, b, fmt.Sprint(i), Entry{Payload: make([]byte, 1000)}, r)
+		if n := b.logged.Load() + b.held.Load(); n > most+2000 {
+			t.Fatalf("after %d more there are %d bytes", i, n)
+		}
+	}
+	for range 100 * looked { // what the last of them have left
+		if b.logged.Load() == 0 {
+			break
+		}
+		b.makeRoom(b.shards[0].list[0])
+	}
+	at := b.evictAt
+	if c := b.oldest(); c != nil {
+		t.Fatalf("%s has something to give up", c.name)
+	}
+	walked := 0
+	for one := make([]*channel, 1); at != b.evictAt; walked += b.walk(&at, one) {
+	}
+	if walked < looked || walked > looked+sampled {
+		t.Errorf("it was looked for among %d channels more, want %d, or has gone round", walked, looked)
+	}
+}
+
 func TestChannelsAreBounded(t *testing.T) {
 	c := newClock()
 	b := NewMemory(MemoryConfig{Now: c.now, MaxChannels: 3})

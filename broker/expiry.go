@@ -119,7 +119,7 @@ func (b *Memory) endValuesOf(c *channel, sink Sink, now int64, limit int) (n int
 	b.schedule(c, earliest)
 	grown := c.size().minus(before)
 	c.mu.Unlock()
-	b.grow(grown)
+	b.grow(c, grown)
 	if spare := []notice(nil); telling && c.round(sink, &spare) && c.round(sink, &spare) {
 		b.tellers.Go(func() { c.drain(sink) })
 	}

@@ -65,7 +65,8 @@ var errRunTwice = errors.New("broker: Run was called before")
 // 32,768 deleted keys, in 8 MiB.
 //
 // Where all channels together exceed MaxBytes, the oldest entries of logs and the oldest deletes remembered go first:
-// among 16 channels looked at in turn, of the one with the oldest. With up to 16 channels that is exact.
+// among 16 channels looked at in turn, of the one with the oldest. With up to 16 channels that is exact. Where of 512 none has any,
+// those of the channel go that has grown.
 //
 // A channel is dropped, and its next life has a new epoch, when it holds nothing, neither entries nor values nor deleted
 // keys that it remembers, is not followed, and has been neither published to nor unfollowed for its DedupWindow. The
@@ -251,7 +252,7 @@ func (b *Memory) append(name string, e *Entry, r *Retention) (receipt Receipt, t
 	b.schedule(c, 0)
 	grown := c.size().minus(before)
 	c.mu.Unlock()
-	b.grow(grown)
+	b.grow(c, grown)
 	if created && err != nil && b.dropIf(c, func() bool { return c.log.head == 0 && !c.followed }) {
 		if conflict, ok := err.(*ConflictError); ok {
 			conflict.Epoch = "" // of a channel that does not exist
@@ -363,10 +364,10 @@ func (b *Memory) account(grown size) {
 }
 
 // grow adds what a channel has grown by to the totals, and makes room. No lock is held.
-func (b *Memory) grow(grown size) {
+func (b *Memory) grow(c *channel, grown size) {
 	b.account(grown)
 	if grown.logged+grown.held > 0 && b.logged.Load()+b.held.Load() > b.cfg.MaxBytes {
-		b.makeRoom()
+		b.makeRoom(c)
 	}
 }
 

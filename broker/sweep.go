@@ -10,6 +10,7 @@ const (
 	sweepLeast = 4096 // channels looked at by one sweep, or all when there are fewer
 	sweepTurns = 30   // sweeps in which every channel is looked at, however many there are
 	sampled    = 16   // channels among which the one with the oldest entry is chosen
+	looked     = 512  // channels looked at for them, most of which may have nothing to give up
 )
 
 // walk puts channels into dst, going on from at, and returns how many. It does not go past the end of a shard. A channel
@@ -87,29 +88,42 @@ func (b *Memory) dropIf(c *channel, may func() bool) bool {
 
 // makeRoom removes the oldest entries until all channels together are a sixteenth below MaxBytes, so that not every
 // publish has to. One goroutine at a time does so; the others go on, as the bound is on bytes and not on the moment.
-func (b *Memory) makeRoom() {
+//
+// Where values of keys fill nearly all there is, hardly a channel has an entry left. So it is not looked for others for long: then
+// that goes which has just come, to grown.
+func (b *Memory) makeRoom(grown *channel) {
 	if !b.evicting.TryLock() {
 		return
 	}
 	defer b.evicting.Unlock()
 	goal := b.cfg.MaxBytes - b.cfg.MaxBytes/16
-	for excess := b.logged.Load() + b.held.Load() - goal; excess > 0; excess = b.logged.Load() + b.held.Load() - goal {
-		c := b.oldest()
-		if c == nil {
+	for {
+		excess := b.logged.Load() + b.held.Load() - goal
+		if excess <= 0 || b.logged.Load() <= 0 {
 			return
 		}
-		c.mu.Lock()
-		before := c.size()
-		// A part of it only: the next oldest entry may be another channel's.
-		now := c.clock(b.cfg.Now().UnixMilli())
-		for limit := max(1, (c.log.n+c.state.deleted)/8); limit > 0 && before.logged-c.size().logged < excess; limit-- {
-			if !c.evict(now) {
-				break
-			}
+		if c := b.oldest(); c != nil {
+			b.shorten(c, excess)
+		} else if !b.shorten(grown, excess) {
+			return
 		}
-		b.account(c.size().minus(before))
-		c.mu.Unlock()
 	}
+}
+
+// shorten gives up a part of what a channel can, as the next oldest entry may be another channel's. It answers whether there was
+// anything.
+func (b *Memory) shorten(c *channel, excess int64) (some bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, now := c.size(), c.clock(b.cfg.Now().UnixMilli())
+	for limit := max(1, (c.log.n+c.state.deleted)/8); limit > 0 && before.logged-c.size().logged < excess; limit-- {
+		if !c.evict(now) {
+			break
+		}
+		some = true
+	}
+	b.account(c.size().minus(before))
+	return some
 }
 
 // evict gives up the oldest entry of the log or the oldest Delete that the state remembers, and tells whether there was
@@ -138,15 +152,15 @@ func (c *channel) oldest() (logged, deleted int64) {
 	return logged, deleted
 }
 
-// oldest returns, among the next channels that have something to give up, the one with the oldest entry; nil when none
-// has.
+// oldest returns, among the next channels that have something to give up, the one with the oldest entry; nil when none is near.
 func (b *Memory) oldest() *channel {
 	var best *channel
 	var bestTime int64
 	var some [sampled]*channel
-	for seen, turns := 0, 0; seen < sampled && turns <= shardCount; {
+	for seen, left, turns := 0, looked, 0; seen < sampled && left > 0 && turns <= shardCount; {
 		before := b.evictAt.shard
 		n := b.walk(&b.evictAt, some[:sampled-seen])
+		left -= n
 		if b.evictAt.shard != before {
 			turns++
 		}

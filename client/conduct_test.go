@@ -44,7 +44,10 @@ func (s *script) rest() {
 }
 
 // acting serves connections: each is admitted, and then plays act.
-func acting(act func(s *script)) http.Handler {
+func acting(act func(s *script)) http.Handler { return actingWith(1000, act) }
+
+// actingWith is acting where a message may have so many bytes.
+func actingWith(messageBytes int, act func(s *script)) http.Handler {
 	var mu sync.Mutex
 	nth := -1
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +60,7 @@ func acting(act func(s *script)) http.Handler {
 		nth++
 		s := &script{conn: conn, nth: nth}
 		mu.Unlock()
-		const hi = `{"ping_ms":1000,"limits":{"message_bytes":1000}}`
+		hi := fmt.Sprintf(`{"ping_ms":1000,"limits":{"message_bytes":%d}}`, messageBytes)
 		connect := s.hear() // first, because connections in memory hold nothing
 		s.hello = connect.Payload
 		s.say(`{"type":"connected","payload":%s}`, hi)

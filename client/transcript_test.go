@@ -159,7 +159,7 @@ func (p *stage) enter(n int, text string) {
 	}
 	a := &actor{heard: make(chan map[string]any, 100), asked: make(map[string]*asked), subs: make(map[string]*Subscription)}
 	p.fill(fmt.Sprintf("<session:%d>", n))
-	net := inMemory(p.t, acting(func(s *script) {
+	net := inMemory(p.t, actingWith(64<<10, func(s *script) {
 		a.conn = s.conn
 		for {
 			var m map[string]any

@@ -22,6 +22,10 @@ func CheckEntry(e *broker.Entry) *dialect.Error {
 	return nil
 }
 
+// CheckRemoval tells why a program cannot remove what it names: a key that no entry can have would be told to all clients by the
+// delete that goes before.
+func CheckRemoval(r *broker.Removal) *dialect.Error { return checkNames(&broker.Entry{Key: r.Key}) }
+
 func checkKinds(e *broker.Entry) *dialect.Error {
 	switch {
 	case e.Op > broker.Delete:

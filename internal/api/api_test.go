@@ -234,6 +234,14 @@ func TestRemoveTakesOutEntriesKeysAndAll(t *testing.T) {
 	if a := s.call(t, "remove", fmt.Sprintf(`{"channel":"c","offset":%d}`, last.Messages[0].Offset)); a.status != 409 {
 		t.Errorf("the value of a key was removed alone: %d %s", a.status, a.body)
 	}
+	// A key that no entry can have is told to nobody.
+	if a := s.call(t, "remove", `{"channel":"c","key":"__proto__"}`); a.Error == nil || a.Error.Name != "invalid_key" {
+		t.Errorf("a key that is none was removed: %d %s", a.status, a.body)
+	}
+	var after page
+	if s.want(t, "history", `{"channel":"c"}`, &after); after.Offset != last.Offset {
+		t.Errorf("the log has come to %d, and was at %d", after.Offset, last.Offset)
+	}
 }
 
 func TestPresenceTellsWhoIsThere(t *testing.T) {

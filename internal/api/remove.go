@@ -6,6 +6,7 @@ import (
 
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
+	"hocket.dev/dialect/native"
 )
 
 // maxKey is how many bytes a key may have.
@@ -29,6 +30,9 @@ func (h *Handler) remove(ctx context.Context, dst, body []byte) ([]byte, *dialec
 		return nil, err
 	}
 	if r.Key, err = f.text(dialect.InvalidKey, "key", maxKey); err != nil {
+		return nil, err
+	}
+	if err := native.CheckRemoval(&r); err != nil {
 		return nil, err
 	}
 	all, err := f.truth("history")

@@ -156,7 +156,7 @@ func NewNode(cfg Config) *Node {
 	n := &Node{cfg: cfg, quotas: newQuotas(&cfg), checks: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	n.counts.node = n
 	n.roster = roster{
-		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]int),
+		node: n, stable: make(map[string]*Session), lost: make(map[seat]*membership), crowds: make(map[string]*crowd),
 		left: make(map[string]map[string]*estate),
 	}
 	n.lease = newLease(n)

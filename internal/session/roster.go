@@ -40,9 +40,9 @@ type roster struct {
 	lost      map[seat]*membership          // whose sessions may come back
 	left      map[string]map[string]*estate // by name and channel: of sessions that may come back
 	leftCount int
-	waiting   waitingList    // those, and what the broker is to be asked again
-	ticking   bool           // a timer runs
-	crowds    map[string]int // how many members the channels have that have very many, as far as is known here
+	waiting   waitingList       // those, and what the broker is to be asked again
+	ticking   bool              // a timer runs
+	crowds    map[string]*crowd // the channels that have very many members
 }
 
 // seat is a place among the members of a channel.

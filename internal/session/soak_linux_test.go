@@ -21,4 +21,4 @@ func TestSoakComingsAndGoings(t *testing.T) {
 }
 
 // A channel with a hundred thousand members stays usable.
-func TestSoakCrowd(t *testing.T) { crowd(t, 100_000) }
+func TestSoakCrowd(t *testing.T) { manyMembers(t, 100_000) }

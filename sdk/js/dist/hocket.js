@@ -2517,8 +2517,11 @@ var Session = class {
 	}
 	#ask(s, now) {
 		const id = this.#newId();
+		const text = s.request(id, now);
+		const error = tooLong(text, this.#link.messageBytes);
+		if (error !== void 0) return s.fail(error, now);
 		this.#asking.set(id, s);
-		this.#send(s.request(id, now));
+		this.#send(text);
 	}
 	#askAnew(s, now) {
 		this.#sendUnsubscribe(s.channel);

@@ -356,8 +356,11 @@ export class Session {
 
   #ask(s: Subscription, now: number): void {
     const id = this.#newId();
+    const text = s.request(id, now);
+    const error = tooLong(text, this.#link.messageBytes);
+    if (error !== undefined) return s.fail(error, now);
     this.#asking.set(id, s);
-    this.#send(s.request(id, now));
+    this.#send(text);
   }
 
   #askAnew(s: Subscription, now: number): void {

@@ -373,3 +373,27 @@ test('unsubscribe forgets the position and drops what still comes', () => {
   d.subscribe('a');
   expect(asked(d)).toBe('live');
 });
+
+test('a subscribe that is longer than the server takes is refused at once, and not asked again', () => {
+  const d = Drive.connected({}, { limits: { message_bytes: 1_000 } });
+  d.subscribe('a', { filter: { lang: Array(16).fill('x'.repeat(100)) } });
+  expect(d.happened('unsubscribed')).toMatchObject([{ error: { code: 1109, name: 'too_large' }, retrying: false }]);
+  d.subscribe('b', { filter: { lang: 'en' } });
+  d.reply('subscribe', { epoch: 'e', offset: 0, recovered: true });
+  d.reconnect();
+  expect(d.sentOf('subscribe')).toMatchObject([{ channel: 'b' }]);
+});
+
+test('one on the first line, whose server has not said how long it may be, is refused in time', () => {
+  const d = new Drive();
+  d.subscribe('a', { filter: { lang: Array(16).fill('x'.repeat(100)) } });
+  d.input({ type: 'start' });
+  d.welcome({ limits: { message_bytes: 1_000 } });
+  d.server({ type: 'error', error: { code: 1109, name: 'too_large', message: 'too large', retry_after_ms: 0 } });
+  for (let i = 0; i < 20; i++) {
+    d.pass(1_000);
+    const ping = d.sentOf('ping').at(-1);
+    if (ping) d.server({ type: 'pong', id: ping.id });
+  }
+  expect(d.happened('unsubscribed').at(-1)).toMatchObject({ error: { name: 'too_large' }, retrying: false });
+});

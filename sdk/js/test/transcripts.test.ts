@@ -269,7 +269,18 @@ class Actor {
         if (!this.socket.sent.some((sent) => sent.type === 'pong')) return false; // nobody has asked
         this.take('pong');
         return true;
-      default: // connect, ping and presence the SDK sends by itself
+      case 'connect': {
+        const { info, ...rest } = payload;
+        if (info === undefined || Object.keys(rest).length > 0 || this.proof !== undefined) return false; // it introduces itself by itself
+        this.conn.setInfo(info);
+        const sent = this.take('connect');
+        expect(sent.payload.info).toEqual(info);
+        const { session, user } = this.conn;
+        if (m.id === undefined) this.socket.hears({ type: 'reply', id: sent.id, payload: { session, user } }); // it wants an answer
+        else this.asked.set(m.id, { id: sent.id, result: {}, introduces: true });
+        return true;
+      }
+      default: // ping and presence the SDK sends by itself
         return false;
     }
   }
@@ -277,6 +288,7 @@ class Actor {
   /** Makes sure that the SDK has told what the transcript's client receives. */
   heard(m: any): void {
     const asked = this.asked.get(m.id);
+    if (m.type === 'error' && asked?.introduces) return expect(this.#told('error')).toMatchObject({ code: m.error.code, message: m.error.message });
     if (m.type === 'error' && m.id !== undefined) return expect(asked?.result.error, 'the request fails').toMatchObject({ code: m.error.code, name: m.error.name, retryAfterMs: m.error.retry_after_ms, ...(m.error.name !== 'timeout' && { message: m.error.message }) });
     if (m.type === 'error') return expect(this.#told('error')).toMatchObject({ code: m.error.code });
     if (m.type === 'event') return expect(this.#told('event')).toEqual(m.payload);
@@ -289,7 +301,8 @@ class Actor {
     if (channel === undefined) return;
     switch (m.type) {
       case 'message': {
-        const { offset, time, payload, key, tags, op = 'set', score = 0 } = m;
+        const { offset, time, key, tags, op = 'set', score = 0 } = m;
+        const payload = m.encoding === 'base64' ? Uint8Array.from(atob(m.payload), (c) => c.charCodeAt(0)) : m.payload;
         return expect(this.#told(`message ${m.channel}`)).toMatchObject({ offset, time, payload, key, tags, op, score, from: m.from });
       }
       case 'position':

@@ -24,8 +24,8 @@ import (
 //
 // A life without a lease is over. Whoever sees it twice in a row, so that a node that is only late has had the time for a
 // renewal, tries to write the third key; who succeeds writes the leaves, and as long as the key lasts goes on with what the
-// broker did not take. A node that finds its own lease gone begins another life and writes its members again, which have left or
-// are about to.
+// broker did not take. A node that finds its own lease gone, or its name, begins another life and writes its members again,
+// which have left or are about to. Nobody is a member of a life before both are there.
 const (
 	nodesLog     = "$nodes"
 	leaseKey     = "lease:"

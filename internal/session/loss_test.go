@@ -167,6 +167,25 @@ func TestWhoWasOnANodeOfWhichTheLeaseAloneIsThereLeaves(t *testing.T) {
 	}
 }
 
+// TestWhoComesWhileTheBrokerLosesItsLogsIsCounted has the broker lose its logs between a join and the count of members.
+func TestWhoComesWhileTheBrokerLosesItsLogsIsCounted(t *testing.T) {
+	c := startCluster(t, 1)
+	n := c.nodes[0]
+	a := n.as(0, "a", "")
+	var late func()
+	n.of().later = func(fn func()) { late = fn }
+	n.of().failOnce(delays, func(e *broker.Entry) bool { return e.Key == a.Name() })
+	a.send(`{"type":"subscribe","id":1,"channel":"room","payload":` + member + `}`)
+	c.settle()
+	c.lose(t, nil)
+	late()
+	c.settle()
+	a.want(`"count":1`)
+	if m := n.members("room"); m != 1 {
+		t.Errorf("%d members, want 1", m)
+	}
+}
+
 // failOnce has the first publish fail that is meant.
 func (v *view) failOnce(f fault, meant func(*broker.Entry) bool) {
 	v.mu.Lock()

@@ -123,17 +123,19 @@ func (s *Session) count(sub *subscription) {
 	reply := &sub.asked.reply
 	joined := reply.PresenceEpoch != ""
 	after := broker.Position{Epoch: reply.PresenceEpoch, Offset: reply.PresenceOffset}
-	var held broker.Position // of a member that has been missed and has written nothing
-	if !joined && sub.member != nil {
-		held = sub.member.at
-		after = held
+	var own broker.Position // of a member; one that has been missed by nobody has written nothing
+	if sub.member != nil {
+		own = sub.member.at
+	}
+	if !joined {
+		after = own
 	}
 	s.shard.node.counts.tell(s.shard, sub.channel, after, joined, func(t tally, err error) {
 		switch {
 		case s.closed || s.find(sub.channel) != sub:
 		case err != nil:
 			s.unfollowed(sub, asError(err, sub.channel))
-		case held.Offset != 0 && (t.at.Epoch != held.Epoch || t.at.Offset < held.Offset): // the log began anew
+		case own.Offset != 0 && (t.at.Epoch != own.Epoch || t.at.Offset < own.Offset): // the log began anew
 			sub.depart(false)
 			s.enter(sub)
 		default:

@@ -318,8 +318,9 @@ func readNodes(ctx context.Context, state broker.State) (nodesSeen, error) {
 			if life, ok := strings.CutPrefix(e.Key, leaseKey); ok {
 				seen.lives[life] = true
 			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok {
-				seen.lives[life] = seen.lives[life]
-				seen.named[life] = true
+				if seen.named[life] = true; !seen.lives[life] {
+					seen.lives[life] = false
+				}
 			} else if e.Key == searchedKey && e.Headers[epochHeader] == page.Epoch {
 				seen.upTo = e.Headers[afterHeader]
 				seen.searched = seen.upTo == ""

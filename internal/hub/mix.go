@@ -60,7 +60,7 @@ func (l *log) unkeyedUpTo(ctx context.Context, p *page, to uint64) (loose []*bro
 		case got.Epoch != p.epoch:
 			return nil, 0, ErrEpochChanged
 		}
-		if gap := hole(max(at, p.live), &got); gap != nil && gap.Prev < to {
+		if gap := hole(l.unkeyedSince(max(at, p.live)), &got); gap != nil && gap.Prev < to {
 			gap.Offset, gap.Key = min(gap.Offset, to), gapWithoutKey
 			loose = append(loose, gap)
 		}

@@ -38,6 +38,13 @@ func (u *unkeyed) since(offset uint64) uint64 {
 	return max(offset, u.first)
 }
 
+// unkeyedSince is what unkeyed.since answers: where the log began after this node had opened it, nothing was before.
+func (l *log) unkeyedSince(offset uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unkeyed.since(offset)
+}
+
 // put takes note of an entry, or mark of what could not be read, that has come to the head.
 func (u *unkeyed) put(e *broker.Entry) {
 	switch {

@@ -53,6 +53,33 @@ func TestAGapLiesBetweenTheChangesOfAState(t *testing.T) {
 	c.want("gap 5-5 without_key\n6 2\n7 2\ngap 8-8 without_key\n9 1\ngap 10-10 without_key\n12 2\n")
 }
 
+// The log loses its first entry between two reads for who comes back to its beginning: before that entry there was nothing.
+func TestNoGapLiesBeforeTheFirstEntryOfALog(t *testing.T) {
+	w := newWorld(t, scattered, window(1))
+	w.place("a") // while there is nothing in it
+	w.keyed("a", "b=1", "=x", "c=1", "=y", "d=1")
+	all, err := w.broker.Read(t.Context(), "a", broker.Query{HasAfter: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var offsets []uint64
+	for _, e := range all.Entries {
+		offsets = append(offsets, e.Offset)
+	}
+	w.hub.pageEntries = 2
+	again := false
+	w.broker.page = func(_ string, q broker.Query, p *broker.Page) {
+		if again && q.After == 0 {
+			p.Complete, p.Entries = false, p.Entries[1:]
+		}
+		again = true
+	}
+	c := w.place("a", ruled(rule.OverflowLatest), after(w.epoch("a"), 0))
+	if c.wantOffsets(offsets); !c.placed.Recovered {
+		t.Error("not recovered")
+	}
+}
+
 func TestAStateIsNotToldWithAGapWhereNothingIsWithoutAKey(t *testing.T) {
 	w := newWorld(t, window(2), keeping(rule.History{Count: 2}))
 	c := w.transfer("")

@@ -228,7 +228,7 @@ func (l *lease) registerFormer() {
 
 // lost begins another life, because others have seen the end of this one, or may.
 func (l *lease) lost() {
-	l.node.cfg.Log.Warn("the node's lease has ended: its members are written again", slog.String("life", l.node.life()))
+	l.node.cfg.Log.Warn("a life of the node has ended: its members are written again", slog.String("life", l.node.life()))
 	l.past = append(l.past, l.node.life())
 	l.past = l.past[max(0, len(l.past)-pastLives):]
 	l.former = slices.Clone(l.past) // what was known of the older ones may be lost as well
@@ -318,7 +318,8 @@ func readNodes(ctx context.Context, state broker.State) (nodesSeen, error) {
 			if life, ok := strings.CutPrefix(e.Key, leaseKey); ok {
 				seen.lives[life] = true
 			} else if life, ok := strings.CutPrefix(e.Key, nodeKey); ok {
-				if seen.named[life] = true; !seen.lives[life] {
+				seen.named[life] = true
+				if _, known := seen.lives[life]; !known {
 					seen.lives[life] = false
 				}
 			} else if e.Key == searchedKey && e.Headers[epochHeader] == page.Epoch {

@@ -241,11 +241,13 @@ func TestWhoComesBackForAnotherLifeIsNotWrittenOff(t *testing.T) {
 	}
 }
 
-// TestNobodyIsAMemberOfALifeThatIsNotKnown has a node end before the others could learn of it.
-func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
-	c := newCluster(t, 2, func(*Config) {})
+// startUnknown starts two nodes, of which the first is not known to the second by keys that begin so. Its client a asks in vain to be
+// a member.
+func startUnknown(t *testing.T, key string) (c *cluster, a *client) {
+	t.Helper()
+	c = newCluster(t, 2, func(*Config) {})
 	c.nodes[0].of().fault = func(e *broker.Entry) fault {
-		if strings.HasPrefix(e.Key, nodeKey) {
+		if strings.HasPrefix(e.Key, key) {
 			return loses
 		}
 		return works
@@ -254,10 +256,16 @@ func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
 		w.node.Start()
 	}
 	c.settle()
-	a := c.nodes[0].as(1, "a", "")
+	a = c.nodes[0].as(1, "a", "")
 	a.send(`{"type":"subscribe","id":1,"channel":"room","payload":` + member + `}`)
 	c.settle()
 	a.want(`"name":"unavailable"`)
+	return c, a
+}
+
+// TestNobodyIsAMemberOfALifeThatIsNotKnown has a node end before the others could learn of it.
+func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
+	c, a := startUnknown(t, nodeKey)
 	if n := c.nodes[1].members("room"); n != 0 {
 		t.Fatalf("%d members of a node that nobody knows of", n)
 	}
@@ -275,21 +283,7 @@ func TestNobodyIsAMemberOfALifeThatIsNotKnown(t *testing.T) {
 
 // TestNobodyIsAMemberOfALifeWithoutALease has a node whose lease is never taken, so that the others believe that it has ended.
 func TestNobodyIsAMemberOfALifeWithoutALease(t *testing.T) {
-	c := newCluster(t, 2, func(*Config) {})
-	c.nodes[0].of().fault = func(e *broker.Entry) fault {
-		if strings.HasPrefix(e.Key, leaseKey) {
-			return loses
-		}
-		return works
-	}
-	for _, w := range c.nodes {
-		w.node.Start()
-	}
-	c.settle()
-	a := c.nodes[0].as(1, "a", "")
-	a.send(`{"type":"subscribe","id":1,"channel":"room","payload":` + member + `}`)
-	c.settle()
-	a.want(`"name":"unavailable"`)
+	c, a := startUnknown(t, leaseKey)
 	c.pass(time.Minute)
 	c.nodes[0].of().fault = nil
 	a.subscribe("room", member)

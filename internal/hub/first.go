@@ -89,10 +89,12 @@ func (p *placing) changes(ctx context.Context, l *log) (firstPage, error) {
 }
 
 // inPart says that up to the position asked for the client may have got only a part of what the keys hold: it was cut off on its
-// way through a state, or through what has changed in it, to which the rule latest takes who was left behind.
+// way through a state, or through what has changed in it, to which the rule latest takes who was left behind, or before an entry
+// for which a sample had left out another one.
 func (p *placing) inPart() bool {
 	start := &p.req.Start
-	return start.WantsState || start.Kind == Position && p.req.Overflow == rule.OverflowLatest && p.hub.hasState()
+	return start.WantsState ||
+		start.Kind == Position && (p.req.Sample > 0 || p.req.Overflow == rule.OverflowLatest) && p.hub.hasState()
 }
 
 // promised is the offset after which the client is told of every entry without a key, or that it misses it: the one it has come

@@ -85,6 +85,17 @@ func TestPiecesThatWaitAreNotAppendedToWhatAStateHasNotTold(t *testing.T) {
 	c.want("4 1\n5 12\n")
 }
 
+// Before it was cut off, the client had been told b, but not that a was deleted: the sample left that out for what came of a
+// after b.
+func TestPiecesAreNotAppendedToWhatASampleHasLeftOut(t *testing.T) {
+	w := newWorld(t)
+	w.keyed("a", "a=1", "a-", "b=1", "a+2", "a-", "c=1", "c+2")
+	c := w.place("a", sampled(time.Second), after(w.epoch("a"), 3))
+	if c.want("5 \n7 12\n"); !c.placed.Recovered {
+		t.Error("not recovered")
+	}
+}
+
 // A page may know more than the node that samples the log.
 func TestPartsThatAPageHeldAreNotJoinedToThoseBehindIt(t *testing.T) {
 	w := newWorld(t)

@@ -53,19 +53,20 @@ func (a *actor) farewell(s *socket, err error) {
 	case closeReplaced:
 		due = !a.has(s)
 	case closeSlowConsumer:
-		due = a.w.profile.tight() && a.strictly()
+		due = a.w.profile.tight() && a.strictly(s)
 	}
 	if !due {
 		a.w.fault("", a.name, a.w.now(), "closed with %d for no reason", ended.code)
 	}
 }
 
-// strictly says that the client follows the channel of which who is too slow is disconnected, or has asked to.
-func (a *actor) strictly() bool {
+// strictly says that the client follows the channel of which who is too slow is disconnected, or has asked to. Where it has just
+// left, and knows no more what it followed, it may have.
+func (a *actor) strictly(s *socket) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.places[strict]
-	return p != nil && (p.live || p.asking)
+	return a.socket != s || p != nil && (p.live || p.asking)
 }
 
 // The codes with which the server closes.

@@ -141,7 +141,7 @@ func (a *actor) publish(channel string) {
 	if !p.echo {
 		what["echo"] = false
 	}
-	p.tags = map[string]string{"lang": pick(d, languages)}
+	p.tags = tags(d)
 	what["tags"] = p.tags
 	if d.chance(12) {
 		p.conditional, p.expect = true, a.guess(p)
@@ -180,10 +180,7 @@ func (a *actor) fill(p *publication, what map[string]any) {
 	}
 }
 
-var (
-	languages = []string{"en", "de"}
-	lifetimes = []int{1, 50, 400, 2000, 6000} // milliseconds, and some more
-)
+var lifetimes = []int{1, 50, 400, 2000, 6000} // milliseconds, and some more
 
 // guess is what the newest entry of the channel, or key, may be, as far as this client knows.
 func (a *actor) guess(p *publication) uint64 {

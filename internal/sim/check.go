@@ -23,6 +23,9 @@ func (w *world) check(actors []*actor) {
 	for _, r := range w.states {
 		w.checkStateReading(r)
 	}
+	for i := range w.listings {
+		w.checkListing(&w.listings[i])
+	}
 	for _, channel := range w.profile.channels {
 		w.checkEphemeral(channel)
 	}
@@ -229,7 +232,7 @@ func (c *checker) notFor(f *fact, at time.Duration) bool {
 
 // filtered says that the client has not asked for such entries.
 func (c *checker) filtered(f *fact) bool {
-	return c.r.language != "" && f.Headers["tag:lang"] != c.r.language && f.Op != broker.Delete
+	return !passes(c.r.filter, f.tags()) && f.Op != broker.Delete
 }
 
 // nothingBetween checks that no entry has been left out, untold, up to an offset.

@@ -41,8 +41,8 @@ func (a *actor) subscribe(p *place) {
 		args["from"] = "state"
 	}
 	if !state && d.chance(30) {
-		r.language = pick(d, languages)
-		args["filter"] = map[string]any{"lang": r.language}
+		r.filter = someFilter(d)
+		args["filter"] = r.filter
 	}
 	if p.channel == crowd {
 		a.attend(p, r, args)

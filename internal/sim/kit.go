@@ -129,7 +129,7 @@ func (k *kit) publish(c *client.Client, channel string) {
 	if of.state && k.maps { // else its map has not what it writes itself
 		p.echo, opts.NoEcho = true, false
 	}
-	p.tags = map[string]string{"lang": pick(&k.dice, languages)}
+	p.tags = tags(&k.dice)
 	opts.Tags = p.tags
 	if of.scored && p.op != "delete" {
 		p.score = float64(k.dice.n(9)-3) / 2

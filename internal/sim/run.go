@@ -43,7 +43,7 @@ type run struct {
 	recovered bool
 	repliedAt time.Duration
 	member    bool
-	language  string // the filter asks for entries with this tag, "" for no filter
+	filter    map[string][]string // which values of tags it asks for, nil for no filter
 
 	items   []item
 	ended   string // why, "" while it lives

@@ -110,6 +110,8 @@ func (c *checker) begin() {
 			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {
 			case r.asked.Epoch != r.Epoch:
 				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)
+			case r.asked.Offset > r.Offset:
+				c.fault(r.repliedAt, "recovered after %d, and the newest is %d", r.asked.Offset, r.Offset)
 			case r.asked.Offset < removed && !r.wants: // of a removed history the state stays
 				c.fault(r.repliedAt, "recovered after %d, though all up to %d had been removed", r.asked.Offset, removed)
 			}
@@ -305,6 +307,11 @@ func (c *checker) end() {
 	if c.epoch != newest {
 		c.fault(now, "it still follows epoch %s and was not told that %s began", c.epoch.name, newest.name)
 		return
+	}
+	for _, f := range newest.between(c.at, newest.head()) {
+		if r.kit && c.notFor(f, now) { // whose positions it hides
+			delete(c.known, f.Key)
+		}
 	}
 	c.converged(newest, now)
 	if c.free {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ type office struct {
 	w     *world
 	name  string // what its texts begin with
 	dice  dice
+	key   string // to which it writes, "" for any
 	count int
 }
 
@@ -79,7 +81,7 @@ func (o *office) write(channel string, conditional bool) *publication {
 	}
 	k := kinds[channel]
 	if o.dice.chance(k.keys) {
-		p.key, p.op = fmt.Sprintf("k%d", o.dice.n(k.names)), pick(&o.dice, []string{"set", "set", "append", "delete"})
+		p.key, p.op = cmp.Or(o.key, fmt.Sprintf("k%d", o.dice.n(k.names))), pick(&o.dice, []string{"set", "set", "append", "delete"})
 		what["key"], what["op"] = p.key, p.op
 	}
 	if p.op != "delete" && k.scored {

@@ -89,10 +89,12 @@ func (p *placing) changes(ctx context.Context, l *log) (firstPage, error) {
 }
 
 // inPart says that up to the position asked for the client may have got only a part of what the keys hold: it was cut off on its
-// way through a state, or through what has changed in it, to which the rule latest takes who was left behind.
+// way through a state, or through what has changed in it, to which the rule latest takes who was left behind, or before an entry
+// for which a sample had left out another one.
 func (p *placing) inPart() bool {
 	start := &p.req.Start
-	return start.WantsState || start.Kind == Position && p.req.Overflow == rule.OverflowLatest && p.hub.hasState()
+	return start.WantsState ||
+		start.Kind == Position && (p.req.Sample > 0 || p.req.Overflow == rule.OverflowLatest) && p.hub.hasState()
 }
 
 // promised is the offset after which the client is told of every entry without a key, or that it misses it: the one it has come
@@ -104,9 +106,14 @@ func (p *placing) promised(head uint64) uint64 {
 	return p.req.Start.Position.Offset
 }
 
-// piecesAfter is pieces for what the window holds from index on, and what waits to come into it. l.mu is held.
-func (l *log) piecesAfter(index uint64) bool {
-	return l.pieces(l.window[index-l.base:], l.pace.waiting)
+// piecesAfter is pieces for what the window holds from index on, and what waits to come into it, as far as it lies after an offset.
+// l.mu is held.
+func (l *log) piecesAfter(index, offset uint64) bool {
+	waiting := l.pace.waiting
+	for len(waiting) > 0 && waiting[0].Offset <= offset {
+		waiting = waiting[1:]
+	}
+	return l.pieces(l.window[index-l.base:], waiting)
 }
 
 // pieces says that some of the entries of these runs append to values that are not among them. To what a client has not got,

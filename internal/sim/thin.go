@@ -61,6 +61,8 @@ func (c *checker) superseded(f *fact, at time.Duration) bool {
 		return (f.Key != "" || c.w.profile.tight()) && (f.idle || f.replaced() <= at)
 	case c.kind.sample == 0:
 		return false
+	case c.pieces && f.Key != "": // it came back, perhaps from amid an interval, and is told what its keys hold by now
+		return f.idle || f.replaced() <= at
 	}
 	for f = f.next; f != nil && f.at <= at; f = f.next {
 		if f.Op != broker.Append {

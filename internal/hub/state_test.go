@@ -85,16 +85,6 @@ func TestPiecesThatWaitAreNotAppendedToWhatAStateHasNotTold(t *testing.T) {
 	c.want("4 1\n5 12\n")
 }
 
-// What waits before the position is not told, and so it is nothing that can be appended to.
-func TestPiecesAreNotAppendedToWhatWaitsBeforeThePosition(t *testing.T) {
-	w := newWorld(t)
-	w.place("a", sampled(time.Second))
-	w.keyed("a", "x=1", "a=1", "b=1", "a+2")
-	c := w.place("a", sampled(time.Second), resuming(w.epoch("a"), 3))
-	w.wait(2 * time.Second)
-	c.want("4 12\n")
-}
-
 // A page may know more than the node that samples the log.
 func TestPartsThatAPageHeldAreNotJoinedToThoseBehindIt(t *testing.T) {
 	w := newWorld(t)
@@ -168,4 +158,14 @@ func TestAStateWhoseDeletesAreForgottenIsRecoveredFromTheLogOrNot(t *testing.T) 
 	if c.want("5 2\n6 13\n"); c.placed.Recovered {
 		t.Error("recovered though nobody knows what was deleted")
 	}
+}
+
+// What waits before the position is not told, and so it is nothing that can be appended to.
+func TestPiecesAreNotAppendedToWhatWaitsBeforeThePosition(t *testing.T) {
+	w := newWorld(t)
+	w.place("a", sampled(time.Second))
+	w.keyed("a", "x=1", "a=1", "b=1", "a+2")
+	c := w.place("a", sampled(time.Second), resuming(w.epoch("a"), 3))
+	w.wait(2 * time.Second)
+	c.want("4 12\n")
 }

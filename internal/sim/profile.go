@@ -22,11 +22,11 @@ type profile struct {
 	outages     int
 	losses      int // of what the engine holds
 	restarts    int
-	hands       int // clients that speak by hand
-	visitors    int // of them besides, with many short sessions
-	kits        int // clients with the SDK
-	lives       int // sessions of each client, one after another
-	busy        int // things a client does in one of them, at most
+	hands       int  // clients that speak by hand
+	visitors    int  // of them besides, with many short sessions
+	kits        int  // clients with the SDK
+	lives       int  // sessions of each client, one after another
+	busy        int  // things a client does in one of them, at most
 	narrow      bool // windows hold little, and so do lines
 	fat         int  // percent of large payloads
 	lasts       time.Duration

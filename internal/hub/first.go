@@ -106,9 +106,14 @@ func (p *placing) promised(head uint64) uint64 {
 	return p.req.Start.Position.Offset
 }
 
-// piecesAfter is pieces for what the window holds from index on, and what waits to come into it. l.mu is held.
-func (l *log) piecesAfter(index uint64) bool {
-	return l.pieces(l.window[index-l.base:], l.pace.waiting)
+// piecesAfter is pieces for what the window holds from index on, and what waits to come into it, as far as it lies after an offset.
+// l.mu is held.
+func (l *log) piecesAfter(index, offset uint64) bool {
+	waiting := l.pace.waiting
+	for len(waiting) > 0 && waiting[0].Offset <= offset {
+		waiting = waiting[1:]
+	}
+	return l.pieces(l.window[index-l.base:], waiting)
 }
 
 // pieces says that some of the entries of these runs append to values that are not among them. To what a client has not got,

@@ -43,7 +43,7 @@ func (p *placing) place(l *log) bool {
 		return true
 	}
 	index, recovered, ok := l.locate(p.req.Start)
-	if ok && recovered && p.inPart() && l.piecesAfter(index) {
+	if ok && recovered && p.inPart() && l.piecesAfter(index, p.req.Start.Position.Offset) {
 		ok = false
 	}
 	if !ok {

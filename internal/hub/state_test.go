@@ -170,3 +170,13 @@ func TestAStateWhoseDeletesAreForgottenIsRecoveredFromTheLogOrNot(t *testing.T) 
 		t.Error("recovered though nobody knows what was deleted")
 	}
 }
+
+// What waits before the position is not told, and so it is nothing that can be appended to.
+func TestPiecesAreNotAppendedToWhatWaitsBeforeThePosition(t *testing.T) {
+	w := newWorld(t)
+	w.place("a", sampled(time.Second))
+	w.keyed("a", "x=1", "a=1", "b=1", "a+2")
+	c := w.place("a", sampled(time.Second), resuming(w.epoch("a"), 3))
+	w.wait(2 * time.Second)
+	c.want("4 12\n")
+}

@@ -21,6 +21,7 @@ type stream struct {
 	c       *Conn
 	loop    *Loop
 	nc      net.Conn
+	most    int           // bytes that are accepted and not yet written
 	handled chan struct{} // the loop has finished with in; of capacity one
 
 	handling bool // the loop's: the handler has in now
@@ -30,7 +31,7 @@ type stream struct {
 	ended   error      // why reading is over
 	broken  error      // why writing is over
 	out     []byte     // accepted and not yet taken by the writing goroutine
-	pending int        // bytes accepted and not yet written, at most WriteBufferBytes
+	pending int        // bytes accepted and not yet written
 	waiting bool       // the connection is full and wants to hear of room
 	room    bool       // it has room again and has not heard
 	writing bool       // the writing goroutine runs
@@ -47,8 +48,16 @@ const (
 	endAll
 )
 
+// narrow is a connection that says how many bytes are to wait for it, in place of Config.WriteBufferBytes: a simulated one, say, that
+// holds as little as a socket does.
+type narrow interface{ WriteBufferBytes() int }
+
 func newStream(l *Loop, c *Conn, nc net.Conn) *stream {
-	return &stream{c: c, loop: l, nc: nc, handled: make(chan struct{}, 1)}
+	s := &stream{c: c, loop: l, nc: nc, most: l.cfg.WriteBufferBytes, handled: make(chan struct{}, 1)}
+	if n, is := nc.(narrow); is {
+		s.most = n.WriteBufferBytes()
+	}
+	return s
 }
 
 func (s *stream) open(*Conn) error {
@@ -145,7 +154,7 @@ func (s *stream) write(_ *Conn, b []byte) (int, error) {
 	if s.broken != nil {
 		return 0, s.broken
 	}
-	n := min(len(b), s.loop.cfg.WriteBufferBytes-s.pending)
+	n := min(len(b), s.most-s.pending)
 	s.waiting = n < len(b)
 	s.pending += n
 	s.out = append(s.out, b[:n]...)
@@ -232,7 +241,7 @@ func (s *stream) wrote(n int, err error) {
 	if err != nil {
 		s.broken, s.out = err, nil
 	}
-	if s.waiting && s.pending <= s.loop.cfg.WriteBufferBytes/2 {
+	if s.waiting && s.pending <= s.most/2 {
 		s.waiting, s.room = false, true
 	}
 	tell := s.room || s.broken != nil

@@ -34,6 +34,7 @@ type actor struct {
 	been    map[string]bool // names of sessions it was
 	beats   bool            // it wants heartbeats that it can see
 	blind   bool            // on this connection it has published to a key without echo
+	growing *growing        // what is being published is a part of, nil for nothing
 	pending []*publication  // that have not been answered and may be sent again
 	seq     uint64
 	count   int

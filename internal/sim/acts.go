@@ -23,6 +23,10 @@ func (a *actor) act() {
 			a.publish(pick(d, a.w.profile.channels))
 		case kind < 42:
 			channel := pick(d, a.w.profile.channels)
+			if kinds[channel].keys > 0 && d.chance(60) {
+				a.grow(channel)
+				break
+			}
 			for range d.between(2, 12) {
 				a.publish(channel)
 			}
@@ -109,6 +113,30 @@ func (a *actor) changes() bool {
 	return true
 }
 
+// grow has the value of a key grow part by part, as a text does that is being written.
+func (a *actor) grow(channel string) {
+	d := &a.dice
+	text := &growing{fmt.Sprintf("k%d", d.n(kinds[channel].names)), tags(d)}
+	for range d.between(3, 10) {
+		a.mu.Lock()
+		a.growing = text
+		a.mu.Unlock()
+		a.publish(channel)
+		if d.chance(30) {
+			time.Sleep(d.time(time.Microsecond, 150*time.Millisecond))
+		}
+	}
+	a.mu.Lock()
+	a.growing = nil
+	a.mu.Unlock()
+}
+
+// growing is what the parts of a text have in common.
+type growing struct {
+	key  string
+	tags map[string]string
+}
+
 // publish sends something new.
 func (a *actor) publish(channel string) {
 	d := &a.dice
@@ -123,6 +151,10 @@ func (a *actor) publish(channel string) {
 	if d.chance(k.keys) {
 		p.key = fmt.Sprintf("k%d", d.n(k.names))
 		p.op = pick(d, []string{"set", "set", "append", "append", "delete"})
+		what["key"], what["op"] = p.key, p.op
+	}
+	if g := a.growing; g != nil {
+		p.key, p.op, p.tags, p.echo = g.key, "append", g.tags, true
 		what["key"], what["op"] = p.key, p.op
 	}
 	if k.scored && p.op != "delete" {
@@ -141,7 +173,9 @@ func (a *actor) publish(channel string) {
 	if !p.echo {
 		what["echo"] = false
 	}
-	p.tags = map[string]string{"lang": pick(d, languages)}
+	if p.tags == nil {
+		p.tags = tags(d)
+	}
 	what["tags"] = p.tags
 	if d.chance(12) {
 		p.conditional, p.expect = true, a.guess(p)
@@ -180,10 +214,7 @@ func (a *actor) fill(p *publication, what map[string]any) {
 	}
 }
 
-var (
-	languages = []string{"en", "de"}
-	lifetimes = []int{1, 50, 400, 2000, 6000} // milliseconds, and some more
-)
+var lifetimes = []int{1, 50, 400, 2000, 6000} // milliseconds, and some more
 
 // guess is what the newest entry of the channel, or key, may be, as far as this client knows.
 func (a *actor) guess(p *publication) uint64 {
@@ -294,7 +325,17 @@ func (a *actor) history(channel string) {
 		a.w.mu.Lock()
 		a.w.readings = append(a.w.readings, r)
 		a.w.mu.Unlock()
+		if n := len(r.page.Messages); n > 0 && d.chance(50) {
+			a.goOnFrom(a.places[channel], position{r.page.Epoch, r.page.Messages[d.n(n)].Offset})
+		}
 	})
+}
+
+// goOnFrom has the client follow a channel from an entry of its history the next time, wherever it has been. The lock is held.
+func (a *actor) goOnFrom(p *place, at position) {
+	if !p.live && !p.asking && !kinds[p.channel].state {
+		p.at, p.placed, p.mirror = at, true, nil
+	}
 }
 
 // A reading is a page of history that a client asked for.

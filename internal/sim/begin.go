@@ -39,9 +39,6 @@ func (c *checker) first(offset uint64, at time.Duration) {
 		}
 	case fromPosition: // not recovered: what is kept
 		from = min(head, kept)
-		if r.asked.Epoch == r.Epoch && r.asked.Offset > r.Offset {
-			from = head // the future
-		}
 	}
 	c.missing(from, offset, at)
 }

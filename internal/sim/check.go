@@ -23,6 +23,9 @@ func (w *world) check(actors []*actor) {
 	for _, r := range w.states {
 		w.checkStateReading(r)
 	}
+	for i := range w.listings {
+		w.checkListing(&w.listings[i])
+	}
 	for _, channel := range w.profile.channels {
 		w.checkEphemeral(channel)
 	}
@@ -107,6 +110,8 @@ func (c *checker) begin() {
 			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {
 			case r.asked.Epoch != r.Epoch:
 				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)
+			case r.asked.Offset > r.Offset:
+				c.fault(r.repliedAt, "recovered after %d, and the newest is %d", r.asked.Offset, r.Offset)
 			case r.asked.Offset < removed && !r.wants: // of a removed history the state stays
 				c.fault(r.repliedAt, "recovered after %d, though all up to %d had been removed", r.asked.Offset, removed)
 			}
@@ -229,7 +234,7 @@ func (c *checker) notFor(f *fact, at time.Duration) bool {
 
 // filtered says that the client has not asked for such entries.
 func (c *checker) filtered(f *fact) bool {
-	return c.r.language != "" && f.Headers["tag:lang"] != c.r.language && f.Op != broker.Delete
+	return !passes(c.r.filter, f.tags()) && f.Op != broker.Delete
 }
 
 // nothingBetween checks that no entry has been left out, untold, up to an offset.
@@ -302,6 +307,11 @@ func (c *checker) end() {
 	if c.epoch != newest {
 		c.fault(now, "it still follows epoch %s and was not told that %s began", c.epoch.name, newest.name)
 		return
+	}
+	for _, f := range newest.between(c.at, newest.head()) {
+		if r.kit && c.notFor(f, now) { // whose positions it hides
+			delete(c.known, f.Key)
+		}
 	}
 	c.converged(newest, now)
 	if c.free {

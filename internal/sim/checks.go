@@ -70,7 +70,7 @@ func (w *world) checkAck(p *publication) {
 			w.fault(p.channel, p.who, p.ackedAt, "%s was to follow on %d, and stands at %d behind %d", p.text, p.expect, p.Offset, f.before())
 		}
 		want := p.score
-		if want == 0 && f.Op == broker.Append && f.last.holds() && kinds[p.channel].scored {
+		if want == 0 && f.Op == broker.Append && f.last.holds() {
 			want = f.last.Score
 		}
 		if f.Score != want {

@@ -3,16 +3,18 @@ package sim
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
 	"hocket.dev/broker"
 )
 
-// A clerk is the back end: it has entries removed.
+// A clerk is the part of the back end that has entries removed.
 type clerk struct {
 	w    *world
 	dice dice
+	keys int        // of which it has had any removed
 	done []removing // guarded by the world's lock
 }
 
@@ -58,11 +60,49 @@ func (c *clerk) remove(channel string) {
 	default:
 		r.Offset = f.Offset
 	}
-	n, err := h.srv.Remove(context.Background(), channel, r.Removal)
+	if r.Key != "" && c.dice.chance(60) {
+		c.keys++
+		name := fmt.Sprintf("over%d", c.keys)
+		o := &office{w: c.w, name: name, dice: throw(c.w.seed, name), key: r.Key}
+		c.w.acting.Go(func() { o.writeOver(channel) })
+	}
+	done, said := false, ""
+	if c.dice.chance(50) {
+		n, err := h.srv.Remove(context.Background(), channel, r.Removal)
+		done, said = err == nil, fmt.Sprint(n, " ", err)
+	} else {
+		done, said = c.ask(channel, r.Removal)
+	}
 	r.answeredAt = c.w.now()
-	c.w.note("clerk", fmt.Sprintf("removed %+v of %s: %d %v", r.Removal, channel, n, err))
-	if err == nil {
+	c.w.note("clerk", fmt.Sprintf("removed %+v of %s: %s", r.Removal, channel, said))
+	if done {
 		c.w.set(func() { c.done = append(c.done, r) })
+	}
+}
+
+// ask has something removed over HTTP.
+func (c *clerk) ask(channel string, r broker.Removal) (done bool, said string) {
+	args := map[string]any{"channel": channel}
+	switch {
+	case r.Key != "":
+		args["key"] = r.Key
+	case r.Offset > 0:
+		args["offset"] = r.Offset
+	case r.UpTo == broker.MaxOffset:
+		args["history"] = true
+	default: // the API has no such thing
+		return false, "not asked for"
+	}
+	answer, status, _ := (&office{w: c.w}).ask("remove", args)
+	return status == http.StatusOK, string(answer)
+}
+
+// writeOver writes to a key again and again while it is being removed: what comes into the log behind its end is to stay.
+func (o *office) writeOver(channel string) {
+	d := &o.dice
+	for range d.between(1, 4) {
+		time.Sleep(d.time(time.Microsecond, pick(d, []time.Duration{2 * time.Millisecond, 400 * time.Millisecond})))
+		o.batch([]*publication{o.write(channel, false)})
 	}
 }
 

@@ -32,17 +32,19 @@ func (a *actor) subscribe(p *place) {
 		r.since = d.time(time.Millisecond, 10*time.Second).Truncate(time.Millisecond)
 		args["from"] = map[string]any{"since_ms": r.since.Milliseconds()}
 	case fromPosition:
-		r.asked = p.at
-		args["from"] = p.at
+		if r.asked = p.at; d.chance(6) {
+			r.asked = p.at.other(d, state)
+		}
+		args["from"] = r.asked
 		if state { // what it has not got of the state may have changed since
-			args["from"], r.wants = map[string]any{"epoch": p.at.Epoch, "offset": p.at.Offset, "state": true}, true
+			args["from"], r.wants = map[string]any{"epoch": r.asked.Epoch, "offset": r.asked.Offset, "state": true}, true
 		}
 	case fromState:
 		args["from"] = "state"
 	}
 	if !state && d.chance(30) {
-		r.language = pick(d, languages)
-		args["filter"] = map[string]any{"lang": r.language}
+		r.filter = someFilter(d)
+		args["filter"] = r.filter
 	}
 	if p.channel == crowd {
 		a.attend(p, r, args)
@@ -54,6 +56,18 @@ func (a *actor) subscribe(p *place) {
 			a.subscribed(p, r, in)
 		}
 	})
+}
+
+// other is a position that no client can have, or one at the beginning of the log. From there a client is not told what it has
+// written itself, so of a state it would not have all.
+func (at position) other(d *dice, state bool) position {
+	switch kind := d.n(3); {
+	case kind == 0:
+		return position{at.Epoch, at.Offset + 1 + uint64(d.n(1<<20))} // the future
+	case kind == 1 || state:
+		return position{"nowhere", at.Offset}
+	}
+	return position{at.Epoch, 0}
 }
 
 // whole says that the mirror of a keyed channel is surely all of its state at the client's position: a transfer that was cut
@@ -91,6 +105,7 @@ func (a *actor) subscribed(p *place, r *run, in *incoming) {
 	case r.kind == fromState:
 		p.mirror, p.placed, p.at = make(map[string]value), true, position{reply.Epoch, 0}
 	case r.kind == fromPosition && r.recovered:
+		p.at = r.asked
 	case r.wants: // the whole state follows
 		r.kind = fromState
 		p.mirror, p.at = make(map[string]value), position{reply.Epoch, 0}

@@ -40,12 +40,13 @@ const (
 	board    = "b:board"
 	sized    = "z:sized"
 	aged     = "a:aged"
+	fading   = "e:fading"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
-	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading}
 )
 
 var kinds = map[string]kind{
@@ -61,6 +62,7 @@ var kinds = map[string]kind{
 	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second, forgets: time.Second},
 	sized:    {bytes: 3000},
 	aged:     {age: 1500 * time.Millisecond},
+	fading:   {keys: 100, names: 6, state: true, fleeting: 10, age: 2 * time.Second},
 }
 
 // rules are those of all channels, of which each keeps so many entries.

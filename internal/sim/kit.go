@@ -22,7 +22,8 @@ type kit struct {
 	id    string // client id of this life
 	count int
 	runs  map[string]*run // of this life, by channel; the goroutine that reads a subscription writes them
-	mu    sync.Mutex
+	held  map[string]*client.Map
+	mu    sync.Mutex // guards id, runs and held of this life, and lasts
 }
 
 func newKit(w *world, n int) *kit {
@@ -69,6 +70,7 @@ func (k *kit) live() {
 func (k *kit) dial(life int) *client.Client {
 	k.mu.Lock()
 	k.id, k.runs = fmt.Sprintf("%s-%d", k.name, life), make(map[string]*run)
+	k.held = make(map[string]*client.Map)
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
@@ -103,61 +105,16 @@ func (k *kit) act(c *client.Client) {
 		if k.w.isCalm() {
 			return
 		}
-		if d.chance(40) {
+		switch kind := d.n(100); {
+		case kind < 38:
 			k.follow(c, pick(d, k.w.profile.channels))
-		} else {
+		case kind < 50:
+			k.browse(c, pick(d, k.w.profile.channels))
+		default:
 			k.publish(c, pick(d, k.w.profile.channels))
 		}
 		time.Sleep(d.time(time.Microsecond, time.Second))
 	}
-}
-
-// publish sends something, on a goroutine of its own, as long as the world lasts.
-func (k *kit) publish(c *client.Client, channel string) {
-	k.count++
-	p := &publication{
-		who: k.name, text: fmt.Sprintf("%s.%d;", k.name, k.count), channel: channel, op: "set", echo: !k.dice.chance(30),
-		sentAt: k.w.now(), seq: uint64(k.count), sessions: []string{k.id},
-	}
-	p.payload = `"` + p.text + `"`
-	opts := client.PublishOptions{NoEcho: !p.echo}
-	of := kinds[channel]
-	if k.dice.chance(of.keys) {
-		p.key, p.op = fmt.Sprintf("k%d", k.dice.n(of.names)), pick(&k.dice, []string{"set", "append", "delete"})
-		opts.Key, opts.Op = p.key, p.op
-	}
-	if of.state && k.maps { // else its map has not what it writes itself
-		p.echo, opts.NoEcho = true, false
-	}
-	p.tags = map[string]string{"lang": pick(&k.dice, languages)}
-	opts.Tags = p.tags
-	if of.scored && p.op != "delete" {
-		p.score = float64(k.dice.n(9)-3) / 2
-		opts.Score = p.score
-	}
-	if p.op != "delete" && k.dice.chance(of.fleeting) {
-		p.ttl = time.Duration(pick(&k.dice, lifetimes)) * time.Millisecond
-		opts.TTL = p.ttl
-	}
-	k.w.mu.Lock()
-	k.w.sent = append(k.w.sent, p)
-	k.w.counts.Publishes++
-	k.w.mu.Unlock()
-	k.w.acting.Go(func() {
-		at, err := c.Publish(context.Background(), channel, p.text, &opts)
-		k.w.note(k.name, fmt.Sprintf("published %s to %s: %v %v", p.text, channel, at, err))
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if err == nil {
-			p.acked, p.ackedAt, p.position = true, k.w.now(), position(at)
-			return
-		}
-		if unknown := new(client.UnknownOutcomeError); errors.As(err, &unknown) {
-			p.failed++
-			return
-		}
-		p.refused++
-	})
 }
 
 // follow subscribes, unless that has been done.
@@ -187,6 +144,14 @@ func (k *kit) follow(c *client.Client, channel string) {
 		from = client.State()
 	}
 	opts := &client.SubscribeOptions{From: from, Buffer: pick(d, []int{0, 4})}
+	if !kinds[channel].state && d.chance(30) {
+		r.filter = someFilter(d)
+		opts.Filter = r.filter
+	}
+	comesBack := 0 // behind so many messages
+	if !kinds[channel].state && channel != crowd && d.chance(30) {
+		comesBack = d.between(1, 8)
+	}
 	switch {
 	case channel == crowd && d.chance(70):
 		opts.Presence = client.Watch
@@ -194,11 +159,11 @@ func (k *kit) follow(c *client.Client, channel string) {
 		k.w.acting.Go(func() { k.hold(c, channel) })
 		return
 	}
-	k.w.acting.Go(func() { k.read(c, r, opts) })
+	k.w.acting.Go(func() { k.read(c, r, opts, comesBack) })
 }
 
 // read takes all that a subscription brings.
-func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
+func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions, comesBack int) {
 	s, err := c.Subscribe(context.Background(), r.channel, opts)
 	if err != nil {
 		k.w.note(k.name, fmt.Sprintf("subscribe to %s: %v", r.channel, err))
@@ -216,8 +181,19 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions) {
 	k.w.mu.Lock()
 	k.w.runs = append(k.w.runs, r)
 	k.w.mu.Unlock()
-	for {
-		m, err := s.Next(context.Background())
+	for n := 0; ; n++ {
+		if n > 0 && n == comesBack { // it leaves, and goes on where the program has come to
+			at := s.Position()
+			_ = s.Close()
+			k.w.note(k.name, fmt.Sprintf("%s is left at %v", r.channel, at))
+			again := *opts
+			again.From = client.After(at)
+			s, err = c.Subscribe(context.Background(), r.channel, &again)
+		}
+		m := client.Message{}
+		if err == nil {
+			m, err = s.Next(context.Background())
+		}
 		if err != nil {
 			r.ended, r.endedAt = err.Error(), k.w.now()
 			if !errors.Is(err, client.ErrClosed) {

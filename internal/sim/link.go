@@ -60,6 +60,7 @@ type segment struct {
 type end struct {
 	link    *link
 	in, out *half
+	waits   int // bytes that the node lets wait for it, at the node's side
 	closed  bool
 	taken   int64 // bytes that were read
 	// until when to wait in Read and Write; the zero time means for ever.
@@ -75,7 +76,7 @@ func newLink(d dice, q quality) (l *link, client, server *end) {
 			delay: q.delay, pieces: q.pieces, capacity: q.capacity,
 		}
 	}
-	return l, &end{link: l, in: &l.down, out: &l.up}, &end{link: l, in: &l.up, out: &l.down}
+	return l, &end{link: l, in: &l.down, out: &l.up}, &end{link: l, in: &l.up, out: &l.down, waits: q.waits}
 }
 
 // quality says how a link works while nothing happens to it.
@@ -83,7 +84,11 @@ type quality struct {
 	delay    [2]time.Duration
 	pieces   int
 	capacity int
+	waits    int // bytes that the node lets wait for it
 }
+
+// WriteBufferBytes says so to the driver: as few as those of a socket.
+func (e *end) WriteBufferBytes() int { return e.waits }
 
 // cut breaks the link: what is on its way is lost, and both sides learn it.
 func (l *link) cut() { l.change(func() { l.broken, l.marred = true, true }) }

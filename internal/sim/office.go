@@ -2,17 +2,25 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"time"
+
+	"hocket.dev/broker"
+	"hocket.dev/dialect"
 )
 
-// An office is the part of the back end that publishes, over HTTP.
+// An office is the part of the back end that publishes and reads, over HTTP and by the program that the node is part of.
 type office struct {
 	w     *world
+	name  string // what its texts begin with
 	dice  dice
+	key   string // to which it writes, "" for any
 	count int
 }
 
@@ -20,16 +28,24 @@ type office struct {
 func (o *office) live() {
 	for !o.w.isCalm() {
 		time.Sleep(o.dice.time(100*time.Millisecond, 3*time.Second))
+		if o.dice.chance(60) {
+			o.look()
+		}
 		var all []*publication
-		many := o.dice.chance(30)
+		way := o.dice.n(10)
 		for range o.dice.between(1, 4) {
-			all = append(all, o.write(pick(&o.dice, o.w.profile.channels), !many))
+			all = append(all, o.write(pick(&o.dice, o.w.profile.channels), way < 7))
 		}
 		for range o.dice.between(1, 2) { // once more, perhaps: nothing of it is to be applied twice
-			if many {
-				o.broadcast(all[0])
-			} else {
+			switch {
+			case way < 4:
 				o.batch(all)
+			case way < 6:
+				o.post("publish", all[0].fields(), all[:1])
+			case way < 7:
+				o.within(all[0])
+			default:
+				o.broadcast(all[0])
 			}
 			time.Sleep(o.dice.time(time.Microsecond, time.Second))
 		}
@@ -56,16 +72,25 @@ const prompt = 3 * time.Second
 func (o *office) write(channel string, conditional bool) *publication {
 	o.count++
 	p := &publication{
-		who: "office", text: fmt.Sprintf("office.%d;", o.count), channel: channel, op: "set", echo: true, sentAt: o.w.now(),
+		who: "office", text: fmt.Sprintf("%s.%d;", o.name, o.count), channel: channel, op: "set", echo: true, sentAt: o.w.now(),
 	}
-	p.name, p.payload, p.tags = p.text, `"`+p.text+`"`, map[string]string{"lang": pick(&o.dice, languages)}
+	p.name, p.payload, p.tags = p.text, `"`+p.text+`"`, tags(&o.dice)
 	what := map[string]any{
 		"method": "publish", "channel": channel, "payload": p.text, "idempotency_key": p.name,
 		"tags": p.tags,
 	}
-	if k := kinds[channel]; o.dice.chance(k.keys) {
-		p.key = fmt.Sprintf("k%d", o.dice.n(k.names))
-		what["key"] = p.key
+	k := kinds[channel]
+	if o.dice.chance(k.keys) {
+		p.key, p.op = cmp.Or(o.key, fmt.Sprintf("k%d", o.dice.n(k.names))), pick(&o.dice, []string{"set", "set", "append", "delete"})
+		what["key"], what["op"] = p.key, p.op
+	}
+	if p.op != "delete" && k.scored {
+		p.score = float64(o.dice.n(9)-3) / 2
+		what["score"] = p.score
+	}
+	if p.op != "delete" && o.dice.chance(k.fleeting) {
+		ms := pick(&o.dice, lifetimes) + o.dice.n(50)
+		p.ttl, what["ttl_ms"] = time.Duration(ms)*time.Millisecond, ms
 	}
 	if conditional && o.dice.chance(30) {
 		p.conditional, p.expect = true, o.w.truth.guess(channel, p.key, &o.dice)
@@ -90,6 +115,12 @@ func (t *truth) guess(channel, key string, d *dice) uint64 {
 	return e.newest(key, max(0, len(e.entries)-d.n(2)))
 }
 
+// fields are those of the request.
+func (p *publication) fields() (fields map[string]any) {
+	_ = json.Unmarshal(p.body, &fields)
+	return fields
+}
+
 // A result is what came of one of several publishes.
 type result struct {
 	Channel string
@@ -112,8 +143,7 @@ func (o *office) batch(all []*publication) {
 
 // broadcast publishes what is to go to one channel to another one as well.
 func (o *office) broadcast(p *publication) {
-	var body map[string]any
-	_ = json.Unmarshal(p.body, &body)
+	body := p.fields()
 	body["channels"] = []string{p.channel}
 	delete(body, "channel")
 	delete(body, "method")
@@ -122,7 +152,8 @@ func (o *office) broadcast(p *publication) {
 		twin := *p
 		twin.channel, twin.sessions, twin.acks, twin.denials = pick(&o.dice, o.w.profile.channels), nil, nil, nil
 		p.twin = &twin
-		if twin.channel == p.channel || kinds[twin.channel].age > 0 && p.key != "" || kinds[twin.channel].state && p.key == "" {
+		k := kinds[twin.channel]
+		if twin.channel == p.channel || k.state && p.key == "" || k.fleeting == 0 && p.ttl > 0 {
 			p.twin = p
 		} else {
 			o.w.set(func() { o.w.sent = append(o.w.sent, &twin) })
@@ -135,31 +166,50 @@ func (o *office) broadcast(p *publication) {
 	o.post("broadcast", body, all)
 }
 
-// post asks the node, and takes the results, each in its place.
-func (o *office) post(method string, body map[string]any, all []*publication) {
+// ask has the node answer a request of the API; ok is false where there is no node.
+func (o *office) ask(method string, body map[string]any) (answer []byte, status int, ok bool) {
 	o.w.mu.Lock()
 	h := o.w.house
 	o.w.mu.Unlock()
 	if h == nil {
-		return
+		return nil, 0, false
 	}
-	askedAt := o.w.now()
 	b, _ := json.Marshal(body)
 	o.w.note("office", "> "+method+" "+string(b))
-	for _, p := range all {
-		p.sessions = append(p.sessions, "")
-	}
 	recorder := httptest.NewRecorder()
 	h.srv.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, "/api/v1/"+method, bytes.NewReader(b)))
 	o.w.note("office", "< "+recorder.Body.String())
-	var answers struct {
-		Result struct{ Results []result }
-		Error  *failure
+	return recorder.Body.Bytes(), recorder.Code, true
+}
+
+// post publishes, and takes the results, each in its place.
+func (o *office) post(method string, body map[string]any, all []*publication) {
+	askedAt := o.w.now()
+	said, status, ok := o.ask(method, body)
+	if !ok {
+		return
 	}
-	_ = json.Unmarshal(recorder.Body.Bytes(), &answers)
+	for _, p := range all {
+		p.sessions = append(p.sessions, "")
+	}
+	var answers struct {
+		Result struct {
+			Results []result
+			position
+			Duplicate bool
+		}
+		Error *failure
+	}
+	_ = json.Unmarshal(said, &answers)
 	results := answers.Result.Results
+	if method == "publish" {
+		results = []result{{position: answers.Result.position, Duplicate: answers.Result.Duplicate, Error: answers.Error}}
+		if (status == http.StatusOK) != (answers.Error == nil) {
+			o.w.fault(all[0].channel, "office", o.w.now(), "publish was answered with the status %d: %s", status, said)
+		}
+	}
 	if len(results) != len(all) {
-		o.w.fault(all[0].channel, "office", o.w.now(), "%s of %d has %d results: %s", method, len(all), len(results), recorder.Body)
+		o.w.fault(all[0].channel, "office", o.w.now(), "%s of %d has %d results: %s", method, len(all), len(results), said)
 		return
 	}
 	last := make(map[string]position)
@@ -174,6 +224,43 @@ func (o *office) post(method string, body map[string]any, all []*publication) {
 		}
 	}
 }
+
+// within publishes by the program that the node is part of.
+func (o *office) within(p *publication) {
+	o.w.mu.Lock()
+	h := o.w.house
+	o.w.mu.Unlock()
+	if h == nil {
+		return
+	}
+	p.sessions = append(p.sessions, "")
+	e := broker.Entry{
+		Key: p.key, Op: ops[p.op], Payload: []byte(p.payload), IdempotencyKey: p.name, TTL: p.ttl, Score: p.score,
+		Expect: p.expect, HasExpect: p.conditional, Headers: make(map[string]string),
+	}
+	for name, value := range p.tags {
+		e.Headers[dialect.TagHeader+name] = value
+	}
+	to := answer{askedAt: o.w.now()}
+	receipt, err := h.srv.PublishEntry(context.Background(), p.channel, e)
+	to.answeredAt = o.w.now()
+	o.w.note("office", fmt.Sprintf("published %s within: %v %v", p.text, receipt, err))
+	var why *dialect.Error
+	switch {
+	case errors.As(err, &why):
+		f := &failure{Code: int(why.Code), Name: why.Name, After: why.RetryAfter.Milliseconds()}
+		if why.Position != nil {
+			f.position = position(*why.Position)
+		}
+		o.w.refused(p, to, f)
+	case err != nil:
+		o.w.fault(p.channel, "office", to.answeredAt, "%s was answered with %v", p.text, err)
+	default:
+		p.applied(to, position(receipt.Position), receipt.Duplicate)
+	}
+}
+
+var ops = map[string]broker.Op{"set": broker.Set, "append": broker.Append, "delete": broker.Delete}
 
 // took takes the answer to one publish.
 func (o *office) took(p *publication, to answer, r *result) {

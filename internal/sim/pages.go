@@ -28,7 +28,7 @@ func (w *world) checkReading(r *reading) {
 		}
 	}
 	k := kinds[r.channel]
-	p := pageCheck{r: r, kept: e.oldest(head, w.profile.kept(r.channel), &k, r.answeredAt), aged: k.age > 0, loose: k.thins() || k.bytes+int64(k.age) > 0}
+	p := pageCheck{r: r, kept: e.oldest(head, w.profile.kept(r.channel), &k, r.answeredAt), loose: k.thins() || k.bytes+int64(k.age) > 0}
 	facts, msgs := e.entries[:head], r.page.Messages
 	p.base = 0
 	switch {
@@ -48,13 +48,12 @@ type pageCheck struct {
 	r     *reading
 	base  int  // index of the first fact
 	kept  int  // index of the oldest entry that has to be kept
-	aged  bool // what is too old is not in a page
 	loose bool // more may be, since others have ended or were removed
 }
 
 // may says that an entry may be in the page, must that it has to.
 func (p *pageCheck) may(i int, f *fact) bool {
-	return !f.hidden(p.r.askedAt) && !(p.aged && f.dropped <= p.r.askedAt) && (p.loose || p.base+i >= p.kept)
+	return !f.hidden(p.r.askedAt) && f.old > p.r.askedAt && (p.loose || p.base+i >= p.kept)
 }
 
 func (p *pageCheck) must(i int, f *fact) bool { return !f.hidden(p.r.answeredAt) && p.base+i >= p.kept }

@@ -22,12 +22,13 @@ type profile struct {
 	outages     int
 	losses      int // of what the engine holds
 	restarts    int
-	hands       int // clients that speak by hand
-	visitors    int // of them besides, with many short sessions
-	kits        int // clients with the SDK
-	lives       int // sessions of each client, one after another
-	busy        int // things a client does in one of them, at most
-	fat         int // percent of large payloads
+	hands       int  // clients that speak by hand
+	visitors    int  // of them besides, with many short sessions
+	kits        int  // clients with the SDK
+	lives       int  // sessions of each client, one after another
+	busy        int  // things a client does in one of them, at most
+	narrow      bool // windows hold little, and so do lines
+	fat         int  // percent of large payloads
 	lasts       time.Duration
 }
 
@@ -45,6 +46,7 @@ func draw(seed uint64) profile {
 			20 * time.Microsecond, 5 * time.Millisecond, 200 * time.Millisecond,
 		})},
 		pieces: pick(&d, []int{0, 0, 30}), capacity: pick(&d, []int{2 << 10, 16 << 10, 64 << 10}),
+		waits: pick(&d, []int{1 << 10, 4 << 10, 64 << 10}),
 	}
 	if d.chance(60) {
 		p.faults.delay = pick(&d, []time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond})
@@ -68,17 +70,19 @@ func draw(seed uint64) profile {
 		p.restarts = 1
 	}
 	p.channels = append(p.channels, everywhere...)
-	fat := 12
+	narrow := 15
 	for _, name := range elsewhere {
 		if d.chance(40) {
 			p.channels = append(p.channels, name)
 			if kinds[name].overflow != 0 {
-				fat += 10
+				narrow += 15
 			}
 		}
 	}
-	if d.chance(fat) {
-		p.fat, p.windowBytes, p.busy = 60, pick(&d, []int64{4 << 10, 24 << 10}), 30
+	if p.narrow = d.chance(narrow); p.narrow {
+		p.windowBytes, p.busy = pick(&d, []int64{4 << 10, 24 << 10}), 30
+		p.quality.waits, p.quality.capacity = pick(&d, []int{1 << 10, 4 << 10}), pick(&d, []int{2 << 10, 16 << 10})
+		p.fat = pick(&d, []int{0, 60})
 	}
 	if p.tight() && d.chance(50) {
 		p.limits.LagBytes, p.limits.LagAge = pick(&d, []int64{0, 3000}), pick(&d, []time.Duration{0, 700 * time.Millisecond})
@@ -91,7 +95,7 @@ func draw(seed uint64) profile {
 }
 
 // tight says that windows are so small that cursors are left behind.
-func (p *profile) tight() bool { return p.fat > 0 }
+func (p *profile) tight() bool { return p.narrow }
 
 // kept is how many entries of a channel its log keeps.
 func (p *profile) kept(channel string) int {

@@ -43,7 +43,7 @@ type run struct {
 	recovered bool
 	repliedAt time.Duration
 	member    bool
-	language  string // the filter asks for entries with this tag, "" for no filter
+	filter    map[string][]string // which values of tags it asks for, nil for no filter
 
 	items   []item
 	ended   string // why, "" while it lives
@@ -93,26 +93,29 @@ func (it *item) String() string {
 
 // incoming is any message of the server.
 type incoming struct {
-	Type     string          `json:"type"`
-	ID       *uint64         `json:"id"`
-	Channel  string          `json:"channel"`
-	Epoch    string          `json:"epoch"`
-	Offset   uint64          `json:"offset"`
-	Time     int64           `json:"time"`
-	Payload  json.RawMessage `json:"payload"`
-	Encoding string          `json:"encoding"`
-	From     *struct {
-		Session string `json:"session"`
-		User    string `json:"user"`
-	} `json:"from"`
-	Tags    map[string]string `json:"tags"`
-	Key     string            `json:"key"`
-	Op      string            `json:"op"`
-	Members []member          `json:"members"`
-	Score   float64           `json:"score"`
-	Error   *failure          `json:"error"`
-	handed  time.Duration     // when the server let go of it, or earlier
-	sentBy  time.Duration     // the same, or later
+	Type     string            `json:"type"`
+	ID       *uint64           `json:"id"`
+	Channel  string            `json:"channel"`
+	Epoch    string            `json:"epoch"`
+	Offset   uint64            `json:"offset"`
+	Time     int64             `json:"time"`
+	Payload  json.RawMessage   `json:"payload"`
+	Encoding string            `json:"encoding"`
+	From     *author           `json:"from"`
+	Tags     map[string]string `json:"tags"`
+	Key      string            `json:"key"`
+	Op       string            `json:"op"`
+	Members  []member          `json:"members"`
+	Score    float64           `json:"score"`
+	Error    *failure          `json:"error"`
+	handed   time.Duration     // when the server let go of it, or earlier
+	sentBy   time.Duration     // the same, or later
+}
+
+// An author is who has published.
+type author struct {
+	Session string `json:"session"`
+	User    string `json:"user"`
 }
 
 type failure struct {

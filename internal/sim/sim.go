@@ -62,7 +62,7 @@ func (w *world) play() {
 	}
 	w.clerk = clerk{w: w, dice: throw(w.seed, "clerk")}
 	w.acting.Go(w.clerk.live)
-	desk := &office{w: w, dice: throw(w.seed, "office")}
+	desk := &office{w: w, name: "office", dice: throw(w.seed, "office")}
 	w.acting.Go(desk.live)
 	w.trouble()
 	w.engine.calm()

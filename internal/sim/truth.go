@@ -47,8 +47,10 @@ type fact struct {
 	idle bool          // it deletes what is not there
 
 	value   string        // of its key by now
-	lives   time.Duration // until then the value does
+	mortal  time.Duration // until then the parts of the value live by their own times
+	lives   time.Duration // until then the value does: it ends besides when nothing was written for the age of the log
 	ends    time.Duration // when its own time to live does
+	old     time.Duration // when it is older than the log keeps entries
 	dropped time.Duration // when the log has no longer to keep it
 	gone    *removal      // that took it out, nil for none
 	copied  bool          // from a log that was lost
@@ -113,10 +115,11 @@ func (t *truth) add(channel, name string, e *broker.Entry) {
 	if n := len(ep.entries); n > 0 && (ep.entries[n-1].Offset >= e.Offset || ep.entries[n-1].Offset != e.Prev) {
 		t.fault("broker: %s gave out offset %d, which follows on %d, after %d", channel, e.Offset, e.Prev, ep.entries[n-1].Offset)
 	}
-	f := &fact{Entry: e, at: t.now(), ends: never, lives: never, dropped: never, copied: t.copying}
+	f := &fact{Entry: e, at: t.now(), ends: never, mortal: never, lives: never, old: never, copied: t.copying}
 	if age := kinds[channel].age; age > 0 { // to the millisecond
-		f.dropped = t.moment(f.Time + age.Milliseconds() + 1)
+		f.old = t.moment(f.Time + age.Milliseconds() + 1)
 	}
+	f.dropped = f.old
 	ep.entries = append(ep.entries, f)
 	last := ep.latest[e.Key]
 	if last != nil {
@@ -146,9 +149,12 @@ func (t *truth) evaluate(channel string, f *fact) {
 	}
 	switch text := unquote(f.Payload); {
 	case f.Op == broker.Set, f.Op == broker.Append && !f.last.holds():
-		f.value, f.lives = text, f.ends
+		f.value, f.mortal = text, f.ends
 	case f.Op == broker.Append:
-		f.value, f.lives = f.last.value+text, min(f.last.lives, f.ends)
+		f.value, f.mortal = f.last.value+text, min(f.last.mortal, f.ends)
+	}
+	if f.lives = f.mortal; f.holds() {
+		f.lives = min(f.mortal, f.old)
 	}
 	if f.copied || f.Key == "" {
 		return

@@ -23,7 +23,7 @@ func (c *checker) isValue(it *item, f *fact) bool {
 func (c *checker) late(it *item, f *fact, whole bool) {
 	ends := f.ends
 	if whole {
-		ends = f.lives
+		ends = f.mortal
 	}
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)

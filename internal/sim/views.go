@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -36,6 +37,9 @@ func (k *kit) hold(c *client.Client, channel string) {
 		}
 		return
 	}
+	k.mu.Lock()
+	k.held[channel] = m
+	k.mu.Unlock()
 	k.gather(channel, askedAt, m)
 	told := make(map[string]string)
 	k.see(view{channel: channel, keys: m, told: told})
@@ -89,9 +93,27 @@ func (w *world) checkViews() {
 		w.agree(v.who, sorted(v.told), have)
 		slices.Sort(have)
 		w.agree(v.who, have, sorted(state))
+		w.checkUsers(v, e, state)
 		if n := v.people.Count(); n != len(state) || !v.people.Complete() {
 			w.fault(v.channel, v.who, w.now(), "the SDK counts %d members, complete: %v, where there are %d", n, v.people.Complete(), len(state))
 		}
+	}
+}
+
+// checkUsers checks that the SDK takes the sessions of one user together, and those of nobody in particular for themselves.
+func (w *world) checkUsers(v view, e *epoch, state map[string]value) {
+	sessions := make(map[string]int) // by user, of those without one by session
+	for session := range state {
+		sessions[cmp.Or(e.latest[session].From.User, session)]++
+	}
+	users := v.people.Users()
+	for _, u := range users {
+		if n := sessions[cmp.Or(u.User, u.Sessions[0].Session)]; n != len(u.Sessions) {
+			w.fault(v.channel, v.who, w.now(), "the SDK says that the user %q has the sessions %v, where there are %d", u.User, u.Sessions, n)
+		}
+	}
+	if len(users) != len(sessions) {
+		w.fault(v.channel, v.who, w.now(), "the SDK has %d users, where there are %d", len(users), len(sessions))
 	}
 }
 

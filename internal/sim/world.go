@@ -36,6 +36,7 @@ type world struct {
 	readings []*reading
 	states   []*stateReading
 	members  []*memberReading
+	listings []listing
 	views    []view
 	lives    []*lifetime
 	watches  []*watch

@@ -60,13 +60,13 @@ func (k *kit) publish(c *client.Client, channel string) {
 	})
 }
 
-// update changes a value as its map has it.
+// update changes a value as its map has it. Where that was not the newest, the SDK does so once more.
 func (k *kit) update(m *client.Map, p *publication, opts *client.PublishOptions) {
-	p.conditional = true
+	p.conditional, p.sessions = true, nil
 	err := m.Update(context.Background(), p.key, opts, func(old client.Message) (any, error) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		p.expect = old.Position.Offset
+		p.expect, p.sessions = old.Position.Offset, append(p.sessions, k.id)
 		return p.text, nil
 	})
 	k.published(p, k.w.truth.place(p.channel, p.text), err)

@@ -69,6 +69,9 @@ func (k *kit) update(m *client.Map, p *publication, opts *client.PublishOptions)
 		p.expect, p.sessions = old.Position.Offset, append(p.sessions, k.id)
 		return p.text, nil
 	})
+	if errors.Is(err, client.ErrClosed) { // perhaps it was waiting for its map to have what it had written
+		err = errors.Join(err, new(client.UnknownOutcomeError))
+	}
 	k.published(p, k.w.truth.place(p.channel, p.text), err)
 }
 

@@ -60,12 +60,12 @@ func (a *actor) farewell(s *socket, err error) {
 	}
 }
 
-// strictly says that the client follows the channel of which who is too slow is disconnected, or has asked to.
+// strictly says that the client follows the channel of which who is too slow is disconnected, or has asked to, or has just left it.
 func (a *actor) strictly() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.places[strict]
-	return p != nil && (p.live || p.asking)
+	return p != nil && (p.live || p.asking || p.run != nil && p.run.endedAt == a.w.now())
 }
 
 // The codes with which the server closes.

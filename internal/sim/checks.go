@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"hocket.dev/broker"
 )
@@ -122,26 +123,26 @@ func (w *world) checkOrderOfKits() {
 	if f := &w.profile.faults; f.publish+f.answer+w.profile.outages > 0 {
 		return
 	}
-	order := make(map[string]int, len(w.sent)) // by text
-	for i, p := range w.sent {
+	order := make(map[string]*publication, len(w.sent)) // by text
+	for _, p := range w.sent {
 		if len(p.sessions) == 1 && strings.HasPrefix(p.who, "b") {
-			order[p.text] = i
+			order[p.text] = p
 		}
 	}
 	for _, c := range w.truth.logs {
 		if len(c.epochs) == 0 {
 			continue
 		}
-		newest := make(map[string]int)
+		newest := make(map[string]time.Duration)
 		for _, f := range c.epochs[0].entries { // what a replica has kept may be followed by what is sent again
-			i, once := order[textOf(f)]
-			if !once || f.From == nil {
+			p := order[textOf(f)]
+			if p == nil || f.From == nil {
 				continue
 			}
-			if i < newest[f.From.Session] {
-				w.fault(c.name, w.sent[i].who, f.at, "%s stands at %d, after what was sent later", w.sent[i].text, f.Offset)
+			if p.sentAt < newest[f.From.Session] {
+				w.fault(c.name, p.who, f.at, "%s stands at %d, after what was sent later", p.text, f.Offset)
 			}
-			newest[f.From.Session] = i
+			newest[f.From.Session] = p.sentAt
 		}
 	}
 }

@@ -53,20 +53,19 @@ func (a *actor) farewell(s *socket, err error) {
 	case closeReplaced:
 		due = !a.has(s)
 	case closeSlowConsumer:
-		due = a.w.profile.tight() && a.strictly(s)
+		due = a.w.profile.tight() && a.strictly()
 	}
 	if !due {
 		a.w.fault("", a.name, a.w.now(), "closed with %d for no reason", ended.code)
 	}
 }
 
-// strictly says that the client follows the channel of which who is too slow is disconnected, or has asked to. Where it has just
-// left, and knows no more what it followed, it may have.
-func (a *actor) strictly(s *socket) bool {
+// strictly says that the client follows the channel of which who is too slow is disconnected, or has asked to, or has just left it.
+func (a *actor) strictly() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.places[strict]
-	return a.socket != s || p != nil && (p.live || p.asking)
+	return p != nil && (p.live || p.asking || p.run != nil && p.run.endedAt == a.w.now())
 }
 
 // The codes with which the server closes.

@@ -60,15 +60,18 @@ func (k *kit) publish(c *client.Client, channel string) {
 	})
 }
 
-// update changes a value as its map has it.
+// update changes a value as its map has it, once that is whole. Where it was not the newest, the SDK does so once more.
 func (k *kit) update(m *client.Map, p *publication, opts *client.PublishOptions) {
 	p.conditional = true
 	err := m.Update(context.Background(), p.key, opts, func(old client.Message) (any, error) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		p.expect = old.Position.Offset
+		p.expect, p.sentAt = old.Position.Offset, k.w.now()
 		return p.text, nil
 	})
+	if errors.Is(err, client.ErrClosed) { // perhaps it was waiting for its map to have what it had written
+		err = errors.Join(err, new(client.UnknownOutcomeError))
+	}
 	k.published(p, k.w.truth.place(p.channel, p.text), err)
 }
 

@@ -72,6 +72,8 @@ func (c *checker) reason(it *item) {
 		return
 	case "slow_consumer":
 		switch {
+		case !c.w.profile.tight() && c.kind.age > 0: // what is too old is gone, however soon a client comes for it
+			c.lost(it)
 		case !c.w.profile.tight():
 			c.fault(it.at, "%v: nobody can be too slow here", it)
 		case c.kind.overflow == rule.OverflowRefill:

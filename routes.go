@@ -60,14 +60,15 @@ func compressed(direction string, c *websocket.Compressed) metrics.Compressed {
 	}
 }
 
-// info tells clients what this server speaks.
+// info tells clients what this server speaks, and whether it takes new sessions.
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store") // whether it accepts sessions may change at any time
 	json.NewEncoder(w).Encode(map[string]any{
 		"name": "hocket", "version": Version, "protocols": []string{"hocket.v1.json"},
-		"transports": []string{"websocket"}, "features": s.node.Features(), "accepting": !s.draining.Load(),
+		"transports": []string{"websocket"}, "features": s.node.Features(),
+		"accepting": !s.draining.Load() && s.node.HasRoom(),
 	})
 }
 

@@ -31,7 +31,7 @@ func (c *checker) first(offset uint64, at time.Duration) {
 	case fromSince:
 		from = head
 		cut := c.w.start.Add(r.repliedAt - r.since).UnixMilli()
-		for from > kept && c.epoch.entries[from-1].Time > cut {
+		for from > kept && c.epoch.entries[from-1].Time >= cut {
 			from--
 		}
 		if f := c.epoch.at(offset); c.kind.sample == 0 && offset <= r.Offset && f.Time < c.w.start.Add(r.askedAt-r.since).UnixMilli()-1 {

@@ -9,12 +9,12 @@ import (
 func (a *actor) subscribe(p *place) {
 	d := &a.dice
 	a.mu.Lock()
-	if p.live || p.asking || a.session == "" {
+	if p.live || p.asking || a.socket == nil || a.session == "" {
 		a.mu.Unlock()
 		return
 	}
 	p.asking = true
-	r := &run{who: a.name, channel: p.channel, session: a.session, client: a.client, askedAt: a.w.now()}
+	r := &run{who: a.name, channel: p.channel, session: a.session, client: a.client, flow: &a.socket.flow, askedAt: a.w.now()}
 	args := map[string]any{}
 	r.kind = pick(d, []int{fromLive, fromLast, fromSince, fromPosition, fromPosition, fromPosition, fromPosition})
 	if r.kind == fromPosition && !p.placed {
@@ -30,6 +30,9 @@ func (a *actor) subscribe(p *place) {
 		args["from"] = map[string]any{"last": r.last}
 	case fromSince:
 		r.since = d.time(time.Millisecond, 10*time.Second).Truncate(time.Millisecond)
+		if _, f := a.w.truth.recent(p.channel, d); f != nil && d.chance(50) {
+			r.since = max(a.w.start.Add(r.askedAt).Sub(time.UnixMilli(f.Time)).Truncate(time.Millisecond), time.Millisecond) // just that one
+		}
 		args["from"] = map[string]any{"since_ms": r.since.Milliseconds()}
 	case fromPosition:
 		if r.asked = p.at; d.chance(6) {

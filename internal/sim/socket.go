@@ -22,6 +22,7 @@ type socket struct {
 	hold   chan chan struct{}
 	paused atomic.Bool // the client has not read for a while
 	now    func() time.Duration
+	flow   flow
 	pulse
 }
 

@@ -28,6 +28,9 @@ func (c *checker) late(it *item, f *fact, whole bool) {
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)
 	}
+	if !whole && !c.r.kit && f.old != never && f.old+tickLag < c.r.askedAt {
+		c.fault(it.at, "%v was sent, which had been too old to be kept since %v when that was asked for", it, f.old)
+	}
 	g := f.gone
 	stays := g != nil && (g.history() && whole || !g.history() && it.op == "delete" && it.payload == "")
 	if g != nil && it.handed > g.told && !stays {

@@ -27,6 +27,7 @@ func TestEveryBreachIsNamed(t *testing.T) {
 		{1002, "reserved bit set without an extension (§5.2)", these(rawFrame{op: 1, rsv: 2})},
 		{1002, "reserved opcode (§5.2)", these(rawFrame{op: 3})},
 		{1002, "top bit of the 64-bit length set (§5.2)", these(rawFrame{op: 2, length: 1 << 63, payload: "mask"})},
+		{1002, "length in more bytes than it needs (§5.2)", these(rawFrame{op: 2, length: 65535, payload: "mask"})},
 		{1002, "continuation without a message to continue (§5.4)", these(finish("a"))},
 		{1002, "new message inside a fragmented one (§5.4)", these(begin("a"), textFrame("b"))},
 		{1002, "fragmented control frame (§5.5)", these(rawFrame{op: 9, more: true})},

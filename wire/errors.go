@@ -31,6 +31,7 @@ var (
 	errDeflate                = &Error{CloseInvalidPayload, "compressed data is broken (RFC 7692 §7.2.2)"}
 	errOpcode                 = &Error{CloseProtocolError, "reserved opcode (§5.2)"}
 	errLength                 = &Error{CloseProtocolError, "top bit of the 64-bit length set (§5.2)"}
+	errLongForm               = &Error{CloseProtocolError, "length in more bytes than it needs (§5.2)"}
 	errContinuation           = &Error{CloseProtocolError, "continuation without a message to continue (§5.4)"}
 	errInterleaved            = &Error{CloseProtocolError, "new message inside a fragmented one (§5.4)"}
 	errControlFin             = &Error{CloseProtocolError, "fragmented control frame (§5.5)"}

@@ -24,6 +24,7 @@ func FuzzDecoder(f *testing.F) {
 	add(0, "\x09", fin(Text, "0123456789\xff0123456789"))
 	add(0, "\x01", []byte{0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
 	add(1, "\x01", []byte{0x82, 0x7f, 0, 0, 0, 0, 0, 0, 0, 2, 'a', 'b'})
+	add(0, "\x03", fin(Text, "a"), []byte{0x82, 0xfe, 0, 125, 1, 2, 3, 4})
 
 	add(8, "\x03", frame(Server, Header{Op: Text, Rsv: RSV1}, "\xf2\x48"), fin(Ping, "p"), fin(Continuation, "\xcd\xc9\xc9\x07\x00"), fin(Text, "\xff"))
 	add(8, "\x01", frame(Server, Header{Op: Ping, Fin: true, Rsv: RSV1}, ""))

@@ -69,10 +69,10 @@ func AppendHeader(dst []byte, h Header) []byte {
 
 // ParseHeader reads the header at the beginning of b and returns how many bytes
 // it takes. When b ends inside it, n is 0 and err is nil: more bytes are needed,
-// at most [MaxHeaderBytes] in all. The only error, an [*Error], is a 64-bit length
-// with its top bit set. A length in more bytes than it needs is accepted: that
-// rule binds the sender. Whether the header fits role, message and limits is the
-// [Decoder]'s to judge.
+// at most [MaxHeaderBytes] in all. The only errors, each an [*Error], are of the length:
+// its top bit is set, or it is written in more bytes than it needs. They come as soon as
+// the length is there. Whether the header fits role, message and limits is the [Decoder]'s
+// to judge.
 func ParseHeader(b []byte) (h Header, n int, err error) {
 	if len(b) < 2 {
 		return Header{}, 0, nil
@@ -90,6 +90,9 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 			return Header{}, 0, nil
 		}
 		h.Length, n = int64(binary.BigEndian.Uint16(b[2:])), 4
+		if h.Length < length16 {
+			return Header{}, 0, errLongForm
+		}
 	case length64:
 		if len(b) < 10 {
 			return Header{}, 0, nil
@@ -97,6 +100,9 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 		length := binary.BigEndian.Uint64(b[2:])
 		if length > math.MaxInt64 {
 			return Header{}, 0, errLength
+		}
+		if length <= math.MaxUint16 {
+			return Header{}, 0, errLongForm
 		}
 		h.Length, n = int64(length), 10
 	default:

@@ -45,6 +45,7 @@ const (
 const (
 	anyRule         = "*"
 	ruleLength      = "top bit of the 64-bit length set (§5.2)"
+	ruleLongForm    = "length in more bytes than it needs (§5.2)"
 	ruleControlSize = "control frame over 125 bytes (§5.5)"
 	ruleCloseSize   = "close payload of one byte (§5.5.1)"
 	ruleReason      = "close reason is not UTF-8 (§5.5.1)"
@@ -89,7 +90,7 @@ var differences = []difference{
 		why: "§5.1: the server closes, and may say 1002. The frame may break other rules, too",
 		known: func(c *trial) bool {
 			h, found := c.brokenFrame()
-			return found == whole && !h.Masked
+			return (found == whole || found == longForm) && !h.Masked
 		},
 	},
 	{
@@ -148,11 +149,15 @@ var differences = []difference{
 		known: func(c *trial) bool { return c.hasLastBlock() },
 	},
 	{
-		name: "a short control frame with a long length is taken", peer: coder, rule: ruleControlSize, end: goesOn,
+		name: "a length in more bytes than it needs is taken", rule: ruleLongForm, end: goesOn,
+		why: "§5.2: the minimal number of bytes must be used to encode the length",
+	},
+	{
+		name: "the same of a control frame", peer: coder, rule: ruleControlSize, end: goesOn,
 		why: "§5.5 and §5.2: at most 125 bytes, whose length is written in seven bits",
 		known: func(c *trial) bool {
-			h, found := c.brokenFrame()
-			return found == whole && h.Length <= 125
+			_, found := c.brokenFrame()
+			return found == longForm
 		},
 	},
 	{
@@ -248,10 +253,11 @@ func (d *difference) holds(rule string) bool {
 const (
 	none       = iota // no frame, or one whose header is not whole
 	impossible        // a length with its top bit set
+	longForm          // a length in more bytes than it needs
 	whole
 )
 
-// brokenFrame is the header of the frame at which our decoder stops.
+// brokenFrame is the header of the frame at which our decoder stops; of longForm no more of it than whether it is masked.
 func (c *trial) brokenFrame() (h wire.Header, found int) {
 	d := wire.NewDecoder(wire.Server, &wire.Limits{MessageBytes: maxMessage})
 	if c.m.offer != "" {
@@ -260,6 +266,8 @@ func (c *trial) brokenFrame() (h wire.Header, found int) {
 	for b := bytes.Clone(c.in); ; {
 		h, n, err := wire.ParseHeader(b)
 		switch {
+		case isRule(err, ruleLongForm):
+			return wire.Header{Masked: b[1]&0x80 != 0}, longForm
 		case err != nil:
 			return h, impossible
 		case n == 0:
@@ -275,6 +283,12 @@ func (c *trial) brokenFrame() (h wire.Header, found int) {
 		}
 		b = b[end:]
 	}
+}
+
+// isRule reports whether err is that a rule was broken.
+func isRule(err error, rule string) bool {
+	var broken *wire.Error
+	return errors.As(err, &broken) && broken.Rule == rule
 }
 
 // endsAmidFrame reports whether the last frame of the input is cut.

@@ -66,6 +66,8 @@ func complete(in []byte) []byte {
 	for at := 0; at < len(in); {
 		h, n, err := wire.ParseHeader(in[at:])
 		switch missing := h.Length - int64(len(in)-at-n); {
+		case isRule(err, ruleLongForm): // whose mask may not be there
+			return append(in, make([]byte, 2*maxMessage)...)
 		case err != nil:
 			return in
 		case n == 0 && len(in) == at+1:
@@ -114,7 +116,10 @@ var seeds = []struct {
 	{0, "\x10\x05\x01", ""},
 	{0, "\x10\x05\x02", ""},
 	{0, "\x10\x05\x04", ""},
-	{0, "\x10\x05\x10\x10\x05\x20", ""},
+	{0, "\x10\x05\x10", ""},
+	{0, "\x10\x05\x20\x00\x05", ""},
+	{0, "\x10\x05\x18", ""},
+	{4, "\x30\xff", ""},
 	{0, "\x10\x05\x80\x03", ""},
 	{0, "\x10\x05\x80\x0b", ""},
 	{0, "\x01\xfb\x01\xfc\x01\xfd", ""},

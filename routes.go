@@ -67,7 +67,8 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	header.Set("Cache-Control", "no-store") // whether it accepts sessions may change at any time
 	json.NewEncoder(w).Encode(map[string]any{
 		"name": "hocket", "version": Version, "protocols": []string{"hocket.v1.json"},
-		"transports": []string{"websocket"}, "features": s.node.Features(), "accepting": !s.draining.Load(),
+		"transports": []string{"websocket"}, "features": s.node.Features(),
+		"accepting": !s.draining.Load() && s.node.HasPlace(),
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/testproc"
+	"hocket.dev/websocket"
 )
 
 // newServer starts a server that says nothing.
@@ -127,6 +128,36 @@ func TestInfoForClients(t *testing.T) {
 	srv.Close(t.Context())
 	if info := read(); *info.Accepting {
 		t.Error("a node that has ended says that it takes sessions")
+	}
+}
+
+// A client may look before it connects: a server that is full says so, and says when it no longer is.
+func TestInfoOfAFullServer(t *testing.T) {
+	srv := newServer(t, hocket.Config{Limits: hocket.Limits{Sessions: 1}, Anonymous: true})
+	web := httptest.NewServer(srv)
+	defer web.Close()
+	accepting := func() bool {
+		var info struct{ Accepting bool }
+		if err := json.Unmarshal(get(srv, "/v1/info").Body.Bytes(), &info); err != nil {
+			t.Fatal(err)
+		}
+		return info.Accepting
+	}
+	if !accepting() {
+		t.Error("an empty server takes no sessions")
+	}
+	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http")+"/v1/ws", &websocket.DialOptions{Subprotocols: []string{"hocket.v1.json"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testproc.Until(t, "the server to be full", func() bool { return srv.Sessions() == 1 })
+	if accepting() {
+		t.Error("a server that has as many sessions as it may says that it takes more")
+	}
+	c.CloseNow()
+	testproc.Until(t, "there to be a place again", func() bool { return srv.Sessions() == 0 })
+	if !accepting() {
+		t.Error("a server with a free place says that it takes no sessions")
 	}
 }
 

@@ -161,6 +161,35 @@ func TestInfoOfAFullServer(t *testing.T) {
 	}
 }
 
+// Programs read the answers of /v1 and /api, so what is not there is told to them in the form of every other error.
+func TestWhatIsNotThereIsToldAsAnError(t *testing.T) {
+	srv := newServer(t, hocket.Config{OpenAPI: true})
+	for _, test := range []struct {
+		method, path string
+		status       int
+		name         string
+	}{
+		{"GET", "/v1/", 404, "not_found"},
+		{"GET", "/v1/nope", 404, "not_found"},
+		{"POST", "/v1/ws/more", 404, "not_found"},
+		{"POST", "/api/v2/publish", 404, "not_found"},
+		{"GET", "/api/", 404, "not_found"},
+		{"POST", "/api/v1/nope", 404, "not_found"},
+		{"POST", "/v1/info", 405, "invalid_message"},
+	} {
+		w := httptest.NewRecorder()
+		srv.ServeHTTP(w, httptest.NewRequest(test.method, test.path, http.NoBody))
+		var told struct{ Error hocket.Error }
+		err := json.Unmarshal(w.Body.Bytes(), &told)
+		if w.Code != test.status || err != nil || told.Error.Name != test.name || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: %d %v %s, %v", test.method, test.path, w.Code, w.Header(), w.Body, err)
+		}
+	}
+	if w := get(srv, "/nope"); w.Code != 404 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
+		t.Errorf("a path of nobody: %d %v", w.Code, w.Header())
+	}
+}
+
 func TestPublishFromGo(t *testing.T) {
 	srv := newServer(t, hocket.Config{Fallback: hocket.Rule{Publish: hocket.PublishServer, History: hocket.History{Count: 1}}})
 	if r, err := srv.Publish(t.Context(), "c", map[string]int{"a": 1}); err != nil || r.Offset == 0 || r.Epoch == "" {

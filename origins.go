@@ -47,7 +47,7 @@ func (s *Server) forPages(method string, next http.HandlerFunc) http.HandlerFunc
 			preflight(w, r, method)
 		default:
 			header.Set("Allow", method+", "+http.MethodOptions)
-			http.Error(w, "this can only be asked for with "+method, http.StatusMethodNotAllowed)
+			refuseAs(w, http.StatusMethodNotAllowed, dialect.Errorf(dialect.InvalidMessage, "this can only be asked for with %s", method))
 		}
 	}
 }
@@ -65,12 +65,15 @@ func preflight(w http.ResponseWriter, r *http.Request, method string) {
 }
 
 // refuse answers with an error, as the API and handshakes do.
-func refuse(w http.ResponseWriter, err *dialect.Error) {
+func refuse(w http.ResponseWriter, err *dialect.Error) { refuseAs(w, err.Code.Info().HTTP, err) }
+
+// refuseAs is refuse with another status than that of the error's code.
+func refuseAs(w http.ResponseWriter, status int, err *dialect.Error) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(err.Code.Info().HTTP)
+	w.WriteHeader(status)
 	type told struct {
 		Code    dialect.Code `json:"code"`
 		Name    string       `json:"name"`

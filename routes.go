@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"hocket.dev/dialect"
 	"hocket.dev/internal/api"
 	"hocket.dev/internal/metrics"
 	"hocket.dev/internal/transport/websocket"
@@ -18,6 +19,14 @@ func (s *Server) routes() {
 	s.mux.Handle("GET /metrics", s.api.Guard("metrics", metrics.New(s.sources())))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
+	s.mux.HandleFunc("/v1/", nothing)
+	s.mux.HandleFunc("/api/", nothing)
+}
+
+// nothing answers programs that ask for a path which is not there, in the form of every other refusal.
+func nothing(w http.ResponseWriter, _ *http.Request) {
+	refuse(w, dialect.Errorf(dialect.NotFound,
+		"there is nothing at this path: clients have %s and /v1/info, back ends %s", webSocketPath, api.Path))
 }
 
 // ServeHTTP serves the paths of Hocket: /v1, /api/v1, /healthz, /readyz and /metrics.
@@ -60,7 +69,7 @@ func compressed(direction string, c *websocket.Compressed) metrics.Compressed {
 	}
 }
 
-// info tells clients what this server speaks, and whether it takes new sessions.
+// info tells clients what this server speaks.
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -68,7 +77,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(map[string]any{
 		"name": "hocket", "version": Version, "protocols": []string{"hocket.v1.json"},
 		"transports": []string{"websocket"}, "features": s.node.Features(),
-		"accepting": !s.draining.Load() && s.node.HasRoom(),
+		"accepting": !s.draining.Load() && s.node.HasPlace(),
 	})
 }
 

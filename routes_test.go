@@ -18,6 +18,7 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/testproc"
+	"hocket.dev/websocket"
 )
 
 // newServer starts a server that says nothing.
@@ -127,6 +128,65 @@ func TestInfoForClients(t *testing.T) {
 	srv.Close(t.Context())
 	if info := read(); *info.Accepting {
 		t.Error("a node that has ended says that it takes sessions")
+	}
+}
+
+// A client may look before it connects: a server that is full says so, and says when it no longer is.
+func TestInfoOfAFullServer(t *testing.T) {
+	srv := newServer(t, hocket.Config{Limits: hocket.Limits{Sessions: 1}, Anonymous: true})
+	web := httptest.NewServer(srv)
+	defer web.Close()
+	accepting := func() bool {
+		var info struct{ Accepting bool }
+		if err := json.Unmarshal(get(srv, "/v1/info").Body.Bytes(), &info); err != nil {
+			t.Fatal(err)
+		}
+		return info.Accepting
+	}
+	if !accepting() {
+		t.Error("an empty server takes no sessions")
+	}
+	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http")+"/v1/ws", &websocket.DialOptions{Subprotocols: []string{"hocket.v1.json"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testproc.Until(t, "the server to be full", func() bool { return srv.Sessions() == 1 })
+	if accepting() {
+		t.Error("a server that has as many sessions as it may says that it takes more")
+	}
+	c.CloseNow()
+	testproc.Until(t, "there to be a place again", func() bool { return srv.Sessions() == 0 })
+	if !accepting() {
+		t.Error("a server with a free place says that it takes no sessions")
+	}
+}
+
+// Programs read the answers of /v1 and /api, so what is not there is told to them in the form of every other error.
+func TestWhatIsNotThereIsToldAsAnError(t *testing.T) {
+	srv := newServer(t, hocket.Config{OpenAPI: true})
+	for _, test := range []struct {
+		method, path string
+		status       int
+		name         string
+	}{
+		{"GET", "/v1/", 404, "not_found"},
+		{"GET", "/v1/nope", 404, "not_found"},
+		{"POST", "/v1/ws/more", 404, "not_found"},
+		{"POST", "/api/v2/publish", 404, "not_found"},
+		{"GET", "/api/", 404, "not_found"},
+		{"POST", "/api/v1/nope", 404, "not_found"},
+		{"POST", "/v1/info", 405, "invalid_message"},
+	} {
+		w := httptest.NewRecorder()
+		srv.ServeHTTP(w, httptest.NewRequest(test.method, test.path, http.NoBody))
+		var told struct{ Error hocket.Error }
+		err := json.Unmarshal(w.Body.Bytes(), &told)
+		if w.Code != test.status || err != nil || told.Error.Name != test.name || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: %d %v %s, %v", test.method, test.path, w.Code, w.Header(), w.Body, err)
+		}
+	}
+	if w := get(srv, "/nope"); w.Code != 404 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
+		t.Errorf("a path of nobody: %d %v", w.Code, w.Header())
 	}
 }
 

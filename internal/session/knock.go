@@ -20,9 +20,9 @@ const bannedHandshakes = 100
 // What identifies the client, and with it whether it is shut out, is no matter of the handshake: that is told to the
 // session, in words that the page behind it can read.
 func (n *Node) Knock(address string) *dialect.Error {
-	if !n.HasRoom() {
+	if most := n.cfg.Limits.Sessions; !n.HasPlace() {
 		n.quotas.full.Add(1)
-		err := dialect.Errorf(dialect.Busy, "there are %d sessions on this server, as many as it takes: come back when Retry-After has passed", n.cfg.Limits.Sessions)
+		err := dialect.Errorf(dialect.Busy, "there are %d sessions on this server, as many as it takes: come back when Retry-After has passed", most)
 		err.RetryAfter = fullFor
 		return err
 	}
@@ -52,8 +52,11 @@ func (n *Node) Knock(address string) *dialect.Error {
 	return nil
 }
 
-// HasRoom says that there are fewer sessions than the node takes. It may be called from any goroutine.
-func (n *Node) HasRoom() bool { return n.cfg.Limits.Sessions == 0 || n.Sessions() < n.cfg.Limits.Sessions }
+// HasPlace reports whether the node has fewer sessions than Limits.Sessions lets it. It may be called from any goroutine.
+func (n *Node) HasPlace() bool {
+	most := n.cfg.Limits.Sessions
+	return most <= 0 || n.Sessions() < most
+}
 
 // Sessions counts the sessions of the node. It may be called from any goroutine.
 func (n *Node) Sessions() (count int) {

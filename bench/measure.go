@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"hocket.dev/bench/generator"
 )
@@ -82,6 +83,9 @@ func runOnce(ctx context.Context, s settings, sc scenario, name string, st *star
 	}
 	defer p.stop()
 	target := generator.Target{Addr: p.addr, PID: p.cmd.Process.Pid, Dialect: sv.dialect, Deflate: deflate, Stats: sv.stats()}
+	if sc.elsewhere {
+		target.Publisher = filepath.Join(st.bin, filepath.Base(publisher))
+	}
 	if sc.second {
 		other, err := st.start(ctx, sv, deflate)
 		if err != nil {

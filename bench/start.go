@@ -48,20 +48,26 @@ func newStarter(ctx context.Context, s settings, chosen []scenario, notice io.Wr
 	}
 	st := &starter{settings: s, dir: dir, bin: cmp.Or(s.bin, dir), hocket: s.hocket, versions: make(map[string]string), missing: make(map[string]bool)}
 	var wanted []string
+	var programs []string
 	for _, sc := range chosen {
 		wanted = append(wanted, sc.servers...)
+		if sc.elsewhere {
+			programs = append(programs, publisher)
+		}
 	}
 	slices.Sort(wanted)
-	if err := st.prepare(ctx, slices.Compact(wanted), notice); err != nil {
+	if err := st.prepare(ctx, slices.Compact(wanted), programs, notice); err != nil {
 		st.cleanup()
 		return nil, err
 	}
 	return st, nil
 }
 
-// prepare builds what is wanted.
-func (st *starter) prepare(ctx context.Context, wanted []string, notice io.Writer) error {
-	var programs []string
+// publisher is the program that publishes where the generator does not.
+const publisher = "./publisher"
+
+// prepare builds programs and the servers that are wanted.
+func (st *starter) prepare(ctx context.Context, wanted, programs []string, notice io.Writer) error {
 	for _, name := range wanted {
 		sv, ok := find(name)
 		switch {

@@ -64,6 +64,9 @@ func (l *loop) connect() (fd int, err error) {
 	if l.receive > 0 {
 		steps = append(steps, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, l.receive))
 	}
+	if l.stamps != nil {
+		steps = append(steps, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
+	}
 	steps = append(steps,
 		unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_NODELAY, 1),
 		unix.Connect(fd, &to),

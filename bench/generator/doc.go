@@ -10,6 +10,8 @@
 // servers: /echo, /sub?room=R and /pub?room=R, as package main of bench/srv describes
 // them. [Hocket] and [Centrifuge] are those of whole servers with protocols of their own.
 //
+// [Storm] has its publishes made by [Publish] in another process.
+//
 // Compression is offered without context takeover in either direction, which is when
 // servers need the least memory for it. It runs on Linux alone. One run at a time is
 // what a process should do, since runs share its open files and processors.

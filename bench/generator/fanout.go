@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"hocket.dev/bench/payload"
 	"hocket.dev/internal/load"
 	"hocket.dev/wire"
 )
@@ -43,10 +42,8 @@ type fanout struct {
 	late      int
 	now       time.Time // when the bytes came that are being looked at
 	latency   load.Histogram
-	answers   load.Histogram // from publish to its answer, in a storm
-	watching  bool           // latency is that of watched subscribers
-	// meanwhile, when it is not nil, is called while publishing goes on, and says when it wants to be called again.
-	meanwhile func() time.Time
+	trace     *trace // of each publish, where that is wanted
+	elsewhere bool   // another process publishes
 	message   []byte
 	frames    []byte
 }
@@ -90,7 +87,7 @@ func (r *fanout) join() error {
 		room.members++
 		return r.loop.subscribe(room.index, &r.ready, &subscriber{room: room})
 	})
-	if err != nil {
+	if err != nil || r.elsewhere {
 		return err
 	}
 	return r.loop.openMany(r.Rooms, &r.ready, func(i int) error {
@@ -101,8 +98,7 @@ func (r *fanout) join() error {
 
 // publish publishes for a time and waits until everything is everywhere.
 func (r *fanout) publish(d time.Duration) error {
-	began := time.Now()
-	end := began.Add(d)
+	end := time.Now().Add(d)
 	if r.Open > 0 {
 		return r.loop.until(func() bool {
 			over := !time.Now().Before(end)
@@ -112,16 +108,16 @@ func (r *fanout) publish(d time.Duration) error {
 			return over && r.open == 0
 		})
 	}
+	return r.paced(func(next time.Time) bool { return !next.Before(end) })
+}
+
+// paced publishes at r.Rate, to one room after the other, until over says so of the time when the next is due, and waits until
+// everything is everywhere.
+func (r *fanout) paced(over func(next time.Time) bool) error {
 	period := time.Duration(float64(time.Second) / r.Rate / float64(r.Rooms))
-	for next := began; next.Before(end); next = next.Add(period) {
+	for next := time.Now(); !over(next); next = next.Add(period) {
 		for time.Now().Before(next) {
-			wake := next
-			if r.meanwhile != nil {
-				if at := r.meanwhile(); at.Before(next) {
-					wake = at
-				}
-			}
-			if err := r.loop.turn(wake); err != nil {
+			if err := r.loop.turn(next); err != nil {
 				return err
 			}
 		}
@@ -136,23 +132,18 @@ func (r *fanout) publish(d time.Duration) error {
 // send publishes n messages to a room by one write.
 func (r *fanout) send(to *room, n int) {
 	r.frames = r.frames[:0]
-	now := time.Now()
 	for range n {
-		e := to.add(now)
-		number := to.base + uint64(len(to.due)) - 1
-		if r.Book {
-			e.payload = payload.AppendBook(e.payload[:0], uint64(to.index), number)
-		} else {
-			e.payload = payload.AppendText(e.payload[:0], uint64(to.index), number, r.Bytes)
-		}
+		e, number := to.add()
 		r.message = r.loop.target.Dialect.appendPublish(r.message[:0], to.index, number, e.payload)
 		r.frames = wire.AppendMaskedFrame(r.frames, wire.Text, [4]byte{0x3c, byte(number), 0x91, 0x0f}, r.message)
 	}
-	r.published += n
-	r.open += n
-	if p, ok := to.publisher.owner.(*publisher); ok && r.watching {
-		for range n {
-			p.sent = append(p.sent, now)
+	now := time.Now() // behind the work on the messages, which is none of the server's
+	for _, e := range to.due[len(to.due)-n:] {
+		e.sent = now
+		if r.trace != nil {
+			e.number = r.trace.sent(to, now)
+			p := to.publisher.owner.(*publisher)
+			p.open = append(p.open, e.number)
 		}
 	}
 	r.loop.write(to.publisher, r.frames)

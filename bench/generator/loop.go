@@ -35,8 +35,9 @@ type loop struct {
 	events  []unix.EpollEvent
 	moved   time.Time // when something came last
 	message reader
-	receive int   // bytes that a new socket holds unread; 0 is the system's choice
-	err     error // the first fault; the run is over with it
+	receive int     // bytes that a new socket holds unread; 0 is the system's choice
+	stamps  *stamps // of what is read, where that is wanted
+	err     error   // the first fault; the run is over with it
 }
 
 // A conn is one connection.
@@ -147,7 +148,7 @@ func (l *loop) turn(until time.Time) error {
 // read takes what one connection has received.
 func (l *loop) read(c *conn) {
 	held := copy(l.buf, c.held)
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(&l.buf[held])), uintptr(len(l.buf)-held))
+	n, errno := l.receiveInto(c.fd, l.buf[held:])
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
 		return
@@ -158,7 +159,7 @@ func (l *loop) read(c *conn) {
 		l.fail(fmt.Errorf("the server has ended a connection: %w", io.EOF))
 		return
 	}
-	b := l.buf[:held+int(n)]
+	b := l.buf[:held+n]
 	for len(b) > 0 && l.conns[c.fd] == c {
 		taken, err := c.owner.received(c, b)
 		if err != nil {
@@ -173,6 +174,23 @@ func (l *loop) read(c *conn) {
 		l.fail(fmt.Errorf("the server sent a message of %d bytes and more", len(b)))
 	}
 	c.held = append(c.held[:0], b...)
+}
+
+// receiveInto reads what fd has received into b.
+func (l *loop) receiveInto(fd int, b []byte) (n int, errno syscall.Errno) {
+	if l.stamps != nil {
+		return l.stamps.receive(fd, b)
+	}
+	got, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	return int(got), errno
+}
+
+// came is when that came which is being looked at.
+func (l *loop) came() time.Time {
+	if l.stamps != nil {
+		return l.stamps.at
+	}
+	return time.Now()
 }
 
 // write sends b, now or when there is room.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"hocket.dev/bench/payload"
 	"hocket.dev/wire"
 )
 
@@ -28,22 +29,36 @@ type due struct {
 	publication []byte // the same, without what is around it
 	offset      uint64 // in the channel's log, where the dialect tells
 	sent        time.Time
+	number      int // in the trace, where there is one
 	left        int // subscribers that have not got it
 }
 
-// add makes the next publish due to every member.
-func (m *room) add(now time.Time) *due {
-	e := new(due)
+// add makes the next publish due to every member. Its number is also that of its payload.
+func (m *room) add() (e *due, number uint64) {
+	r := m.run
+	e = new(due)
 	if last := len(m.spare) - 1; last >= 0 {
 		e, m.spare = m.spare[last], m.spare[:last]
 	}
-	*e = due{payload: e.payload[:0], frames: e.frames[:0], publication: e.publication[:0], sent: now, left: m.members}
+	*e = due{payload: e.payload[:0], frames: e.frames[:0], publication: e.publication[:0], left: m.members}
+	number = m.base + uint64(len(m.due))
+	if r.Book {
+		e.payload = payload.AppendBook(e.payload, uint64(m.index), number)
+	} else {
+		e.payload = payload.AppendText(e.payload, uint64(m.index), number, r.Bytes)
+	}
 	m.due = append(m.due, e)
-	return e
+	r.published++
+	r.open++
+	return e, number
 }
 
-// at returns publish n, nil when there is none.
+// at returns publish n, nil when there is none. What another process publishes is known when it comes: what it has to be then
+// follows from its number, and how many there were is compared in the end.
 func (m *room) at(n uint64) *due {
+	if m.run.elsewhere && n == m.base+uint64(len(m.due)) {
+		m.add()
+	}
 	if i := n - m.base; i < uint64(len(m.due)) {
 		return m.due[i]
 	}
@@ -58,7 +73,10 @@ func (m *room) got(s *subscriber, e *due, size int) {
 	r.delivered++
 	r.wire += int64(size)
 	r.payload += int64(len(e.payload))
-	if s.watched || !r.watching {
+	switch {
+	case r.trace != nil:
+		r.trace.received(e.number, r.now)
+	case !r.elsewhere:
 		r.latency.Add(r.now.Sub(e.sent))
 	}
 	if e.left--; e.left > 0 {
@@ -75,7 +93,7 @@ func (m *room) got(s *subscriber, e *due, size int) {
 // publisher is a connection that publishes to one room.
 type publisher struct {
 	room *room
-	sent []time.Time // publishes that have not been answered, oldest first
+	open []int // publishes that have not been answered, oldest first, by their number in the trace, where there is one
 }
 
 func (p *publisher) opened(c *conn) error {
@@ -93,18 +111,17 @@ func (p *publisher) received(_ *conn, b []byte) (int, error) {
 	if err != nil || !whole {
 		return 0, err
 	}
-	if d, ok := r.loop.target.Dialect.(resumer); ok && d.published(m.data) && len(p.sent) > 0 {
-		r.answers.Add(time.Since(p.sent[0]))
-		p.sent = p.sent[:copy(p.sent, p.sent[1:])]
+	if d, ok := r.loop.target.Dialect.(resumer); ok && d.published(m.data) && len(p.open) > 0 {
+		r.trace.answered(p.open[0], r.loop.came())
+		p.open = p.open[:copy(p.open, p.open[1:])]
 	}
 	return m.size, r.loop.target.Dialect.answered(m.data)
 }
 
 // subscriber is a connection that follows one room.
 type subscriber struct {
-	room    *room
-	at      uint64 // number of the publish that has to come next
-	watched bool   // its latency counts where not everybody's does
+	room *room
+	at   uint64 // number of the publish that has to come next
 
 	// Where the dialect tells: the position of what came last.
 	epoch  string
@@ -124,7 +141,7 @@ func (s *subscriber) joined(msg []byte) (err error) {
 // received compares what comes with what came to others before, which costs least, and
 // looks into it only where it is different.
 func (s *subscriber) received(_ *conn, b []byte) (taken int, err error) {
-	s.room.run.now = time.Now()
+	s.room.run.now = s.room.run.loop.came()
 	for taken < len(b) {
 		e := s.room.at(s.at)
 		if e != nil && len(e.frames) > 0 && bytes.HasPrefix(b[taken:], e.frames) {

@@ -21,6 +21,8 @@ type Target struct {
 	Deflate bool    // negotiate permessage-deflate
 	Stats   bool    // it answers /stats
 	Idle    string  // address and port of another one like it, for Flood
+	// Publisher is the program that runs [Publish], for Storm: bench/publisher.
+	Publisher string
 }
 
 // Work is one kind of work: [Handshakes], [Echo], [Fanout], [Storm], [Stalled], [Flood] or [Idle].
@@ -31,22 +33,23 @@ type Work interface {
 // Result is what a run has done, without what came before it was measured, and what it
 // took. Fields that the kind of work has no use for are 0.
 type Result struct {
-	Done       int           // handshakes, echoes or deliveries
-	Elapsed    time.Duration // while they were done
-	CPU        time.Duration // of the server, user and system
-	RSS        float64       // bytes of memory of the server per connection
-	Wire       int64         // bytes of frames delivered
-	Payload    int64         // bytes of payload in them
-	Allocs     float64       // allocations of the server per delivery, NaN when it does not tell
-	Late       int           // publishes that went out more than a period late
-	P50        time.Duration // from publish, or request, to receipt
-	P99        time.Duration
-	Calm       time.Duration // P99 before the storm, without those that are stalled, or while another server is flooded
-	Answer     time.Duration // P99 from publish to answer in a storm
-	CalmAnswer time.Duration // and before it
-	Reads      float64       // of the broker, in a storm
-	Kernel     float64       // bytes of memory of the kernel for each stalled connection
-	Flooded    int           // messages that a flood has sent
+	Done                     int           // handshakes, echoes or deliveries
+	Elapsed                  time.Duration // while they were done
+	CPU                      time.Duration // of the server, user and system
+	RSS                      float64       // bytes of memory of the server per connection
+	Wire                     int64         // bytes of frames delivered
+	Payload                  int64         // bytes of payload in them
+	Allocs                   float64       // allocations of the server per delivery, NaN when it does not tell
+	Late                     int           // publishes that went out more than a period late
+	P50                      time.Duration // from publish, or request, to receipt
+	P99                      time.Duration
+	Calm                     time.Duration // P99 before the storm, without those that are stalled, or while another server is flooded
+	Answer                   time.Duration // P99 from publish to answer in a storm
+	CalmAnswer               time.Duration // and before it
+	Publishes, CalmPublishes int           // that these are of
+	Reads                    float64       // of the broker, in a storm
+	Kernel                   float64       // bytes of memory of the kernel for each stalled connection
+	Flooded                  int           // messages that a flood has sent
 }
 
 // Run makes one run. It blocks until it is over, or ctx ends; then the error is ctx's.

@@ -81,6 +81,9 @@ func (r *fanout) part(d time.Duration) (latency load.Histogram, result Result, e
 	return r.latency, result, err
 }
 
+// clear forgets what has been measured.
+func (r *fanout) clear() { r.latency, r.delivered, r.late = load.Histogram{}, 0, 0 }
+
 // stall opens subscribers that do not read.
 func (l *loop) stall(s Stalled) error {
 	l.receive = stalledBuffer

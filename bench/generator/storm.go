@@ -6,29 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"hocket.dev/internal/load"
 )
 
 // Storm cuts off every subscriber at once and has them come back, each to the position where it stood, spread over a
 // time, while publishing goes on. Every subscriber has to get every publish once and in order, those that went out while
 // it was away too, and the server has to say of each that nothing was missed.
 //
-// One more subscriber in each room is not cut off, nor are those who publish. The latencies are theirs: from publish to
-// receipt, in the calm before (Result.Calm) and in the storm (Result.P99), and from publish to its answer
-// (Result.CalmAnswer, Result.Answer). Result.Reads is how often the server asked its broker in the storm.
+// A process of its own publishes (see [Publishing]), and has one more subscriber in each room, which is not cut off. The latencies
+// are its: from publish to receipt, in the calm before (Result.Calm) and from the first cut until all are back
+// (Result.P99), and from publish to its answer (Result.CalmAnswer, Result.Answer). Result.CalmPublishes and Result.Publishes are how
+// many they are of, and Result.Reads is how often the server asked its broker.
 type Storm struct {
 	Subscribers int
 	Rooms       int     // not more than there are subscribers
 	Rate        float64 // publishes per second to each room
 	Bytes       int     // of payload
-	Warmup      time.Duration
-	Calm        time.Duration // measured before
-	Back        time.Duration // over which the subscribers come back
+	// Warmup begins when all have subscribed. It should be long enough for what the server does after a wave of them.
+	Warmup time.Duration
+	Calm   time.Duration // measured before
+	Back   time.Duration // over which the subscribers come back
 }
-
-// stormTail is how long publishing goes on after the last subscriber has been sent back.
-const stormTail = time.Second
 
 // comingBack is how many handshakes of those who come back may be under way at a time. Who finds no place comes later.
 const comingBack = 512
@@ -37,41 +34,28 @@ func (s Storm) run(l *loop) (Result, error) {
 	if _, ok := l.target.Dialect.(resumer); !ok {
 		return Result{}, errors.New("storm: the server has no positions to come back to")
 	}
-	r := &fanout{Fanout: Fanout{Subscribers: s.Subscribers, Rooms: s.Rooms, Rate: s.Rate, Bytes: s.Bytes}, loop: l, watching: true}
-	if err := r.joinWatched(); err != nil {
-		return Result{}, err
-	}
-	if err := r.publish(s.Warmup); err != nil {
-		return Result{}, err
-	}
-	r.clear()
-	if err := r.publish(s.Calm); err != nil {
-		return Result{}, err
-	}
-	calm := Result{Calm: r.latency.Percentile(99), CalmAnswer: r.answers.Percentile(99)}
-	r.clear()
-	return r.storm(s, calm)
-}
-
-// clear forgets what has been measured.
-func (r *fanout) clear() {
-	r.latency, r.answers, r.delivered, r.late = load.Histogram{}, load.Histogram{}, 0, 0
-}
-
-// joinWatched opens every connection, and one watched subscriber more in each room.
-func (r *fanout) joinWatched() error {
+	r := &fanout{Fanout: Fanout{Subscribers: s.Subscribers, Rooms: s.Rooms, Bytes: s.Bytes}, loop: l, elsewhere: true}
 	if err := r.join(); err != nil {
-		return err
+		return Result{}, err
 	}
-	return r.loop.openMany(r.Rooms, &r.ready, func(i int) error {
-		room := r.rooms[i]
-		room.members++
-		return r.loop.subscribe(room.index, &r.ready, &subscriber{room: room, watched: true})
-	})
+	p, err := publishElsewhere(l, Publishing{Rooms: s.Rooms, Rate: s.Rate, Bytes: s.Bytes})
+	if err != nil {
+		return Result{}, err
+	}
+	defer p.kill()
+	if err := l.pass(s.Warmup); err != nil {
+		return Result{}, err
+	}
+	calm := time.Now()
+	if err := l.pass(s.Calm); err != nil {
+		return Result{}, err
+	}
+	return r.storm(s, calm, p)
 }
 
-// storm cuts everybody off and measures until everything is everywhere.
-func (r *fanout) storm(s Storm, calm Result) (Result, error) {
+// storm ends the calm, cuts everybody off and measures until all are back.
+func (r *fanout) storm(s Storm, calm time.Time, p *remote) (Result, error) {
+	calmed := time.Now()
 	reads, err := r.loop.brokerReads()
 	if err != nil {
 		return Result{}, err
@@ -80,23 +64,60 @@ func (r *fanout) storm(s Storm, calm Result) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	r.delivered = 0
+	began := time.Now()
 	back := r.cutOff(s.Back)
-	r.meanwhile = back.next
-	if err := r.publish(s.Back + stormTail); err != nil {
+	if err := back.all(); err != nil {
 		return Result{}, err
 	}
-	if back.ready < len(back.away) {
-		return Result{}, fmt.Errorf("storm: %d of %d subscribers came back", back.ready, len(back.away))
-	}
+	ended := time.Now()
 	result, err := m.result(r.delivered)
 	if err != nil {
 		return Result{}, err
 	}
 	readsNow, err := r.loop.brokerReads()
-	result.Late, result.Reads = r.late, readsNow-reads
-	result.Calm, result.CalmAnswer = calm.Calm, calm.CalmAnswer
-	result.P50, result.P99, result.Answer = r.latency.Percentile(50), r.latency.Percentile(99), r.answers.Percentile(99)
-	return result, err
+	if err != nil {
+		return Result{}, err
+	}
+	result.Reads = readsNow - reads
+	if err := r.end(p); err != nil {
+		return Result{}, err
+	}
+	return result, result.tell(&p.trace, calm, calmed, began, ended)
+}
+
+// end ends publishing and returns when everybody has got everything.
+func (r *fanout) end(p *remote) error {
+	p.stop()
+	if err := r.loop.until(p.over); err != nil {
+		return err
+	}
+	if p.err != nil {
+		return fmt.Errorf("publisher: %w", p.err)
+	}
+	return r.loop.until(func() bool {
+		for i, room := range r.rooms {
+			if room.members > 0 && room.base < uint64(p.trace.Rooms[i]) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// tell works out the latencies of a calm and a storm.
+func (r *Result) tell(t *trace, calm, calmed, began, ended time.Time) error {
+	answers, receipts, err := t.part(calm, calmed)
+	if err != nil {
+		return fmt.Errorf("calm: %w", err)
+	}
+	r.CalmPublishes, r.CalmAnswer, r.Calm = len(answers), answers.percentile(99), receipts.percentile(99)
+	if answers, receipts, err = t.part(began, ended); err != nil {
+		return fmt.Errorf("storm: %w", err)
+	}
+	r.Publishes, r.Answer, r.P99, r.P50 = len(answers), answers.percentile(99), receipts.percentile(99), receipts.percentile(50)
+	r.Late = t.Late
+	return nil
 }
 
 // A comeback brings subscribers back, one after another.
@@ -109,20 +130,35 @@ type comeback struct {
 	every   time.Duration
 }
 
-// cutOff drops the connections of all subscribers that are not watched. They come back over a time.
+// cutOff drops the connections of all subscribers. They come back over a time.
 func (r *fanout) cutOff(over time.Duration) *comeback {
 	b := &comeback{run: r, began: time.Now()}
 	for _, c := range r.loop.conns {
 		if c == nil {
 			continue
 		}
-		if s, ok := c.owner.(*subscriber); ok && !s.watched {
+		if s, ok := c.owner.(*subscriber); ok {
 			b.away = append(b.away, s)
 			r.loop.drop(c)
 		}
 	}
 	b.every = over / time.Duration(max(len(b.away), 1))
 	return b
+}
+
+// all returns when all are back.
+func (b *comeback) all() error {
+	l := b.run.loop
+	l.moved = time.Now()
+	for b.ready < len(b.away) {
+		if err := l.turn(b.next()); err != nil {
+			return err
+		}
+		if time.Since(l.moved) > stallAfter {
+			return fmt.Errorf("storm: %d of %d subscribers came back, and nothing has come for %v", b.ready, len(b.away), stallAfter)
+		}
+	}
+	return l.err
 }
 
 // next brings back who is due, and says when the next one is.

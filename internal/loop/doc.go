@@ -26,9 +26,10 @@
 //  4. calls Handler.Flush of each connection that asked for it with [Conn.Wake],
 //  5. calls Handler.Closed of each connection that ended.
 //
-// Steps 1 to 4 have a budget of time each ([Config].TurnBudget); what is left over waits for the next turn, in its order. So no
-// step starves another, whatever arrives. A handler or function that runs longer than the budget delays its loop by as much:
-// what may block has to leave the loop and come back through Post.
+// Each step has a budget of time ([Config].TurnBudget); that of the last is smaller while there is more to read, and larger when very
+// many wait. What is left over waits for the next turn, in its order. A connection is closed at once, whenever its handler is
+// told. So no step starves another, whatever arrives. A handler or function that runs longer than the budget delays its loop by
+// as much: what may block has to leave the loop and come back through Post.
 //
 // # Two drivers
 //

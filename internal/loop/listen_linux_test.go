@@ -46,3 +46,43 @@ func TestAcceptedConnectionsHoldLittleInTheKernel(t *testing.T) {
 		})
 	}
 }
+
+// Accepting ends with the turn's budget, so that others are served between handshakes that come all at once.
+func TestAcceptingKeepsToTheBudget(t *testing.T) {
+	b := newBench(t, drivers[0])
+	nl, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const conns = 5
+	addr := nl.Addr().String()
+	turns := make(chan uint64, conns)
+	li, err := b.group.Listen(nl.(*net.TCPListener), ListenConfig{Accept: func(_ *Loop, fd int, _ netip.AddrPort) {
+		b.advance(b.cfg.TurnBudget)
+		unix.Close(fd)
+		turns <- b.Stats().Turns
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer li.Close()
+	b.do(func() { // so that all of them wait when this turn ends
+		for range conns {
+			client, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { client.Close() })
+			mustWrite(t, client, "the kernel waits for this")
+		}
+	})
+	before := <-turns
+	for range conns - 1 {
+		turn := <-turns
+		if turn == before {
+			t.Errorf("turn %d goes on accepting after its budget", turn)
+		}
+		before = turn
+	}
+}

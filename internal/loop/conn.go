@@ -208,9 +208,9 @@ func (c *Conn) CloseWrite() {
 	}
 }
 
-// Close closes the connection. Handler.Closed(err) follows at the end of this turn or, when many end at once, of a later one; no other method of the handler is called any
-// more. Bytes that Write has accepted are still sent, without the loop waiting for it, for 5 seconds at most where
-// they are not the kernel's. Only the first call counts.
+// Close closes the connection. Handler.Closed(err) follows at the end of this turn or, when many end at once, of a later one; no
+// other method of the handler is called any more. Bytes that Write has accepted are still sent, without the loop waiting for it,
+// for 5 seconds at most where they are not the kernel's. Only the first call counts.
 func (c *Conn) Close(err error) {
 	if c.state.has(closed) {
 		return

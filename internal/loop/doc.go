@@ -20,7 +20,8 @@
 //
 // A loop turns as long as there is something to do, and sleeps otherwise. One turn
 //
-//  1. reads each ready connection once and gives the bytes to [Handler].Read,
+//  1. reads each ready connection once and gives the bytes to [Handler].Read, of those found together the ones that their peers
+//     have ended last,
 //  2. runs the functions given to [Loop.Post] before this step began,
 //  3. fires timers ([Loop.After]) and alarms ([Conn.SetAlarm]) that are due,
 //  4. calls Handler.Flush of each connection that asked for it with [Conn.Wake],

@@ -22,8 +22,10 @@ type epoll struct {
 	locked bool // to its thread
 	plain  link // the epoll itself, for the connections to point to
 
-	events [256]unix.EpollEvent
-	at, n  int // events[at:n] are not yet served
+	events [1024]unix.EpollEvent
+	at, n  int  // events[at:n] are not yet served
+	alive  int  // those from here on are of connections that have ended
+	more   bool // there was more than events has room for, or than there was time to end
 
 	adopted atomic.Uint32 // connections that came out of Go's poller
 	guest   guest
@@ -95,7 +97,7 @@ func (e *epoll) waitOnThread(d time.Duration) {
 	if err != nil && err != unix.EINTR {
 		panic(fmt.Sprintf("loop: epoll_wait: %v", err)) // the arguments were wrong
 	}
-	e.at, e.n = 0, max(n, 0)
+	e.found(n)
 }
 
 // milliseconds rounds up, so that a timer is due when the wait for it ends. 0 stays 0 and a negative d means no limit.
@@ -137,25 +139,72 @@ func (e *epoll) stop() {
 
 func (e *epoll) ready() bool { return e.at < e.n }
 
-// read serves what wait found. If the budget ends before the batch, the rest of the batch is served before the next wait:
-// asking again would put the ones just served in front of it.
-func (e *epoll) read() {
-	for e.ready() {
-		ev := &e.events[e.at]
-		e.at++
-		switch ev.Fd {
-		case wakeSlot:
-			continue
-		case listenSlot:
-			e.acceptSome(int(ev.Pad))
-		default:
-			// An event of a connection that has closed since the wait finds another generation.
-			if c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad)); c != nil {
-				e.serve(c, ev.Events)
-			}
+func (e *epoll) behind() bool { return e.more || e.ready() }
+
+// hangup is what epoll reports of a connection that its peer has closed, or that has broken.
+const hangup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+
+// found takes note of n events, and puts those of connections that have ended behind the others, which stay in their order. When very
+// many are cut off at once who publishes stands behind all of them in the kernel's list: to look through it takes 0.2 µs of each,
+// to end one 12 µs.
+func (e *epoll) found(n int) {
+	e.at, e.n, e.alive = 0, max(n, 0), 0
+	e.more = e.n == len(e.events)
+	for i := range e.n {
+		if !e.ends(&e.events[i]) {
+			e.events[i], e.events[e.alive] = e.events[e.alive], e.events[i]
+			e.alive++
 		}
-		if e.ready() && e.loop.over(e.loop.turnAt) {
+	}
+}
+
+// ends says that an event is of a connection that has ended, and is reported until it is served.
+func (e *epoll) ends(ev *unix.EpollEvent) bool {
+	if ev.Events&hangup == 0 || ev.Fd < 0 {
+		return false
+	}
+	c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad))
+	return c != nil && !c.state.has(peeking)
+}
+
+// read serves what wait found. If the budget ends before the batch, the rest of the batch is served before the next wait:
+// asking again would put the ones just served in front of it. Connections that have ended get a budget of their own, a share of it
+// while there is more, and those for which there is no time are reported again, behind what else has come.
+func (e *epoll) read() {
+	l := e.loop
+	for e.ready() && e.at < e.alive {
+		e.next()
+		if e.ready() && l.over(l.turnAt) {
 			return
+		}
+	}
+	if !e.ready() {
+		return
+	}
+	start, budget := l.cfg.now(), l.cfg.TurnBudget
+	if e.more {
+		budget /= unreadShare
+	}
+	for e.next(); e.ready(); e.next() {
+		if l.cfg.now()-start >= budget {
+			e.at, e.more = e.n, true
+			return
+		}
+	}
+}
+
+// next serves the next event.
+func (e *epoll) next() {
+	ev := &e.events[e.at]
+	e.at++
+	switch ev.Fd {
+	case wakeSlot:
+	case listenSlot:
+		e.acceptSome(int(ev.Pad))
+	default:
+		// An event of a connection that has closed since the wait finds another generation.
+		if c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad)); c != nil {
+			e.serve(c, ev.Events)
 		}
 	}
 }
@@ -169,7 +218,7 @@ func (e *epoll) serve(c *Conn, events uint32) {
 	default:
 		c.hasRoom()
 	}
-	const input = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	const input = unix.EPOLLIN | hangup
 	switch {
 	case c.state.has(closed) || events&input == 0:
 	case c.state.has(peeking):
@@ -229,7 +278,7 @@ func (e *epoll) interest(c *Conn) unix.EpollEvent {
 	case c.state.has(peeking):
 		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET // what is there stays there: only more is news
 	case !c.state.has(paused):
-		ev.Events = unix.EPOLLIN // which the end is too
+		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP
 	case !c.state.has(hungup):
 		ev.Events = unix.EPOLLRDHUP
 	}

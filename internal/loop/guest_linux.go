@@ -103,6 +103,6 @@ func (e *epoll) look(uintptr) bool {
 	if errno != 0 {
 		n = 0 // interrupted
 	}
-	e.at, e.n = 0, int(n)
+	e.found(int(n))
 	return n > 0
 }

@@ -53,16 +53,16 @@ type poller interface {
 	wait(d time.Duration)
 	// wake ends a wait, from any goroutine, also after stop.
 	wake()
-	// read serves what wait found ready, within a budget. ready tells whether something is left.
+	// read serves what wait found ready, within a budget. behind tells whether something is left.
 	read()
-	ready() bool
+	behind() bool
 	// adopt takes over the descriptor of nc for c, from any goroutine. A nil link means that nc has none.
 	adopt(c *Conn, nc net.Conn) (*link, error)
 	// stop frees what the poller holds. On the loop.
 	stop()
 }
 
-// unreadShare is what is left of the budget of closedStep while events wait to be read.
+// unreadShare is the part of a budget that goes to what has ended while there is more to read.
 const unreadShare = 8
 
 // An ending is a connection whose handler has yet to be told.
@@ -154,7 +154,7 @@ func (l *Loop) sleep() {
 
 // idle returns how long nothing is due on the loop itself: 0 when work is left over, -1 when only others can bring some.
 func (l *Loop) idle() time.Duration {
-	if l.poll.ready() || !l.running.empty() || !l.reading.empty() || !l.flushing.empty() || len(l.woken) > 0 ||
+	if l.poll.behind() || !l.running.empty() || !l.reading.empty() || !l.flushing.empty() || len(l.woken) > 0 ||
 		len(l.ended) > 0 || !l.telling.empty() || l.sweep.at != noSweep {
 		return 0
 	}
@@ -221,9 +221,8 @@ func work[T any](l *Loop, b *backlog[T], do func(T)) {
 
 // closedStep tells handlers of their end, in the order of the ends, within a budget: 18,000 connections that are cut off at once
 // cost a session each, some 300 ms together, and a publisher would wait for all that came before it. While events wait to be read the
-// budget is an eighth: the end of a connection costs less to read than to tell, and behind the ends waits the publisher, as epoll
-// reports in the order of arrival. It grows by as much again for every keepEntries that wait, so that however fast connections come
-// and go those that are not told do not pile up.
+// budget is an eighth, as who publishes may be behind them. It grows by as much again for every keepEntries that wait, so that however
+// fast connections come and go those that are not told do not pile up.
 func (l *Loop) closedStep() {
 	if l.telling.empty() {
 		l.ended = l.telling.refill(l.ended)
@@ -234,7 +233,7 @@ func (l *Loop) closedStep() {
 	start := l.cfg.now()
 	waiting := len(l.telling.items) - l.telling.at + len(l.ended)
 	budget := l.cfg.TurnBudget * time.Duration(1+waiting/keepEntries)
-	if l.poll.ready() {
+	if l.poll.behind() {
 		budget /= unreadShare
 	}
 	for {

@@ -41,7 +41,7 @@ func (p *parker) wake() {
 	}
 }
 
-func (p *parker) ready() bool                          { return false }
+func (p *parker) behind() bool                         { return false }
 func (p *parker) read()                                {}
 func (p *parker) adopt(*Conn, net.Conn) (*link, error) { return nil, nil }
 func (p *parker) stop()                                {}

@@ -313,6 +313,7 @@ func (a *actor) history(channel string) {
 		r.before = at.Offset + 1
 		args["before"] = r.before
 	}
+	goesOn, which := d.chance(50), d.n(r.limit)
 	a.request(map[string]any{"type": "history", "channel": channel, "payload": args}, func(in *incoming) {
 		if in.Error != nil {
 			if !a.w.excuses(in.Error) {
@@ -325,8 +326,8 @@ func (a *actor) history(channel string) {
 		a.w.mu.Lock()
 		a.w.readings = append(a.w.readings, r)
 		a.w.mu.Unlock()
-		if n := len(r.page.Messages); n > 0 && d.chance(50) {
-			a.goOnFrom(a.places[channel], position{r.page.Epoch, r.page.Messages[d.n(n)].Offset})
+		if n := len(r.page.Messages); n > 0 && goesOn {
+			a.goOnFrom(a.places[channel], position{r.page.Epoch, r.page.Messages[which%n].Offset})
 		}
 	})
 }

@@ -62,7 +62,7 @@ const (
 	peeking                      // bytes are shown to the handler and stay where they are
 	seen                         // epoll knows the connection that is peeked at: it reports what is new
 	own                          // nobody else can have a copy of the descriptor
-	unlisted                     // epoll will be told of it by AttachPeeking, as it is when its handler has read
+	unlisted                     // epoll will be told of it, as it is then: when AttachPeeking has read, or its end has been looked at
 )
 
 func (s state) has(flag state) bool { return s&flag != 0 }

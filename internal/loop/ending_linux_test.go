@@ -44,7 +44,7 @@ func TestWhoIsAliveNeedNotWaitForWhoIsCutOff(t *testing.T) {
 		}
 		mustWrite(t, client, "1")
 		var now time.Duration
-		b.cfg.now = func() time.Duration { now += b.cfg.TurnBudget / 8; return now }
+		b.cfg.now = func() time.Duration { now += b.cfg.TurnBudget / 8; return now } // each look at it takes as long
 		b.Post(again)
 	})
 	if n := <-seen; n != 0 {

@@ -22,10 +22,11 @@ type epoll struct {
 	locked bool // to its thread
 	plain  link // the epoll itself, for the connections to point to
 
-	events [1024]unix.EpollEvent
-	at, n  int  // events[at:n] are not yet served
-	alive  int  // those from here on are of connections that have ended
-	more   bool // there was more than events has room for, or than there was time to end
+	events [256]unix.EpollEvent
+	at, n  int                      // events[at:n] are not yet served
+	more   bool                     // there were as many as events has room for
+	cut    []unix.EpollEvent        // of connections that have ended, each once
+	ending backlog[unix.EpollEvent] // the same, of before
 
 	adopted atomic.Uint32 // connections that came out of Go's poller
 	guest   guest
@@ -139,57 +140,85 @@ func (e *epoll) stop() {
 
 func (e *epoll) ready() bool { return e.at < e.n }
 
-func (e *epoll) behind() bool { return e.more || e.ready() }
+func (e *epoll) behind() bool { return e.more || e.ready() || len(e.cut) > 0 || !e.ending.empty() }
 
 // hangup is what epoll reports of a connection that its peer has closed, or that has broken.
 const hangup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 
-// found takes note of n events, and puts those of connections that have ended behind the others, which stay in their order. When very
-// many are cut off at once who publishes stands behind all of them in the kernel's list: to look through it takes 0.2 µs of each,
-// to end one 12 µs.
+// found takes note of n events, and puts those of connections that have ended aside. When very many are cut off at once, who publishes
+// stands behind all of them in the kernel's list: to look through it and have epoll forget them takes 1 µs each, to end them 12 µs.
 func (e *epoll) found(n int) {
-	e.at, e.n, e.alive = 0, max(n, 0), 0
-	e.more = e.n == len(e.events)
-	for i := range e.n {
-		if !e.ends(&e.events[i]) {
-			e.events[i], e.events[e.alive] = e.events[e.alive], e.events[i]
-			e.alive++
+	e.at, e.n = 0, 0
+	e.more = n == len(e.events)
+	for i := range n {
+		ev := e.events[i]
+		if ev.Events&hangup != 0 && e.unlist(&ev) {
+			e.cut = append(e.cut, ev)
+			continue
 		}
+		e.events[e.n] = ev
+		e.n++
 	}
 }
 
-// ends says that an event is of a connection that has ended, and is reported until it is served.
-func (e *epoll) ends(ev *unix.EpollEvent) bool {
-	if ev.Events&hangup == 0 || ev.Fd < 0 {
+// unlist has epoll forget the connection that an event is of, if it is one that it would report again and again.
+func (e *epoll) unlist(ev *unix.EpollEvent) bool {
+	if ev.Fd < 0 {
 		return false
 	}
 	c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad))
-	return c != nil && !c.state.has(peeking)
+	if c == nil || c.state.has(peeking|unlisted|closed) {
+		return false
+	}
+	c.state |= unlisted
+	_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil) // it is there
+	return true
 }
 
 // read serves what wait found. If the budget ends before the batch, the rest of the batch is served before the next wait:
-// asking again would put the ones just served in front of it. Connections that have ended get a budget of their own, a share of it
-// while there is more, and those for which there is no time are reported again, behind what else has come.
+// asking again would put the ones just served in front of it. Connections that have ended have a budget of their own, which is a
+// share while there is more to read.
 func (e *epoll) read() {
 	l := e.loop
-	for e.ready() && e.at < e.alive {
+	found := e.ready()
+	for e.ready() {
 		e.next()
 		if e.ready() && l.over(l.turnAt) {
-			return
+			break
 		}
 	}
-	if !e.ready() {
+	if e.ending.empty() {
+		e.cut = e.ending.refill(e.cut)
+	}
+	if e.ending.empty() {
 		return
 	}
 	start, budget := l.cfg.now(), l.cfg.TurnBudget
-	if e.more {
+	if found || e.more {
 		budget /= unreadShare
 	}
-	for e.next(); e.ready(); e.next() {
-		if l.cfg.now()-start >= budget {
-			e.at, e.more = e.n, true
+	for {
+		ev := e.ending.next()
+		e.end(&ev)
+		if e.ending.empty() || l.cfg.now()-start >= budget {
 			return
 		}
+	}
+}
+
+// end serves a connection that was put aside. Before its end there may be more to read than is read at once: then epoll is to report
+// it again.
+func (e *epoll) end(ev *unix.EpollEvent) {
+	c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad))
+	if c == nil || c.state.has(closed) {
+		return
+	}
+	if e.serve(c, ev.Events); c.state.has(closed) {
+		return
+	}
+	c.state &^= unlisted
+	if err := e.open(c); err != nil {
+		c.Close(err)
 	}
 }
 

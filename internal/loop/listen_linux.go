@@ -18,6 +18,8 @@ const (
 	listenSlot = -2
 	// acceptAtOnce is how many connections a loop accepts before it looks at others.
 	acceptAtOnce = 32
+	// acceptShare is the part of a turn's budget that goes to handshakes: who is there comes before who comes.
+	acceptShare = 4
 	// acceptPause is how long a loop leaves the queue alone when the system has nothing left for a connection.
 	acceptPause = 100 * time.Millisecond
 	// deferSeconds is how long the kernel keeps a connection to itself on which nothing has come. It counts in retransmissions
@@ -194,15 +196,16 @@ func (e *epoll) unlisten(li *Listening) {
 	}
 }
 
-// acceptSome takes connections from the queue of listening socket i, while the turn has time. What it leaves is reported again,
-// behind what else is ready. One connection brings its whole handshake, 0.1 ms of work, so that a batch of them alone would be three turns.
+// acceptSome takes connections from the queue of listening socket i, for a share of the turn's budget. What it leaves is reported
+// again, behind what else is ready. One connection brings its whole handshake, 0.1 ms of work, so that a batch of them alone would be
+// three turns.
 func (e *epoll) acceptSome(i int) {
-	li := e.listening[i]
+	li, start := e.listening[i], e.loop.cfg.now()
 	for n := 0; li != nil && n < acceptAtOnce; n++ {
 		fd, from, errno := li.acceptOne()
 		switch errno {
 		case 0:
-			if li.give(e.loop, fd, from); e.loop.over(e.loop.turnAt) {
+			if li.give(e.loop, fd, from); e.loop.cfg.now()-start >= e.loop.cfg.TurnBudget/acceptShare {
 				return
 			}
 		case unix.EAGAIN:

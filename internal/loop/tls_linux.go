@@ -247,7 +247,7 @@ func (t *tunnel) close(c *Conn) {
 // linger has a goroutine send what was accepted and is not the kernel's yet.
 func (t *tunnel) linger(c *Conn) {
 	if c.state.has(registered) {
-		_ = unix.EpollCtl(t.epoll.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil) // it is there
+		_ = unix.EpollCtl(t.epoll.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil) // it may not be there
 	}
 	limit := lingerFor
 	if t.loop.stopping {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"hocket.dev/broker"
@@ -301,4 +302,16 @@ func (w *world) checkComings(e *epoch) {
 		}
 		here[f.Key] = comes
 	}
+}
+
+// checkLease checks that the node, which lives, has a lease in the end, by which others would know it.
+func (w *world) checkLease() {
+	if e := w.truth.current("$nodes"); e != nil {
+		for key, f := range e.latest {
+			if strings.HasPrefix(key, "lease:") && f.holds() && f.lives > w.now() {
+				return
+			}
+		}
+	}
+	w.fault("", "node", w.now(), "it lives, and has no lease")
 }

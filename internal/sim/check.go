@@ -32,6 +32,7 @@ func (w *world) check(actors []*actor) {
 	w.checkRemovals()
 	w.checkStates(actors)
 	w.checkPresence(actors)
+	w.checkLease()
 	w.checkPulses(actors)
 	w.checkViews()
 	w.checkGathered()
@@ -161,12 +162,16 @@ func (c *checker) take(it *item) {
 	}
 }
 
-// tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards. Who
-// has a slow line may still be catching up then.
+// tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards, and
+// that nothing waits for longer than a sample has it wait. Who has a slow line may still be catching up then.
 func (c *checker) tardy(it *item) {
 	probed := c.w.probedAt
-	if f := c.epoch.at(it.offset); f != nil && it.at > probed && f.at < probed && c.r.repliedAt < probed-quiet/2 && c.came < probed-prompt {
+	switch f := c.epoch.at(it.offset); {
+	case f == nil || it.at <= probed || c.r.repliedAt >= probed-quiet/2:
+	case f.at < probed && c.came < probed-prompt:
 		c.fault(it.at, "%v was appended at %v, and comes when something else does", it, f.at)
+	case f.at >= probed && it.kind == gotMessage && c.kind.sample > 0 && it.handed > f.at+3*c.kind.sample: // it was on its way, too
+		c.fault(it.at, "%v was appended at %v, and sent at %v: that is more than an interval", it, f.at, it.handed)
 	}
 }
 

@@ -34,7 +34,7 @@ func (o *office) live() {
 		var all []*publication
 		way := o.dice.n(10)
 		for range o.dice.between(1, 4) {
-			all = append(all, o.write(pick(&o.dice, o.w.profile.channels), way < 7))
+			all = append(all, o.write(pick(&o.dice, o.w.profile.channels), true))
 		}
 		for range o.dice.between(1, 2) { // once more, perhaps: nothing of it is to be applied twice
 			switch {
@@ -57,6 +57,9 @@ func (o *office) probe() {
 	var all []*publication
 	for _, channel := range o.w.profile.channels {
 		if channel != strict || !o.w.profile.tight() { // else many may be disconnected, and be away in the end
+			all = append(all, o.write(channel, false))
+		}
+		if kinds[channel].sample > 0 { // one more, which has to wait
 			all = append(all, o.write(channel, false))
 		}
 	}

@@ -10,7 +10,10 @@ type backlog[T any] struct {
 	at    int
 }
 
-func (b *backlog[T]) empty() bool { return b.at == len(b.items) }
+func (b *backlog[T]) empty() bool { return b.left() == 0 }
+
+// left is how much there is still to do.
+func (b *backlog[T]) left() int { return len(b.items) - b.at }
 
 // next removes the first item of a backlog that is not empty.
 func (b *backlog[T]) next() T {

@@ -190,25 +190,16 @@ func (e *epoll) read() {
 	if e.ending.empty() {
 		e.cut = e.ending.refill(e.cut)
 	}
-	if e.ending.empty() {
-		return
-	}
-	start, budget := l.cfg.now(), l.cfg.TurnBudget
+	budget := l.cfg.TurnBudget
 	if found || e.more {
 		budget /= unreadShare
 	}
-	for {
-		ev := e.ending.next()
-		e.end(&ev)
-		if e.ending.empty() || l.cfg.now()-start >= budget {
-			return
-		}
-	}
+	work(l, &e.ending, budget, e.end)
 }
 
 // end serves a connection that was put aside. Before its end there may be more to read than is read at once: then epoll is to report
 // it again.
-func (e *epoll) end(ev *unix.EpollEvent) {
+func (e *epoll) end(ev unix.EpollEvent) {
 	c := e.loop.table.find(uint32(ev.Fd), uint32(ev.Pad))
 	if c == nil || c.state.has(closed) {
 		return

@@ -180,7 +180,7 @@ func (l *Loop) readStep() {
 		l.arrived = l.reading.refill(l.arrived)
 		l.mu.Unlock()
 	}
-	work(l, &l.reading, (*stream).serve)
+	work(l, &l.reading, l.cfg.TurnBudget, (*stream).serve)
 }
 
 func (l *Loop) postedStep() {
@@ -189,7 +189,7 @@ func (l *Loop) postedStep() {
 		l.posted = l.running.refill(l.posted)
 		l.mu.Unlock()
 	}
-	work(l, &l.running, l.runPosted)
+	work(l, &l.running, l.cfg.TurnBudget, l.runPosted)
 }
 
 func (l *Loop) runPosted(fn func()) {
@@ -201,19 +201,19 @@ func (l *Loop) flushStep() {
 	if l.flushing.empty() {
 		l.woken = l.flushing.refill(l.woken)
 	}
-	work(l, &l.flushing, (*Conn).flush)
+	work(l, &l.flushing, l.cfg.TurnBudget, (*Conn).flush)
 }
 
 // work is one step of a turn: it does what is in b until that is done or the budget used up. An empty step and the last item
 // do without a look at the clock.
-func work[T any](l *Loop, b *backlog[T], do func(T)) {
+func work[T any](l *Loop, b *backlog[T], budget time.Duration, do func(T)) {
 	if b.empty() {
 		return
 	}
 	start := l.cfg.now()
 	for {
 		do(b.next())
-		if b.empty() || l.over(start) {
+		if b.empty() || l.cfg.now()-start >= budget {
 			return
 		}
 	}
@@ -227,38 +227,24 @@ func (l *Loop) closedStep() {
 	if l.telling.empty() {
 		l.ended = l.telling.refill(l.ended)
 	}
-	if l.telling.empty() {
-		return
-	}
-	start := l.cfg.now()
-	waiting := len(l.telling.items) - l.telling.at + len(l.ended)
-	budget := l.cfg.TurnBudget * time.Duration(1+waiting/keepEntries)
+	budget := l.cfg.TurnBudget * time.Duration(1+(l.telling.left()+len(l.ended))/keepEntries)
 	if l.poll.behind() {
 		budget /= unreadShare
 	}
-	for {
-		l.tellNext()
-		if l.telling.empty() || l.cfg.now()-start >= budget {
-			return
-		}
-	}
+	work(l, &l.telling, budget, l.tell)
 }
 
 // tellAll is closedStep without a budget, for the end of the loop. What ends meanwhile is told, too.
 func (l *Loop) tellAll() {
-	for {
+	for len(l.ended) > 0 || !l.telling.empty() {
 		if l.telling.empty() {
 			l.ended = l.telling.refill(l.ended)
 		}
-		if l.telling.empty() {
-			return
-		}
-		l.tellNext()
+		l.tell(l.telling.next())
 	}
 }
 
-func (l *Loop) tellNext() {
-	e := l.telling.next()
+func (l *Loop) tell(e ending) {
 	e.c.tellClosed(e.err)
 	l.conns.Add(-1)
 }

@@ -195,8 +195,6 @@ func (a *actor) got(s *socket, msg []byte, handed stamp) {
 	if a.socket != s {
 		return
 	}
-	in.begins = s.took
-	s.flow.add(in.begins, in.handed)
 	a.w.count(func(c *Counts) { c.Messages++ })
 	a.life.hears(in.handed)
 	a.advise(&in)

@@ -71,7 +71,6 @@ type checker struct {
 	state   bool   // it began with the state
 	stateTo uint64
 	pieces  bool              // it came back to where something may have been appended to since
-	level   bool              // it has been at the newest entry
 	told    uint64            // up to here a gap has told what is missing
 	known   map[string]string // values that the client has by now, "" for none
 	kind    kind
@@ -97,7 +96,7 @@ func (c *checker) begin() {
 	c.reply()
 	switch r.kind {
 	case fromLive:
-		c.at, c.level = r.Offset, true
+		c.at = r.Offset
 	case fromState:
 		c.beginState(r.repliedAt)
 	case fromPosition:
@@ -197,7 +196,6 @@ func (c *checker) message(it *item) {
 	}
 	c.cover = cover{}
 	c.late(it, f, whole)
-	c.lags(it, f)
 	c.learn(it, f)
 	c.pace(it, f)
 	c.at, c.free = it.offset, false

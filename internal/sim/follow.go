@@ -14,7 +14,7 @@ func (a *actor) subscribe(p *place) {
 		return
 	}
 	p.asking = true
-	r := &run{who: a.name, channel: p.channel, session: a.session, client: a.client, flow: &a.socket.flow, askedAt: a.w.now()}
+	r := &run{who: a.name, channel: p.channel, session: a.session, client: a.client, askedAt: a.w.now()}
 	args := map[string]any{}
 	r.kind = pick(d, []int{fromLive, fromLast, fromSince, fromPosition, fromPosition, fromPosition, fromPosition})
 	if r.kind == fromPosition && !p.placed {

@@ -45,7 +45,6 @@ type run struct {
 	member    bool
 	filter    map[string][]string // which values of tags it asks for, nil for no filter
 
-	flow    *flow // of the connection, nil for the SDK
 	items   []item
 	ended   string // why, "" while it lives
 	endedAt time.Duration
@@ -70,7 +69,6 @@ type item struct {
 
 	handed           time.Duration // when the server let go of it, or earlier; 0 by the SDK
 	sentBy           time.Duration // the same, or later
-	begins           int64         // behind so many bytes of the connection
 	reason           string        // of a gap
 	time             int64
 	score            float64
@@ -112,7 +110,6 @@ type incoming struct {
 	Error    *failure          `json:"error"`
 	handed   time.Duration     // when the server let go of it, or earlier
 	sentBy   time.Duration     // the same, or later
-	begins   int64             // behind so many bytes of the connection
 }
 
 // An author is who has published.
@@ -143,7 +140,7 @@ func (f *failure) passing() bool {
 
 // item makes one of a message, a position or a gap.
 func (in *incoming) item(at time.Duration) (it item) {
-	it = item{at: at, handed: in.handed, sentBy: in.sentBy, begins: in.begins, offset: in.Offset}
+	it = item{at: at, handed: in.handed, sentBy: in.sentBy, offset: in.Offset}
 	switch in.Type {
 	case "position":
 		it.kind = gotPosition

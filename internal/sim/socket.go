@@ -22,7 +22,6 @@ type socket struct {
 	hold   chan chan struct{}
 	paused atomic.Bool // the client has not read for a while
 	now    func() time.Duration
-	flow   flow
 	pulse
 }
 

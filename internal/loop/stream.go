@@ -48,14 +48,14 @@ const (
 	endAll
 )
 
-// narrow is a connection that says how many bytes are to wait for it, in place of Config.WriteBufferBytes: a simulated one, say, that
-// holds as little as a socket does.
-type narrow interface{ WriteBufferBytes() int }
+// A boundedConn is a net.Conn with a bound of its own for the bytes that are accepted and not yet written, in place of
+// Config.WriteBufferBytes. Simulated ones have it, so that each holds as much as some socket would.
+type boundedConn interface{ WriteBufferBytes() int }
 
 func newStream(l *Loop, c *Conn, nc net.Conn) *stream {
 	s := &stream{c: c, loop: l, nc: nc, most: l.cfg.WriteBufferBytes, handled: make(chan struct{}, 1)}
-	if n, is := nc.(narrow); is {
-		s.most = n.WriteBufferBytes()
+	if own, is := nc.(boundedConn); is {
+		s.most = own.WriteBufferBytes()
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hocket.dev"
+	"hocket.dev/dialect"
 	"hocket.dev/internal/acme"
 	"hocket.dev/internal/playground"
 )
@@ -25,6 +26,8 @@ func clientRoutes(srv *hocket.Server, set *settings) http.Handler {
 	mux := muxFor(srv, clientPaths, healthPaths)
 	if set.admin == "" {
 		mux = muxFor(srv, clientPaths, healthPaths, adminPaths)
+	} else {
+		mux.Handle("/api/", notHere("back ends have an address of their own"))
 	}
 	if set.dev || set.hocket.Anonymous { // the page has no way to prove who looks at it
 		mux.Handle("/", playground.Handler())
@@ -34,7 +37,16 @@ func clientRoutes(srv *hocket.Server, set *settings) http.Handler {
 
 // adminRoutes are what back ends and operators find at an address of their own.
 func adminRoutes(srv *hocket.Server, set *settings) http.Handler {
-	return set.guard(muxFor(srv, adminPaths, healthPaths))
+	mux := muxFor(srv, adminPaths, healthPaths)
+	mux.Handle("/v1/", notHere("clients have an address of their own"))
+	return set.guard(mux)
+}
+
+// notHere answers programs at the address that is not for them as the library does where there is nothing.
+func notHere(hint string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		tell(w, dialect.Errorf(dialect.NotFound, "there is nothing at this path: %s", hint))
+	})
 }
 
 func muxFor(h http.Handler, groups ...[]string) *http.ServeMux {

@@ -49,6 +49,11 @@ func TestAddressForBackEnds(t *testing.T) {
 			t.Errorf("%s for clients: %d %.100s", path, status, body)
 		}
 	}
+	for path, at := range map[string]*node{"/api/v1/info": n, "/api/nope": n, "/v1/nope": n, "/v1/info": admin, "/v1/ws": admin, "/v1/": admin} {
+		if status, body := get(t, at, path, nil); status != 404 || !strings.HasPrefix(body, `{"error":{"code":1404,"name":"not_found",`) {
+			t.Errorf("%s at %s is told in another form than other errors: %d %.100s", path, at.http, status, body)
+		}
+	}
 	if status, _ := get(t, admin, "/metrics", nil); status != 401 {
 		t.Errorf("metrics without a key: %d", status)
 	}

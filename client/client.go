@@ -53,7 +53,7 @@ type Options struct {
 	// MaxDelay, 20 s when 0. The delay is drawn evenly from 0 to the bound.
 	MinDelay, MaxDelay time.Duration
 	// MaxWaiting is how many requests may wait to be sent, while there is no connection or the server is slow; 0 means
-	// 1,000. Beyond it requests fail with ErrBusy.
+	// 1,000. Beyond it requests fail with ErrQueueFull.
 	MaxWaiting int
 	// EventBuffer is how many events wait for NextEvent; 0 means 100. When it is full the oldest is dropped, and the next one that
 	// is read says how many were (Event.Missed).

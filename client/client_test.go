@@ -263,7 +263,7 @@ func TestRequestsWithoutAConnectionAreBounded(t *testing.T) {
 			results <- err
 		}()
 	}
-	wantError(t, <-results, ErrBusy)
+	wantError(t, <-results, &Error{Name: "queue_full"}) // as it is called in TypeScript
 	line.aim(url)
 	for range 2 {
 		if err := <-results; err != nil {

@@ -30,8 +30,9 @@ var (
 	// ErrConnectionLost answers a call whose connection was lost: whether the method has run is not known. Publishes do
 	// not get it, they are sent again.
 	ErrConnectionLost = &Error{Name: "connection_lost", Message: "the connection was lost before the answer came"}
-	// ErrBusy says that too many requests wait to be sent.
-	ErrBusy = &Error{Name: "busy", Message: "too many requests wait for an answer"}
+	// ErrQueueFull says that as many requests wait to be sent as Options.MaxWaiting lets. The server was not asked; when it has
+	// too much to do itself, it says "busy".
+	ErrQueueFull = &Error{Name: "queue_full", Message: "too many requests wait to be sent"}
 )
 
 // Error returns name and message.

@@ -40,7 +40,7 @@ func (c *Client) add(o outgoing, r *request) error {
 	case c.err != nil:
 		return c.err
 	case !r.managed && len(c.queue) >= c.opts.MaxWaiting:
-		return ErrBusy
+		return ErrQueueFull
 	}
 	c.lastID++
 	o.ID, r.id = c.lastID, c.lastID

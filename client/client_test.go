@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -245,17 +244,8 @@ func TestClose(t *testing.T) {
 
 func TestRequestsWithoutAConnectionAreBounded(t *testing.T) {
 	_, url := serve(t, nil)
-	line, through := startProxy(t, url)
-	lost := make(chan struct{})
-	var once sync.Once
-	c := dial(t, through, &Options{MaxWaiting: 2, OnConnection: func(err error) {
-		if err != nil {
-			once.Do(func() { close(lost) })
-		}
-	}})
-	line.aim("ws://127.0.0.1:1/v1/ws")
-	line.cut()
-	<-lost
+	c, line, lose := dialCuttable(t, url, Options{MaxWaiting: 2})
+	lose()
 	results := make(chan error, 3)
 	for range 3 {
 		go func() {

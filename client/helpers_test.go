@@ -132,6 +132,25 @@ func startProxy(t *testing.T, url string) (*proxy, string) {
 	return p, "ws://" + l.Addr().String() + "/v1/ws"
 }
 
+// dialCuttable connects through a proxy. lose cuts the line and waits until the client has noticed; there is no other line until
+// the proxy is aimed again.
+func dialCuttable(t *testing.T, url string, opts Options) (c *Client, line *proxy, lose func()) {
+	t.Helper()
+	line, through := startProxy(t, url)
+	lost := make(chan error, 10)
+	opts.OnConnection = func(err error) {
+		if err != nil {
+			lost <- err
+		}
+	}
+	lose = func() {
+		line.aim("ws://127.0.0.1:1/v1/ws") // where nothing listens
+		line.cut()
+		<-lost
+	}
+	return dial(t, through, &opts), line, lose
+}
+
 // aim makes new connections go to another WebSocket address.
 func (p *proxy) aim(url string) {
 	p.mu.Lock()

@@ -86,16 +86,8 @@ func TestInfoChangesInPlaceAndStays(t *testing.T) {
 // Info that is refused to a client on its way back gives way to the one before, and the client comes back.
 func TestInfoRefusedOnTheWayBackIsGivenUp(t *testing.T) {
 	_, url := serve(t, nil)
-	line, through := startProxy(t, url)
-	lost := make(chan error, 10)
-	c := dial(t, through, &Options{Info: "short", OnConnection: func(err error) {
-		if err != nil {
-			line.aim("ws://127.0.0.1:1/v1/ws")
-			lost <- err
-		}
-	}})
-	line.cut()
-	<-lost
+	c, line, lose := dialCuttable(t, url, Options{Info: "short"})
+	lose()
 	wantError(t, c.SetInfo(t.Context(), strings.Repeat("i", 200_000)), &Error{Code: 1109, Name: "too_large"}) // known before there is a connection
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -119,7 +111,6 @@ func TestInfoRefusedOnTheWayBackIsGivenUp(t *testing.T) {
 func TestInfoOfAProofStays(t *testing.T) {
 	const secret = "a secret of the tests, which everybody knows"
 	_, url := serve(t, func(cfg *hocket.Config) { cfg.Tokens.Keys = []hocket.TokenKey{{Secret: secret}} })
-	line, through := startProxy(t, url)
 	signer, err := hocket.NewTokenSigner([]byte(secret), "")
 	if err != nil {
 		t.Fatal(err)
@@ -128,20 +119,10 @@ func TestInfoOfAProofStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := make(chan error, 10)
-	c := dial(t, through, &Options{
-		Token: func(context.Context) (string, error) { return token, nil },
-		OnConnection: func(err error) {
-			if err != nil {
-				line.aim("ws://127.0.0.1:1/v1/ws")
-				lost <- err
-			}
-		},
-	})
+	c, line, lose := dialCuttable(t, url, Options{Token: func(context.Context) (string, error) { return token, nil }})
 	denied := &Error{Code: 1403, Name: "permission_denied"}
 	wantError(t, c.SetInfo(t.Context(), "another"), denied)
-	line.cut()
-	<-lost
+	lose()
 	away := make(chan error)
 	go func() { away <- c.SetInfo(t.Context(), "another") }()
 	testproc.Until(t, "the info is to be told", func() bool {

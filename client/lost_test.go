@@ -63,20 +63,12 @@ func TestCutLinesLoseNothingAndDoubleNothing(t *testing.T) {
 // A subscription that began live goes on from there, though no message had come before the line was cut.
 func TestCutBeforeTheFirstMessage(t *testing.T) {
 	srv, url := serve(t, nil)
-	line, through := startProxy(t, url)
-	lost := make(chan error, 10)
-	c := dial(t, through, &Options{OnConnection: func(err error) {
-		if err != nil {
-			line.aim("ws://127.0.0.1:1/v1/ws")
-			lost <- err
-		}
-	}})
+	c, line, lose := dialCuttable(t, url, Options{})
 	if _, err := srv.Publish(t.Context(), "a", "before"); err != nil {
 		t.Fatal(err)
 	}
 	s := subscribe(t, c, "a", nil)
-	line.cut()
-	<-lost
+	lose()
 	if _, err := srv.Publish(t.Context(), "a", "away"); err != nil {
 		t.Fatal(err)
 	}
@@ -88,17 +80,9 @@ func TestCutBeforeTheFirstMessage(t *testing.T) {
 // that something lies before it is told.
 func TestCutBeforeTheFirstOfTheNewest(t *testing.T) {
 	srv, url := serve(t, nil)
-	line, through := startProxy(t, url)
-	lost := make(chan error, 10)
-	c := dial(t, through, &Options{OnConnection: func(err error) {
-		if err != nil {
-			line.aim("ws://127.0.0.1:1/v1/ws")
-			lost <- err
-		}
-	}})
+	c, line, lose := dialCuttable(t, url, Options{})
 	s := subscribe(t, c, "a", &SubscribeOptions{From: Last(1)})
-	line.cut()
-	<-lost
+	lose()
 	for _, text := range []string{"missed", "newest"} {
 		if _, err := srv.Publish(t.Context(), "a", text); err != nil {
 			t.Fatal(err)

@@ -1,11 +1,12 @@
 package broker
 
+import "hocket.dev/internal/limit"
+
 // A dedup remembers publishes, so that one sent again is not applied again.
 type dedup struct {
-	keys    map[string]*record // by idempotency key
-	clients map[string]*record // by client
-	oldest  *record            // both in one list, by time
-	newest  *record
+	keys    map[string]*record  // by idempotency key
+	clients map[string]*record  // by client
+	byTime  limit.ByAge[record] // both
 	bytes   int64
 }
 
@@ -18,7 +19,7 @@ type record struct {
 	offset uint64 // of the last one
 	time   int64
 
-	older, newer *record
+	place limit.Place[record] // in byTime
 }
 
 const (
@@ -102,7 +103,7 @@ func (d *dedup) remember(e *Entry) {
 func (d *dedup) record(m *map[string]*record, name string) *record {
 	r := (*m)[name]
 	if r != nil {
-		d.unlink(r)
+		d.byTime.Remove(&r.place)
 	} else {
 		if *m == nil {
 			*m = make(map[string]*record)
@@ -111,35 +112,14 @@ func (d *dedup) record(m *map[string]*record, name string) *record {
 		(*m)[name] = r
 		d.bytes += recordFixed + int64(len(name))
 	}
-	r.older = d.newest
-	if d.newest != nil {
-		d.newest.newer = r
-	} else {
-		d.oldest = r
-	}
-	d.newest = r
+	d.byTime.Add(&r.place, r)
 	return r
-}
-
-func (d *dedup) unlink(r *record) {
-	if r.older != nil {
-		r.older.newer = r.newer
-	} else {
-		d.oldest = r.newer
-	}
-	if r.newer != nil {
-		r.newer.older = r.older
-	} else {
-		d.newest = r.older
-	}
-	r.older, r.newer = nil, nil
 }
 
 // expire forgets records from before cut, at most steps of them, all when steps is negative.
 func (d *dedup) expire(cut int64, steps int) {
-	for d.oldest != nil && d.oldest.time < cut && steps != 0 {
-		r := d.oldest
-		d.unlink(r)
+	for r := d.byTime.Oldest(); r != nil && r.time < cut && steps != 0; r = d.byTime.Oldest() {
+		d.byTime.Remove(&r.place)
 		d.bytes -= recordFixed + int64(len(r.name))
 		if r.client {
 			delete(d.clients, r.name)
@@ -148,7 +128,7 @@ func (d *dedup) expire(cut int64, steps int) {
 		}
 		steps--
 	}
-	if d.oldest == nil {
+	if d.byTime.Len() == 0 {
 		d.keys, d.clients = nil, nil // maps do not shrink by themselves
 	}
 }

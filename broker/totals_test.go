@@ -93,13 +93,13 @@ func checkTotals(t *rapid.T, b *Memory) {
 			}
 			values, deleted := checkState(t, &c.state)
 			held, logged = held+values, logged+deleted
-			records := 0
-			for r := c.memory.oldest; r != nil; r = r.newer {
-				records++
-				held += recordFixed + int64(len(r.name))
+			for _, records := range []map[string]*record{c.memory.keys, c.memory.clients} {
+				for name := range records {
+					held += recordFixed + int64(len(name))
+				}
 			}
-			if records != c.memory.len() {
-				t.Fatalf("%d records in the list, %d in the maps", records, c.memory.len())
+			if n := c.memory.byTime.Len(); n != c.memory.len() {
+				t.Fatalf("%d records in the list, %d in the maps", n, c.memory.len())
 			}
 		}
 	}

@@ -13,4 +13,6 @@
 // Time comes in as now: the time since some moment, the same one for all calls about a bucket, by a clock that does not go
 // backwards. The package reads no clock and starts no goroutine. A [Bucket] is for one goroutine at a time; an [Account] and
 // a [Table] may be used by any.
+//
+// A [ByAge] is for the other kind of limit, of how many there may be: it knows who has been there for longest.
 package limit

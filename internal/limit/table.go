@@ -34,9 +34,7 @@ type Table[K comparable] struct {
 type part[K comparable] struct {
 	mu      sync.Mutex
 	entries map[K]*Entry[K]     // guarded by mu
-	oldest  *Entry[K]           // guarded by mu: of those that are closed
-	newest  *Entry[K]           // guarded by mu
-	closed  int                 // guarded by mu
+	closed  ByAge[Entry[K]]     // guarded by mu: the accounts that nobody has open
 	traces  [partTraces]Account // guarded by mu, but for what is atomic
 	until   time.Duration       // guarded by mu: when all traces are full
 }
@@ -48,8 +46,8 @@ type Entry[K comparable] struct {
 	key   K
 
 	// guarded by the part's mu
-	held         int
-	older, newer *Entry[K] // while it is closed
+	held  int
+	place Place[Entry[K]] // in closed
 }
 
 // NewTable makes a Table that remembers at most so many accounts that are not open.
@@ -75,8 +73,8 @@ func (t *Table[K]) Open(key K, now time.Duration) (e *Entry[K], open int) {
 			e.add(p.trace(h))
 		}
 		p.entries[key] = e
-	} else if e.held == 0 {
-		p.remove(e)
+	} else {
+		p.closed.Remove(&e.place)
 	}
 	e.held++
 	return e, e.held
@@ -96,7 +94,7 @@ func (e *Entry[K]) Close(now time.Duration) {
 	switch {
 	case e.Idle(now):
 		delete(p.entries, e.key)
-	case p.closed >= t.most:
+	case p.closed.Len() >= t.most:
 		t.traced.Add(1)
 		trace := p.trace(h)
 		trace.add(&e.Account)
@@ -105,7 +103,7 @@ func (e *Entry[K]) Close(now time.Duration) {
 		}
 		delete(p.entries, e.key)
 	default:
-		p.add(e)
+		p.closed.Add(&e.place, e)
 	}
 }
 
@@ -157,42 +155,15 @@ func (p *part[K]) trace(h uint64) *Account { return &p.traces[h/tableParts%partT
 
 // forget looks at the accounts that have waited longest. mu is held.
 func (p *part[K]) forget(now time.Duration) {
-	for range min(lookAt, p.closed) {
-		e := p.oldest
-		p.remove(e)
+	for range min(lookAt, p.closed.Len()) {
+		e := p.closed.Oldest()
+		p.closed.Remove(&e.place)
 		if e.Idle(now) {
 			delete(p.entries, e.key)
 		} else {
-			p.add(e)
+			p.closed.Add(&e.place, e)
 		}
 	}
-}
-
-// add puts a closed account behind the others. mu is held.
-func (p *part[K]) add(e *Entry[K]) {
-	if e.older = p.newest; p.newest == nil {
-		p.oldest = e
-	} else {
-		p.newest.newer = e
-	}
-	p.newest = e
-	p.closed++
-}
-
-// remove takes a closed account out. mu is held.
-func (p *part[K]) remove(e *Entry[K]) {
-	if e.older == nil {
-		p.oldest = e.newer
-	} else {
-		e.older.newer = e.newer
-	}
-	if e.newer == nil {
-		p.newest = e.older
-	} else {
-		e.newer.older = e.older
-	}
-	e.older, e.newer = nil, nil
-	p.closed--
 }
 
 // Address returns what an address is counted as: an IPv4 address as itself, also one written as IPv6, of IPv6 the network of

@@ -370,7 +370,7 @@ func TestProofsThatAreDecidedAboutAreBounded(t *testing.T) {
 	for _, c := range waiting[1:] {
 		c.want(`"type":"connected"`)
 	}
-	if n := w.node.Shard(0).unproved.count; n != 0 {
+	if n := w.node.Shard(0).unproved.Len(); n != 0 {
 		t.Errorf("%d sessions are still to prove who they are", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/limit"
 	"hocket.dev/internal/rule"
 )
 
@@ -83,9 +84,8 @@ type outgoing struct {
 	sent  int    // how much of buf
 
 	// Of Shard.untaken, where it is listed.
-	listed       *Session // whose it is; nil where it is not
-	counted      int64
-	older, newer *outgoing
+	place   limit.Place[Session]
+	counted int64
 }
 
 // sentOf moves on over n bytes of buf that have been sent. What has been sent is given up by and by: a client that never

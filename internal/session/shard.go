@@ -9,6 +9,7 @@ import (
 	"hocket.dev/broker"
 	"hocket.dev/dialect"
 	"hocket.dev/internal/hub"
+	"hocket.dev/internal/limit"
 	"hocket.dev/internal/rule"
 )
 
@@ -48,12 +49,12 @@ type Shard struct {
 	index    int
 	loop     Loop
 	sessions map[string]*Session
-	expiries expiries      // sessions that end at a time
-	owing    []*follower   // followers whose clients are to be told their position
-	spare    []*outgoing   // empty ones, to be used again
-	writes   uint64        // of entries
-	now      time.Duration // Node.elapsed, by Session.Tick
-	unproved unproved
+	expiries expiries             // sessions that end at a time
+	owing    []*follower          // followers whose clients are to be told their position
+	spare    []*outgoing          // empty ones, to be used again
+	writes   uint64               // of entries
+	now      time.Duration        // Node.elapsed, by Session.Tick
+	unproved limit.ByAge[Session] // that have not proved who they are
 	untaken  untaken
 
 	buf     []byte // gathers what goes out in one write

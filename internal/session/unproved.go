@@ -4,34 +4,28 @@ import (
 	"time"
 
 	"hocket.dev/dialect"
+	"hocket.dev/internal/limit"
 )
 
 // unprovedMessages is how many messages of the largest size a session may send before it has proved who it is.
 const unprovedMessages = 4
 
-// unproved are the sessions of a loop that have not proved who they are, oldest first. Who comes when there are too many closes
-// the oldest, so that those who only hold a place do not keep others out.
-type unproved struct {
-	first, last *unproven
-	count       int
-}
-
 // unproven is a session that has not proved who it is.
 type unproven struct {
-	session      *Session
-	stop         func() // the timer
-	bytes        int64  // received
-	older, newer *unproven
+	place limit.Place[Session] // in Shard.unproved
+	stop  func()               // the timer
+	bytes int64                // received
 }
 
-// awaitProof gives the session its time to prove who it is.
+// awaitProof gives the session its time to prove who it is. Who comes when there are too many closes the oldest, so that those who
+// only hold a place do not keep others out.
 func (s *Session) awaitProof() {
 	sh, limits := s.shard, &s.shard.node.cfg.Limits
-	u := &unproven{session: s, stop: sh.loop.After(limits.ProofTimeout, s.proofTimeout)}
+	u := &unproven{stop: sh.loop.After(limits.ProofTimeout, s.proofTimeout)}
 	s.share.unproven = u
-	sh.unproved.add(u)
-	if most := max(limits.Unproved/len(sh.node.shards), 1); sh.unproved.count > most {
-		oldest := sh.unproved.first.session
+	sh.unproved.Add(&u.place, s)
+	if most := max(limits.Unproved/len(sh.node.shards), 1); sh.unproved.Len() > most {
+		oldest := sh.unproved.Oldest()
 		oldest.proofCame()
 		err := dialect.Errorf(dialect.Busy, "too many clients have not proved who they are: come back later")
 		err.RetryAfter = time.Second
@@ -43,7 +37,7 @@ func (s *Session) awaitProof() {
 func (s *Session) proofCame() {
 	if u := s.share.unproven; u != nil {
 		u.stop()
-		s.shard.unproved.remove(u)
+		s.shard.unproved.Remove(&u.place)
 		s.share.unproven = nil
 	}
 }
@@ -69,28 +63,4 @@ func (s *Session) patient(bytes int) bool {
 	s.expel(dialect.CloseUnauthenticated, dialect.Errorf(dialect.Unauthenticated,
 		"%d bytes have come and no proof of identity: send connect with one first", u.bytes))
 	return false
-}
-
-func (q *unproved) add(u *unproven) {
-	if u.older = q.last; q.last == nil {
-		q.first = u
-	} else {
-		q.last.newer = u
-	}
-	q.last = u
-	q.count++
-}
-
-func (q *unproved) remove(u *unproven) {
-	if u.older == nil {
-		q.first = u.newer
-	} else {
-		u.older.newer = u.newer
-	}
-	if u.newer == nil {
-		q.last = u.older
-	} else {
-		u.newer.older = u.older
-	}
-	q.count--
 }

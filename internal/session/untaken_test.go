@@ -50,7 +50,7 @@ func TestWhoHasTakenNothingForLongestIsClosed(t *testing.T) {
 			c.take()
 		}
 	}
-	if u := &w.node.shards[0].untaken; u.bytes != 0 || u.first != nil || u.last != nil {
+	if u := &w.node.shards[0].untaken; u.bytes != 0 || u.slow.Len() != 0 {
 		t.Errorf("%d bytes are counted of nobody", u.bytes)
 	}
 }

@@ -1,7 +1,7 @@
 package listen
 
 import (
-	lists "container/list" // list is the queue's own
+	"container/list"
 	"net/netip"
 
 	"hocket.dev/internal/limit"
@@ -18,8 +18,8 @@ type lineup struct {
 
 	taken   int // places
 	callers map[netip.Addr]*caller
-	waiting lists.List // of *waiter, the oldest first
-	turns   lists.List // of *caller that wait and may have one place more, the one whose turn it is first
+	waiting list.List // of *waiter, the oldest first
+	turns   list.List // of *caller that wait and may have one place more, the one whose turn it is first
 }
 
 // A caller is an address that has places or waits for them.
@@ -28,15 +28,15 @@ type caller struct {
 	exempt      bool
 	placesOfOne int
 	taken       int
-	waiting     lists.List     // of *waiter, the oldest first
-	turn        *lists.Element // in lineup.turns; nil where it is in none
+	waiting     list.List     // of *waiter, the oldest first
+	turn        *list.Element // in lineup.turns; nil where it is in none
 }
 
 // A waiter is a connection without a place.
 type waiter struct {
 	handoff
 	caller          *caller
-	inAll, inCaller *lists.Element
+	inAll, inCaller *list.Element
 }
 
 // arrive gives a connection a place, which is counted as c's, or has it wait: c is nil then, and excess is to be closed, which
@@ -90,7 +90,7 @@ func (l *lineup) unqueue(c *caller) {
 }
 
 // remove takes a waiter out.
-func (l *lineup) remove(at *lists.Element) handoff {
+func (l *lineup) remove(at *list.Element) handoff {
 	w := at.Value.(*waiter)
 	l.waiting.Remove(w.inAll)
 	w.caller.waiting.Remove(w.inCaller)

@@ -185,7 +185,7 @@ func TestRequestInTwoParts(t *testing.T) {
 func (li *Listener) pending() int {
 	n := make(chan int, len(li.perLoop))
 	for i := range li.perLoop {
-		li.cfg.Loops.Loop(i).Post(func() { n <- li.perLoop[i].n })
+		li.cfg.Loops.Loop(i).Post(func() { n <- li.perLoop[i].Len() })
 	}
 	return <-n + <-n
 }

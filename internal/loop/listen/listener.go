@@ -159,14 +159,14 @@ func (li *Listener) look(l *loop.Loop, fd int, from netip.AddrPort) {
 	q := &li.perLoop[l.Index()]
 	p := &Pending{listener: li, from: from, greeted: li.cfg.Proxies == nil}
 	q.add(p)
-	if q.n > li.cfg.MaxPending {
-		q.first.end(errTooMany)
+	if q.Len() > li.cfg.MaxPending {
+		q.Oldest().end(errTooMany)
 	}
 	if p.greeted {
 		q.count(p)
 	}
 	l.AttachPeeking(&p.conn, fd, p)
-	if p.queued && !p.refused { // else its request was there
+	if p.inQueue.Listed() && !p.refused { // else its request was there
 		p.conn.SetAlarm(li.ticks)
 	}
 }

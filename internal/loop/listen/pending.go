@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 
+	"hocket.dev/internal/limit"
 	"hocket.dev/internal/loop"
 	"hocket.dev/wire"
 )
@@ -19,9 +20,8 @@ type Pending struct {
 	refused  bool
 
 	// The queue's.
-	links   [listKinds]link
-	address netip.Addr // what it is counted as; not valid before it is
-	queued  bool
+	inQueue, inAddress limit.Place[Pending]
+	address            netip.Addr // what it is counted as; not valid before it is
 }
 
 // Loop returns the loop the connection is on and stays on.
@@ -153,7 +153,7 @@ func (p *Pending) queue() *queue { return &p.listener.perLoop[p.conn.Loop().Inde
 
 // leave takes the connection out of its queue.
 func (p *Pending) leave() {
-	if p.queued {
+	if p.inQueue.Listed() {
 		p.queue().remove(p)
 	}
 }

@@ -207,7 +207,7 @@ func TestHalfOpenHandshakesOfOneAddressLeaveRoomForOthers(t *testing.T) {
 	}
 	for i := range li.perLoop {
 		counted := make(chan [2]int, 1)
-		li.cfg.Loops.Loop(i).Post(func() { counted <- [2]int{li.perLoop[i].n, len(li.perLoop[i].byAddress)} })
+		li.cfg.Loops.Loop(i).Post(func() { counted <- [2]int{li.perLoop[i].Len(), len(li.perLoop[i].byAddress)} })
 		if n := <-counted; n[0] > 4 || n[1] > 1 {
 			t.Errorf("loop %d holds %d connections of %d addresses", i, n[0], n[1])
 		}

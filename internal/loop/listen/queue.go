@@ -6,91 +6,42 @@ import (
 	"hocket.dev/internal/limit"
 )
 
-// link is a place in a list.
-type link struct{ older, newer *Pending }
-
-// list holds connections, oldest first. Each is in one list of a kind.
-type list struct {
-	first, last *Pending
-	n           int
-	kind        listKind
-}
-
-type listKind uint8
-
-const (
-	ofLoop    listKind = iota // all of a loop
-	ofAddress                 // those of one address
-	listKinds
-)
-
-func (l *list) add(p *Pending) {
-	at := &p.links[l.kind]
-	if at.older = l.last; l.last == nil {
-		l.first = p
-	} else {
-		l.last.links[l.kind].newer = p
-	}
-	l.last = p
-	l.n++
-}
-
-func (l *list) remove(p *Pending) {
-	at := &p.links[l.kind]
-	if at.older == nil {
-		l.first = at.newer
-	} else {
-		at.older.links[l.kind].newer = at.newer
-	}
-	if at.newer == nil {
-		l.last = at.older
-	} else {
-		at.newer.links[l.kind].older = at.older
-	}
-	*at = link{}
-	l.n--
-}
-
 // A queue holds the connections of one loop that have not found their owner.
 type queue struct {
-	list
-	byAddress map[netip.Addr]*list
+	limit.ByAge[Pending]
+	byAddress map[netip.Addr]*limit.ByAge[Pending]
 }
 
-func (q *queue) add(p *Pending) {
-	p.queued = true
-	q.list.add(p)
-}
+func (q *queue) add(p *Pending) { q.Add(&p.inQueue, p) }
 
 // count makes p one of those of its client's address, and closes the oldest of them when there are too many.
 func (q *queue) count(p *Pending) {
 	if q.byAddress == nil {
-		q.byAddress = make(map[netip.Addr]*list)
+		q.byAddress = make(map[netip.Addr]*limit.ByAge[Pending])
 	}
 	p.address = limit.Address(p.from.Addr())
 	of := q.byAddress[p.address]
 	if of == nil {
-		of = &list{kind: ofAddress}
+		of = new(limit.ByAge[Pending])
 		q.byAddress[p.address] = of
 	}
-	of.add(p)
-	if of.n > p.listener.cfg.MaxPendingPerAddress && !p.listener.cfg.Exempt(p.from.Addr()) {
-		of.first.end(errTooMany)
+	of.Add(&p.inAddress, p)
+	if of.Len() > p.listener.cfg.MaxPendingPerAddress && !p.listener.cfg.Exempt(p.from.Addr()) {
+		of.Oldest().end(errTooMany)
 	}
 }
 
 func (q *queue) remove(p *Pending) {
-	p.queued = false
-	q.list.remove(p)
+	q.Remove(&p.inQueue)
 	if of := q.byAddress[p.address]; of != nil {
-		if of.remove(p); of.n == 0 {
+		if of.Remove(&p.inAddress); of.Len() == 0 {
 			delete(q.byAddress, p.address)
 		}
 	}
 }
 
 func (q *queue) endAll() {
-	for q.first != nil {
-		q.first.end(nil)
+	for q.Len() > 0 {
+		q.Oldest().end(nil)
 	}
 }

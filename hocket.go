@@ -164,25 +164,43 @@ func (s *Server) start(ctx context.Context) {
 	}
 	go func() {
 		defer s.running.Done()
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		s.hub.Tick(time.Now())
-		var trim trimmer
-		for {
-			select {
-			case now := <-tick.C:
-				s.hub.Tick(now)
-				s.guesses.sweep()
-				s.node.Tick()
-				if !s.cfg.KeepMemory {
-					opened := s.websocket.Handshakes.Load()
-					trim.tick(now, 2*opened-uint64(s.Sessions())) // openings and closings
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
+		s.tick(ctx)
 	}()
+}
+
+// tick is the node's clock, until ctx ends.
+func (s *Server) tick(ctx context.Context) {
+	second, often := time.NewTicker(time.Second), time.NewTicker(headroomEvery)
+	defer second.Stop()
+	defer often.Stop()
+	if s.cfg.KeepMemory {
+		often.Stop()
+	}
+	s.hub.Tick(time.Now())
+	var room headroom
+	var trim trimmer
+	for {
+		select {
+		case now := <-second.C:
+			s.hub.Tick(now)
+			s.guesses.sweep()
+			s.node.Tick()
+			if opened, ended := s.openedAndEnded(); !s.cfg.KeepMemory && !room.holds() {
+				trim.tick(now, opened+ended)
+			}
+		case now := <-often.C:
+			_, ended := s.openedAndEnded()
+			room.tick(now, ended)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// openedAndEnded counts the sessions there have been, and those of them that have ended.
+func (s *Server) openedAndEnded() (opened, ended uint64) {
+	opened = s.websocket.Handshakes.Load()
+	return opened, opened - uint64(s.Sessions())
 }
 
 // awaitBroker returns when the broker answers.

@@ -231,6 +231,7 @@ func (p *play) direct(text string) {
 	case "stall":
 		p.peer().set(func(c *peer) { c.gate = make(chan struct{}) })
 	case "resume":
+		synctest.Wait() // what was published before is looked at before
 		p.peer().set(func(c *peer) { close(c.gate); c.gate = nil })
 	case "binary":
 		p.peer().frame(wire.Binary, []byte(rest))

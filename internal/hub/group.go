@@ -10,7 +10,7 @@ import (
 const (
 	// walkStep is how many cursors a group looks at before it lets the loop go on with other work, which begins with
 	// sending to those that were behind: while what has been looked at is still in the processor's cache.
-	walkStep = 64
+	walkStep = 16
 	// closeStep is how many cursors are ended at once. What an owner does then costs more.
 	closeStep = 512
 )
@@ -170,12 +170,16 @@ func (g *group) add(c *Cursor, r *Request) {
 
 // drop takes c out.
 func (g *group) drop(c *Cursor) {
-	last := g.cursors[len(g.cursors)-1]
-	g.cursors[c.place] = last
-	last.place = c.place
-	g.cursors[len(g.cursors)-1] = nil
-	g.cursors = g.cursors[:len(g.cursors)-1]
-	g.again = g.again || g.walking // the walk may have passed the place that last has now
+	place := int(c.place)
+	if g.walking && place < g.at { // whom the walk has passed stay before those whom it has not
+		g.at--
+		g.move(g.at, place)
+		place = g.at
+	}
+	last := len(g.cursors) - 1
+	g.move(last, place)
+	g.cursors[last] = nil
+	g.cursors = g.cursors[:last]
 
 	l := g.log
 	l.mu.Lock()
@@ -192,6 +196,12 @@ func (g *group) drop(c *Cursor) {
 	l.followers--
 	l.leftAt = l.hub.now.Load()
 	l.hub.cursors.Add(-1)
+}
+
+// move puts the cursor of one place into another.
+func (g *group) move(from, to int) {
+	c := g.cursors[from]
+	g.cursors[to], c.place = c, int32(to)
 }
 
 // close ends every cursor with err. The log is dead: nobody comes in any more.

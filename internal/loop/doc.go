@@ -22,13 +22,14 @@
 //
 //  1. reads each ready connection once and gives the bytes to [Handler].Read, of those found together the ones that their peers
 //     have ended last,
-//  2. runs the functions given to [Loop.Post] before this step began,
-//  3. fires timers ([Loop.After]) and alarms ([Conn.SetAlarm]) that are due,
-//  4. calls Handler.Flush of each connection that asked for it with [Conn.Wake],
-//  5. calls Handler.Closed of each connection that ended.
+//  2. calls Handler.Flush of each connection that asked for it with [Conn.Wake],
+//  3. runs the functions given to [Loop.Post] before this step began,
+//  4. fires timers ([Loop.After]) and alarms ([Conn.SetAlarm]) that are due,
+//  5. calls Handler.Flush of each connection that asked for it since,
+//  6. calls Handler.Closed of each connection that ended.
 //
-// Each step has a budget of time ([Config].TurnBudget); that of the last is smaller while there is more to read, and larger when very
-// many wait. What is left over waits for the next turn, in its order. A connection is closed at once, whenever its handler is
+// Each step has a budget of time ([Config].TurnBudget); the last, and the ends among what is read, have a share of it, which is
+// larger when very many wait. What is left over waits for the next turn, in its order. A connection is closed at once, whenever its handler is
 // told. So no step starves another, whatever arrives. A handler or function that runs longer than the budget delays its loop by
 // as much: what may block has to leave the loop and come back through Post.
 //

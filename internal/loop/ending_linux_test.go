@@ -50,8 +50,8 @@ func TestWhoIsAliveNeedNotWaitForWhoIsCutOff(t *testing.T) {
 	if n := <-seen; n != 0 {
 		t.Errorf("%d were served before who is alive", n)
 	}
-	if n := <-seen; n == conns {
-		t.Errorf("all that are cut off were served before who has come since")
+	if n := <-seen; n > conns/8 { // a look takes an eighth of the budget: in a turn they have time for two or three
+		t.Errorf("%d that are cut off were served before who has come since", n)
 	}
 	for left := conns; left > 0; {
 		b.do(func() { left = conns - dead() })

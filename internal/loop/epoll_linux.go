@@ -22,7 +22,7 @@ type epoll struct {
 	locked bool // to its thread
 	plain  link // the epoll itself, for the connections to point to
 
-	events [256]unix.EpollEvent
+	events [128]unix.EpollEvent
 	at, n  int                      // events[at:n] are not yet served
 	more   bool                     // there were as many as events has room for
 	cut    []unix.EpollEvent        // of connections that have ended, each once
@@ -31,8 +31,9 @@ type epoll struct {
 	adopted atomic.Uint32 // connections that came out of Go's poller
 	guest   guest
 
-	listening []*Listening // by number, nil where one has gone
-	records   []byte       // unused memory for what connections under TLS send
+	listening  []*Listening  // by number, nil where one has gone
+	acceptFrom time.Duration // until then other work comes before new connections
+	records    []byte        // unused memory for what connections under TLS send
 
 	mu      sync.Mutex
 	eventfd int // guarded by mu; -1 after stop
@@ -177,10 +178,9 @@ func (e *epoll) unlist(ev *unix.EpollEvent) bool {
 
 // read serves what wait found. If the budget ends before the batch, the rest of the batch is served before the next wait:
 // asking again would put the ones just served in front of it. Connections that have ended have a budget of their own, which is a
-// share while there is more to read.
+// share of that.
 func (e *epoll) read() {
 	l := e.loop
-	found := e.ready()
 	for e.ready() {
 		e.next()
 		if e.ready() && l.over(l.turnAt) {
@@ -190,11 +190,7 @@ func (e *epoll) read() {
 	if e.ending.empty() {
 		e.cut = e.ending.refill(e.cut)
 	}
-	budget := l.cfg.TurnBudget
-	if found || e.more {
-		budget /= unreadShare
-	}
-	work(l, &e.ending, budget, e.end)
+	work(l, &e.ending, l.cfg.TurnBudget/endedShare, e.end)
 }
 
 // end serves a connection that was put aside. Before its end there may be more to read than is read at once: then epoll is to report

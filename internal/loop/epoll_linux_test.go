@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -255,4 +256,23 @@ func descriptors(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(entries)
+}
+
+// What answers a read goes out before the functions run that were posted meanwhile.
+func TestAnswersDoNotWaitForWhatIsPosted(t *testing.T) {
+	b := newBench(t, drivers[0])
+	var order []string
+	var o owner
+	o.read = func([]byte) { o.Wake() }
+	o.flush = func() { order = append(order, "answer") }
+	client := b.attach(t, &o)
+	b.do(func() { // both are there when the next turn begins
+		mustWrite(t, client, "x")
+		b.Post(func() { order = append(order, "posted") })
+	})
+	b.do(func() {
+		if want := []string{"answer", "posted"}; !slices.Equal(order, want) {
+			t.Errorf("%v, want %v", order, want)
+		}
+	})
 }

@@ -18,8 +18,8 @@ const (
 	listenSlot = -2
 	// acceptAtOnce is how many connections a loop accepts before it looks at others.
 	acceptAtOnce = 32
-	// acceptShare is the part of a turn's budget that goes to handshakes: who is there comes before who comes.
-	acceptShare = 4
+	// acceptShare is the part of a loop's time that goes to handshakes while there is other work: who is there comes before who comes.
+	acceptShare = 5
 	// acceptPause is how long a loop leaves the queue alone when the system has nothing left for a connection.
 	acceptPause = 100 * time.Millisecond
 	// deferSeconds is how long the kernel keeps a connection to itself on which nothing has come. It counts in retransmissions
@@ -196,31 +196,42 @@ func (e *epoll) unlisten(li *Listening) {
 	}
 }
 
-// acceptSome takes connections from the queue of listening socket i, for a share of the turn's budget. What it leaves is reported
-// again, behind what else is ready. One connection brings its whole handshake, 0.1 ms of work, so that a batch of them alone would be
-// three turns.
+// acceptSome takes connections from the queue of listening socket i. One brings its whole handshake, 0.1 ms of work, so that a batch of
+// them alone would be several turns: it ends with a share of the turn's budget, and while other work waits that comes first until it
+// has had its share. What is left in the queue is reported again, behind what else is ready.
 func (e *epoll) acceptSome(i int) {
-	li, start := e.listening[i], e.loop.cfg.now()
-	for n := 0; li != nil && n < acceptAtOnce; n++ {
-		fd, from, errno := li.acceptOne()
-		switch errno {
-		case 0:
-			if li.give(e.loop, fd, from); e.loop.cfg.now()-start >= e.loop.cfg.TurnBudget/acceptShare {
-				return
-			}
-		case unix.EAGAIN:
-			return
-		case unix.EINTR, unix.ECONNABORTED:
-		case unix.EMFILE, unix.ENFILE:
-			if !li.refuse() {
-				e.pause(i)
-				return
-			}
-		default:
-			e.pause(i)
+	l, li := e.loop, e.listening[i]
+	start := l.cfg.now()
+	if start < e.acceptFrom && l.busy() {
+		return
+	}
+	for n := 0; li != nil && n < acceptAtOnce && e.acceptNext(i, li); n++ {
+		spent := l.cfg.now() - start
+		e.acceptFrom = start + acceptShare*spent
+		if spent >= l.cfg.TurnBudget/acceptShare {
 			return
 		}
 	}
+}
+
+// acceptNext takes one connection, if there is one, and reports whether there may be more.
+func (e *epoll) acceptNext(i int, li *Listening) bool {
+	fd, from, errno := li.acceptOne()
+	switch errno {
+	case 0:
+		li.give(e.loop, fd, from)
+		return true
+	case unix.EAGAIN:
+		return false
+	case unix.EINTR, unix.ECONNABORTED:
+		return true
+	case unix.EMFILE, unix.ENFILE:
+		if li.refuse() {
+			return true
+		}
+	}
+	e.pause(i)
+	return false
 }
 
 func (li *Listening) acceptOne() (fd int, from netip.AddrPort, errno unix.Errno) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +45,54 @@ func TestAcceptedConnectionsHoldLittleInTheKernel(t *testing.T) {
 				t.Errorf("it takes %d bytes beyond what it has sent, not %d", n, notSentLowat)
 			}
 		})
+	}
+}
+
+// While other work waits, handshakes have no more than their share of the time.
+func TestAcceptingLeavesTimeToOthers(t *testing.T) {
+	b := newBench(t, drivers[0])
+	nl, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const conns = 4
+	took := b.cfg.TurnBudget / 2
+	begun := make(chan time.Duration, conns)
+	li, err := b.group.Listen(nl.(*net.TCPListener), ListenConfig{Accept: func(_ *Loop, fd int, _ netip.AddrPort) {
+		begun <- b.cfg.now()
+		b.advance(took)
+		unix.Close(fd)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer li.Close()
+	var others func()
+	others = func() {
+		b.advance(took / 4)
+		if len(begun) < conns {
+			b.Post(others)
+		}
+	}
+	b.do(func() {
+		for range conns {
+			client, err := net.Dial("tcp", nl.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { client.Close() })
+			mustWrite(t, client, "the kernel waits for this")
+		}
+		b.Post(others)
+	})
+	before := <-begun
+	for range conns - 1 {
+		at := <-begun
+		if at < before+acceptShare*took {
+			t.Errorf("a handshake of %v began %v after the one before, and others waited", took, at-before)
+		}
+		before = at
 	}
 }
 

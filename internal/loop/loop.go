@@ -62,8 +62,8 @@ type poller interface {
 	stop()
 }
 
-// unreadShare is the part of a budget that goes to what has ended while there is more to read.
-const unreadShare = 8
+// endedShare is the part of a budget that goes to connections that have ended.
+const endedShare = 4
 
 // An ending is a connection whose handler has yet to be told.
 type ending struct {
@@ -129,6 +129,7 @@ func (l *Loop) run() {
 		l.sleep()
 		l.turnAt = l.cfg.now()
 		l.readStep()
+		l.flushStep() // answers to what was read do not wait for what others have posted
 		l.postedStep()
 		l.timerStep()
 		l.flushStep()
@@ -162,6 +163,11 @@ func (l *Loop) idle() time.Duration {
 		return max(0, t.due-l.cfg.now())
 	}
 	return -1
+}
+
+// busy tells whether something waits that its connections, or others for them, have asked for.
+func (l *Loop) busy() bool {
+	return !l.running.empty() || !l.flushing.empty() || len(l.woken) > 0 || l.mailed()
 }
 
 func (l *Loop) mailed() bool {
@@ -220,18 +226,15 @@ func work[T any](l *Loop, b *backlog[T], budget time.Duration, do func(T)) {
 }
 
 // closedStep tells handlers of their end, in the order of the ends, within a budget: 18,000 connections that are cut off at once
-// cost a session each, some 300 ms together, and a publisher would wait for all that came before it. While events wait to be read the
-// budget is an eighth, as who publishes may be behind them. It grows by as much again for every keepEntries that wait, so that however
-// fast connections come and go those that are not told do not pile up.
+// cost a session each, some 300 ms together, and a publisher would wait for all that came before it. The budget is a share of the others',
+// and grows by as much again for every keepEntries that wait, so that however fast connections come and go those that are not told do
+// not pile up.
 func (l *Loop) closedStep() {
 	if l.telling.empty() {
 		l.ended = l.telling.refill(l.ended)
 	}
 	budget := l.cfg.TurnBudget * time.Duration(1+(l.telling.left()+len(l.ended))/keepEntries)
-	if l.poll.behind() {
-		budget /= unreadShare
-	}
-	work(l, &l.telling, budget, l.tell)
+	work(l, &l.telling, budget/endedShare, l.tell)
 }
 
 // tellAll is closedStep without a budget, for the end of the loop. What ends meanwhile is told, too.

@@ -162,14 +162,15 @@ func (c *checker) take(it *item) {
 }
 
 // tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards, and
-// that nothing waits for longer than a sample has it wait. Who has a slow line may still be catching up then.
+// that nothing waits for longer than a sample has it wait. Who has a slow line may still be catching up then. On its way to the node an
+// entry may wait for a read of the log that has just begun, there and back.
 func (c *checker) tardy(it *item) {
-	probed := c.w.probedAt
+	probed, underWay := c.w.probedAt, 3*c.w.profile.faults.delay
 	switch f := c.epoch.at(it.offset); {
 	case f == nil || it.at <= probed || c.r.repliedAt >= probed-quiet/2:
 	case f.at < probed && c.came < probed-prompt:
 		c.fault(it.at, "%v was appended at %v, and comes when something else does", it, f.at)
-	case f.at >= probed && it.kind == gotMessage && c.kind.sample > 0 && it.handed > f.at+3*c.kind.sample: // it was on its way, too
+	case f.at >= probed && it.kind == gotMessage && c.kind.sample > 0 && it.handed > f.at+underWay+3*c.kind.sample:
 		c.fault(it.at, "%v was appended at %v, and sent at %v: that is more than an interval", it, f.at, it.handed)
 	}
 }

@@ -1,0 +1,79 @@
+package hocket
+
+import (
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+// wantPercent is the collector's percentage, which a test puts back.
+func wantPercent(t *testing.T, what string, want func(percent, live uint64) bool) {
+	t.Helper()
+	if percent, live := collectorState(); !want(percent, live) {
+		t.Errorf("%s: %d%% of %d bytes", what, percent, live)
+	}
+}
+
+func is(want uint64) func(percent, live uint64) bool {
+	return func(percent, _ uint64) bool { return percent == want }
+}
+
+func TestHeadroomComesWithManyEndsAndGoes(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	var h headroom
+	now, ended := time.Unix(0, 0), uint64(0)
+	tick := func(more uint64) {
+		now = now.Add(headroomEvery)
+		ended += more
+		h.tick(now, ended)
+	}
+	tick(0)
+	for range 20 {
+		tick(headroomAfter / 6) // many, and never so many in a second
+	}
+	wantPercent(t, "few ends", is(100))
+	tick(headroomAfter / 2)
+	tick(headroomAfter / 2)
+	if !h.holds() {
+		t.Error("many ends bring no room")
+	}
+	tick(5 * headroomAfter)
+	wantPercent(t, "very many ends", func(percent, live uint64) bool {
+		room := percent * max(live, leastHeap) / 100
+		return room >= 6*headroomAfter*headroomEach*3/4 && room <= 6*headroomAfter*headroomEach
+	})
+	tick(1000 * headroomAfter)
+	wantPercent(t, "more than there is room for", func(percent, live uint64) bool {
+		room := percent * max(live, leastHeap) / 100
+		return room >= headroomMost*3/4 && room <= headroomMost
+	})
+	for range headroomFor / headroomEvery {
+		tick(0)
+	}
+	if !h.holds() {
+		t.Error("the room is given up early")
+	}
+	tick(0)
+	wantPercent(t, "afterwards", is(100))
+	if h.holds() {
+		t.Error("the room is held for longer")
+	}
+	ended -= 100 // an opening that is counted before its session
+	tick(0)
+	wantPercent(t, "fewer than before", is(100))
+}
+
+func TestHeadroomLeavesAloneWhatOthersSet(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	now := time.Unix(0, 0)
+	var h headroom
+	h.tick(now, 5*headroomAfter)
+	debug.SetGCPercent(77)
+	h.tick(now.Add(headroomEvery), 5*headroomAfter)
+	h.tick(now.Add(2*headroomFor), 5*headroomAfter)
+	wantPercent(t, "set meanwhile", is(77))
+
+	debug.SetGCPercent(-1)
+	h.tick(now.Add(3*headroomFor), 50*headroomAfter)
+	wantPercent(t, "off", func(percent, _ uint64) bool { return percent == collectorOff })
+}

@@ -16,7 +16,7 @@ const (
 	// headroomEach is what a session that comes back allocates, and a third more: measured at 18,000, with handshakes and log lines. headroomMost
 	// bounds the whole.
 	headroomEach = 6 << 10
-	headroomMost = 96 << 20
+	headroomMost = 64 << 20
 )
 
 // headroom has the heap of a node grow further before it is collected when very many sessions have ended at once. What stays is so

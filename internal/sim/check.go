@@ -37,6 +37,7 @@ func (w *world) check(actors []*actor) {
 	w.checkViews()
 	w.checkGathered()
 	w.checkLogs()
+	w.checkLag()
 }
 
 // checkRun walks through what a subscription brought, beside the log.

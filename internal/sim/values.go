@@ -83,6 +83,8 @@ func (c *checker) reason(it *item) {
 			c.lost(it)
 		case c.kind.overflow != rule.OverflowGap:
 			c.fault(it.at, "%v is not what the rule says", it)
+		case c.w.profile.roomy():
+			c.hastily(it)
 		}
 	}
 	c.paces = nil

@@ -118,13 +118,25 @@ func (e *epoch) bytes(from, to uint64) (n int64) {
 	return n
 }
 
+// wasThere says that when a client came it asked for more than it may be behind, beginning with an entry or earlier: that is no lag.
+func (w *world) wasThere(r *run, e *epoch, f *fact) bool {
+	l := &w.profile.limits
+	if r.kit || f.Offset > r.Offset {
+		return false
+	}
+	return l.LagBytes > 0 && e.bytes(f.Offset, r.Offset) > l.LagBytes || l.LagAge > 0 && r.askedAt-f.at > l.LagAge+tickLag
+}
+
 // checkThrownOut checks that a client was disconnected for being too slow only where it may have been.
 func (w *world) checkThrownOut(r *run, e *epoch) {
 	at := r.Offset
-	if n := len(r.items); n > 0 {
-		at = max(at, r.items[n-1].offset)
+	switch n := len(r.items); {
+	case n > 0:
+		at = r.items[n-1].offset
+	case r.kind != fromLive:
+		return // where it began is not known
 	}
-	if i := e.after(at); i == len(e.entries) || !w.mayBeTooFar(e, e.entries[i], r.tooSlow) {
+	if i := e.after(at); i == len(e.entries) || w.wasThere(r, e, e.entries[i]) || !w.mayBeTooFar(e, e.entries[i], r.tooSlow) {
 		w.fault(r.channel, r.who, r.tooSlow, "disconnected for being too slow, after %d, when it was within the bounds", at)
 	}
 }
@@ -142,7 +154,7 @@ func (c *checker) hastily(it *item) {
 		case g != nil && g.history() && g.at > c.r.repliedAt && g.told < by:
 			by = g.told // from then on the reason is another one
 		}
-		if !c.w.mayBeTooFar(c.epoch, f, by) {
+		if !c.w.mayBeTooFar(c.epoch, f, by) || !c.kind.state && c.w.wasThere(c.r, c.epoch, f) {
 			c.fault(it.at, "%v: it was within the bounds until %v", it, by)
 		}
 		return

@@ -45,7 +45,7 @@ func (w *world) dawdle() {
 	for i, channel := range w.profile.slow {
 		w.acting.Go(newDawdler(w, i+1, channel).dawdle)
 		name := fmt.Sprintf("spate%d", i)
-		o := &office{w: w, name: name, dice: throw(w.seed, name), pads: 300}
+		o := &office{w: w, name: name, dice: throw(w.seed, name), pads: 500}
 		w.acting.Go(func() { o.pour(channel) })
 	}
 }
@@ -54,7 +54,7 @@ func (w *world) dawdle() {
 func newDawdler(w *world, n int, channel string) *actor {
 	a := newFollower(w, n, channel)
 	d := &a.dice
-	a.rate = d.between(700, 2000)
+	a.rate = d.between(700, 2500)
 	a.line = quality{delay: [2]time.Duration{time.Microsecond, time.Millisecond}, capacity: d.between(200, 600), waits: d.between(200, 600)}
 	return a
 }
@@ -99,7 +99,7 @@ func (a *actor) lag(lasts time.Duration) {
 				a.join(p)
 			}
 		}
-		if a.rate > 0 && d.chance(30) {
+		if a.rate > 0 && d.chance(8) {
 			a.rest(d.time(500*time.Millisecond, 3500*time.Millisecond))
 		}
 		time.Sleep(d.time(50*time.Millisecond, time.Second))
@@ -128,25 +128,27 @@ func (a *actor) join(p *place) {
 	})
 }
 
-// pour publishes much at once, again and again, until the world grows calm. Of a channel of which anything is removed it has all
-// of it removed now and then.
+// pour publishes much at once, again and again, until the world grows calm. Of some channels it has all removed now and then.
 func (o *office) pour(channel string) {
 	d := &o.dice
+	clears := 0 // in percent
+	if kinds[channel].removed && d.chance(60) {
+		clears = 4
+	}
 	time.Sleep(d.time(time.Millisecond, time.Second))
 	for !o.w.isCalm() {
-		for range d.between(5, 25) {
-			var all []*publication
-			for range d.between(1, 3) {
+		for range d.between(10, 60) {
+			all := []*publication{o.write(channel, false)}
+			if d.chance(30) {
 				all = append(all, o.write(channel, false))
 			}
 			o.batch(all)
-			time.Sleep(d.time(time.Millisecond, 100*time.Millisecond))
+			time.Sleep(d.time(time.Millisecond, 120*time.Millisecond))
+			if d.chance(clears) {
+				o.clear(channel)
+			}
 		}
 		time.Sleep(d.time(50*time.Millisecond, 2*time.Second))
-		if kinds[channel].removed && d.chance(40) {
-			o.clear(channel)
-			time.Sleep(d.time(50*time.Millisecond, 2*time.Second))
-		}
 	}
 }
 

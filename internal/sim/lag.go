@@ -160,3 +160,13 @@ func (c *checker) hastily(it *item) {
 		return
 	}
 }
+
+// wasRemoved says that an entry in a gap was certainly removed while the client followed, with all else in the gap, and not lost
+// before: where the node was told at once, nothing else can have been decided meanwhile.
+func (c *checker) wasRemoved(it *item, f *fact) bool {
+	g, last := f.gone, c.epoch.at(it.offset).gone
+	if c.r.kit || g == nil || last == nil || !g.history() || !last.history() {
+		return false
+	}
+	return g.told == g.at && last.told == last.at && g.at > c.r.repliedAt && f.dropped > g.at
+}

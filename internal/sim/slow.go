@@ -25,7 +25,7 @@ func (p *profile) drawSlow(d dice) {
 		return
 	}
 	p.windowBytes = 16 << 20
-	bytes, age := pick(&d, []int64{3000, 6000}), pick(&d, []time.Duration{700 * time.Millisecond, 1500 * time.Millisecond})
+	bytes, age := pick(&d, []int64{3000, 6000}), pick(&d, []time.Duration{300 * time.Millisecond, 700 * time.Millisecond})
 	switch d.n(5) {
 	case 0:
 		p.limits.LagBytes, p.limits.LagAge = bytes, age
@@ -54,7 +54,7 @@ func (w *world) dawdle() {
 func newDawdler(w *world, n int, channel string) *actor {
 	a := newFollower(w, n, channel)
 	d := &a.dice
-	a.rate = d.between(700, 2500)
+	a.rate = d.between(1200, 3500)
 	a.line = quality{delay: [2]time.Duration{time.Microsecond, time.Millisecond}, capacity: d.between(200, 600), waits: d.between(200, 600)}
 	return a
 }
@@ -83,7 +83,7 @@ func (a *actor) dawdle() {
 	d := &a.dice
 	for !a.w.isCalm() {
 		if a.connect() {
-			a.lag(d.time(3*time.Second, 15*time.Second))
+			a.lag(d.time(4*time.Second, 15*time.Second))
 			a.part()
 		}
 		time.Sleep(d.time(time.Millisecond, 500*time.Millisecond))

@@ -84,10 +84,10 @@ func (w *world) checkSlow(r *run, e *epoch) {
 			continue
 		}
 		newest := e.at(had(seen, it.handed-atOnce))
-		if newest == nil || newest.at <= hadBy(seen, it.offset)+atOnce || !w.tooFar(e, f, newest) {
+		if newest == nil || newest.at-atOnce <= hadBy(seen, it.offset) || !w.tooFar(e, f, newest) {
 			continue
 		}
-		if kinds[r.channel].overflow == rule.OverflowLatest && (f.next == nil || hadBy(seen, f.next.Offset)+patience > it.handed) {
+		if kinds[r.channel].overflow == rule.OverflowLatest && (f.next == nil || hadBy(seen, f.next.Offset) > it.handed-patience) {
 			continue // what there was when it jumped may take a while
 		}
 		w.fault(r.channel, r.who, it.at, "%v was sent at %v, when the node had had %d, and so this client was too far behind", it, it.handed, newest.Offset)
@@ -147,17 +147,16 @@ func (c *checker) hastily(it *item) {
 	if c.r.kit {
 		by = it.at
 	}
-	for _, f := range c.epoch.between(it.from-1, it.offset) {
-		switch g := f.gone; {
-		case f.old <= by, c.kind.sample > 0:
-			return
-		case g != nil && g.history() && g.at > c.r.repliedAt && g.told < by:
-			by = g.told // from then on the reason is another one
-		}
-		if !c.w.mayBeTooFar(c.epoch, f, by) || !c.kind.state && c.w.wasThere(c.r, c.epoch, f) {
-			c.fault(it.at, "%v: it was within the bounds until %v", it, by)
-		}
+	missing := c.epoch.between(it.from-1, it.offset)
+	if len(missing) == 0 || missing[0].old <= by || c.kind.sample > 0 {
 		return
+	}
+	f := missing[0]
+	if g := f.gone; g != nil && g.history() && g.at > c.r.repliedAt {
+		by = min(by, g.told) // from then on the reason is another one
+	}
+	if !c.w.mayBeTooFar(c.epoch, f, by) || !c.kind.state && c.w.wasThere(c.r, c.epoch, f) {
+		c.fault(it.at, "%v: it was within the bounds until %v", it, by)
 	}
 }
 

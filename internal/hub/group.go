@@ -77,8 +77,9 @@ func (v *loopView) refresh(l *log, upTo uint64) {
 	}
 }
 
+// newGroup makes the group of a loop, to which what the log has by now is nothing new. l.mu is held.
 func newGroup(l *log, loop int) *group {
-	g := &group{log: l, loop: l.hub.cfg.Loops[loop], index: loop}
+	g := &group{log: l, loop: l.hub.cfg.Loops[loop], index: loop, end: l.end()}
 	g.grew, g.onward, g.swept = g.look, g.step, g.sweep
 	return g
 }

@@ -321,6 +321,23 @@ func TestWhatWasThereBeforeIsNoLag(t *testing.T) {
 	}
 }
 
+// TestWhoIsTheFirstOnItsLoopMayCatchUp has a loop know of a log since a follower asked for more than it may be behind.
+func TestWhoIsTheFirstOnItsLoopMayCatchUp(t *testing.T) {
+	w := newWorld(t)
+	w.place("a") // keeps the window
+	all := w.many("a", 5)
+	w.pass(time.Minute)
+	c := w.place("a", bound(0, 3*time.Second), ruled(rule.OverflowDisconnect), last(5), onLoop(1))
+	c.pull(1, 1000) // the first of them
+	w.pass(time.Second)
+	all = append(all, w.many("a", 1)...)
+	w.pass(time.Second)
+	if c.over {
+		t.Error("disconnected for what was there before it came")
+	}
+	c.wantOffsets(all)
+}
+
 func TestARefilledFollowerMayLag(t *testing.T) {
 	w := newWorld(t)
 	c := w.place("a", bound(1, time.Millisecond), ruled(rule.OverflowRefill))

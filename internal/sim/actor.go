@@ -20,6 +20,8 @@ type actor struct {
 	lives  int // sessions, one after another
 	busy   int // things it does in each, at most
 	rests  time.Duration
+	line   quality // of its connections
+	rate   int     // how many bytes it reads a second, 0 for as they come
 
 	// mu guards the rest; it is not held while anything blocks.
 	mu      sync.Mutex
@@ -59,7 +61,7 @@ type place struct {
 func newActor(w *world, n int) *actor {
 	a := &actor{
 		w: w, name: fmt.Sprintf("a%d", n), dice: throw(w.seed, "actor", uint64(n)),
-		places: make(map[string]*place), been: make(map[string]bool),
+		places: make(map[string]*place), been: make(map[string]bool), line: w.profile.quality,
 	}
 	a.lives, a.busy, a.rests = w.profile.lives, w.profile.busy, 600*time.Millisecond
 	if n >= w.profile.hands { // one who looks in now and again
@@ -105,7 +107,7 @@ func (a *actor) live() {
 
 // connect begins a life. It answers false when the server could not be reached.
 func (a *actor) connect() bool {
-	s, err := a.w.dialSocket()
+	s, err := a.w.dialSocket(a.line)
 	if err != nil {
 		a.w.note(a.name, "could not connect: "+err.Error())
 		return false
@@ -113,6 +115,7 @@ func (a *actor) connect() bool {
 	born := make(chan struct{})
 	a.mu.Lock()
 	a.info = "null"
+	s.rate = a.rate
 	a.socket, a.session, a.born, a.asks = s, "", born, make(map[uint64]func(*incoming))
 	a.life = &lifetime{who: a.name, stays: a.client != "", began: a.w.now()}
 	life := a.life

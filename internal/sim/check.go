@@ -37,6 +37,7 @@ func (w *world) check(actors []*actor) {
 	w.checkViews()
 	w.checkGathered()
 	w.checkLogs()
+	w.checkLag()
 }
 
 // checkRun walks through what a subscription brought, beside the log.
@@ -165,7 +166,7 @@ func (c *checker) take(it *item) {
 // that nothing waits for longer than a sample has it wait. Who has a slow line may still be catching up then. On its way to the node an
 // entry may wait for a read of the log that has just begun, there and back.
 func (c *checker) tardy(it *item) {
-	probed, underWay := c.w.probedAt, 3*c.w.profile.faults.delay
+	probed, underWay := c.w.probedAt, 4*c.w.profile.faults.delay
 	switch f := c.epoch.at(it.offset); {
 	case f == nil || it.at <= probed || c.r.repliedAt >= probed-quiet/2:
 	case f.at < probed && c.came < probed-prompt:

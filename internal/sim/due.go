@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"hocket.dev/internal/rule"
 )
 
 // What the server may say in place of what was asked for, and when it may close.
@@ -60,12 +62,22 @@ func (a *actor) farewell(s *socket, err error) {
 	}
 }
 
-// strictly says that the client follows the channel of which who is too slow is disconnected, or has asked to, or has just left it.
-func (a *actor) strictly() bool {
+// strictly says that the client follows a channel of which who is too slow is disconnected, or has asked to, or has just left it. It
+// notes that it was disconnected.
+func (a *actor) strictly() (due bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p := a.places[strict]
-	return p != nil && (p.live || p.asking || p.run != nil && p.run.endedAt == a.w.now())
+	now := a.w.now()
+	for channel, p := range a.places {
+		if kinds[channel].overflow != rule.OverflowDisconnect {
+			continue
+		}
+		due = due || p.live || p.asking || p.run != nil && p.run.endedAt == now
+		if p.live {
+			p.run.tooSlow = now
+		}
+	}
+	return due
 }
 
 // The codes with which the server closes.

@@ -24,6 +24,8 @@ type kind struct {
 	grace     time.Duration
 	overflow  rule.Overflow
 	sample    time.Duration
+	slow      bool // it is there for those who are slow: nobody else follows it
+	keeps     int  // how many entries are kept, 0 for as many as the world keeps
 }
 
 // The channels. A stream, a keyed one and one with presence are in every world, of the others some.
@@ -41,11 +43,16 @@ const (
 	sized    = "z:sized"
 	aged     = "a:aged"
 	fading   = "e:fading"
+	dawdling = "g:dawdling"
+	leaping  = "j:leaping"
+	leaving  = "v:leaving"
+	filling  = "i:filling"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
+	slowly     = []string{dawdling, leaping, leaving, filling}
 	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading}
 )
 
@@ -63,6 +70,10 @@ var kinds = map[string]kind{
 	sized:    {bytes: 3000},
 	aged:     {age: 1500 * time.Millisecond},
 	fading:   {keys: 100, names: 6, state: true, fleeting: 10, age: 2 * time.Second},
+	dawdling: {slow: true, keeps: 1000, removed: true},
+	leaping:  {slow: true, keeps: 1000, keys: 50, names: 3, overflow: rule.OverflowLatest},
+	leaving:  {slow: true, keeps: 1000, overflow: rule.OverflowDisconnect},
+	filling:  {slow: true, keeps: 1000, removed: true, overflow: rule.OverflowRefill},
 }
 
 // rules are those of all channels, of which each keeps so many entries.
@@ -71,6 +82,9 @@ func rules(keep hocket.History) (rules []hocket.Rule) {
 		k := kinds[name]
 		r := hocket.Rule{Pattern: name, History: keep, Presence: k.presence, Overflow: k.overflow, Sample: k.sample, PresenceGrace: k.grace}
 		r.History.Bytes, r.History.Age, r.History.Deletes = k.bytes, k.age, k.forgets
+		if k.keeps > 0 {
+			r.History.Count = k.keeps
+		}
 		if k.nothing {
 			r.History.Count = 0
 		}

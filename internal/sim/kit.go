@@ -77,7 +77,7 @@ func (k *kit) dial(life int) *client.Client {
 	c, err := client.Dial(ctx, "ws://localhost/v1/ws", &client.Options{
 		ClientID: k.id, MinDelay: 50 * time.Millisecond, MaxDelay: 2 * time.Second, NoCompression: k.dice.chance(50),
 		NetDial: func(context.Context, string, string) (net.Conn, error) {
-			nc, _, err := k.w.dial()
+			nc, _, err := k.w.dial(k.w.profile.quality)
 			if err != nil {
 				return nil, err
 			}

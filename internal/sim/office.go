@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"hocket.dev/broker"
@@ -21,6 +22,7 @@ type office struct {
 	name  string // what its texts begin with
 	dice  dice
 	key   string // to which it writes, "" for any
+	pads  int    // by how many bytes its payloads are longer, at most
 	count int
 }
 
@@ -77,9 +79,13 @@ func (o *office) write(channel string, conditional bool) *publication {
 	p := &publication{
 		who: "office", text: fmt.Sprintf("%s.%d;", o.name, o.count), channel: channel, op: "set", echo: true, sentAt: o.w.now(),
 	}
-	p.name, p.payload, p.tags = p.text, `"`+p.text+`"`, tags(&o.dice)
+	text := p.text
+	if o.pads > 0 {
+		text += strings.Repeat("x", o.dice.n(o.pads))
+	}
+	p.name, p.payload, p.tags = p.text, `"`+text+`"`, tags(&o.dice)
 	what := map[string]any{
-		"method": "publish", "channel": channel, "payload": p.text, "idempotency_key": p.name,
+		"method": "publish", "channel": channel, "payload": text, "idempotency_key": p.name,
 		"tags": p.tags,
 	}
 	k := kinds[channel]

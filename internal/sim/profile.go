@@ -22,13 +22,14 @@ type profile struct {
 	outages     int
 	losses      int // of what the engine holds
 	restarts    int
-	hands       int  // clients that speak by hand
-	visitors    int  // of them besides, with many short sessions
-	kits        int  // clients with the SDK
-	lives       int  // sessions of each client, one after another
-	busy        int  // things a client does in one of them, at most
-	narrow      bool // windows hold little, and so do lines
-	fat         int  // percent of large payloads
+	hands       int      // clients that speak by hand
+	visitors    int      // of them besides, with many short sessions
+	kits        int      // clients with the SDK
+	lives       int      // sessions of each client, one after another
+	busy        int      // things a client does in one of them, at most
+	narrow      bool     // windows hold little, and so do lines
+	fat         int      // percent of large payloads
+	slow        []string // channels of those who are slow
 	lasts       time.Duration
 }
 
@@ -90,12 +91,16 @@ func draw(seed uint64) profile {
 	if p.restarts > 0 {
 		p.faults.publish, p.faults.answer, p.outages = 0, 0, 0 // a leave that is lost at the end is lost
 	}
+	p.drawSlow(throw(seed, "slow"))
 	p.rules = rules(hocket.History{Count: p.keep})
 	return p
 }
 
-// tight says that windows are so small that cursors are left behind.
-func (p *profile) tight() bool { return p.narrow }
+// tight says that windows, or the bounds of lag, are so small that cursors are left behind.
+func (p *profile) tight() bool { return p.narrow || len(p.slow) > 0 }
+
+// roomy says that nobody is left behind by a window: by the bounds of lag alone.
+func (p *profile) roomy() bool { return !p.narrow }
 
 // kept is how many entries of a channel its log keeps.
 func (p *profile) kept(channel string) int {
@@ -104,6 +109,8 @@ func (p *profile) kept(channel string) int {
 		return 0
 	case strings.HasPrefix(channel, presence):
 		return 1000
+	case kinds[channel].keeps > 0:
+		return kinds[channel].keeps
 	}
 	return p.keep
 }

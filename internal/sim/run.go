@@ -48,6 +48,7 @@ type run struct {
 	items   []item
 	ended   string // why, "" while it lives
 	endedAt time.Duration
+	tooSlow time.Duration // when it was disconnected for being too slow, 0 for never
 }
 
 // What a subscription brings.

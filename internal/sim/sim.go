@@ -64,6 +64,7 @@ func (w *world) play() {
 	w.acting.Go(w.clerk.live)
 	desk := &office{w: w, name: "office", dice: throw(w.seed, "office")}
 	w.acting.Go(desk.live)
+	w.dawdle()
 	w.trouble()
 	w.engine.calm()
 	w.set(func() { w.calmed = true })

@@ -21,6 +21,7 @@ type socket struct {
 	turn   chan struct{} // holds one while somebody writes
 	hold   chan chan struct{}
 	paused atomic.Bool // the client has not read for a while
+	rate   int         // how many bytes the client reads a second, 0 for as they come; set before it reads
 	now    func() time.Duration
 	pulse
 }
@@ -29,8 +30,8 @@ const handshake = "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 // open dials and does the handshake.
-func (w *world) dialSocket() (*socket, error) {
-	nc, l, err := w.dial()
+func (w *world) dialSocket(q quality) (*socket, error) {
+	nc, l, err := w.dial(q)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +89,9 @@ func (s *socket) read(got func(msg []byte, handed stamp)) error {
 		default:
 		}
 		n, err := s.in.Read(buf)
+		if s.rate > 0 {
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(s.rate))
+		}
 		if failed := s.decode(&dec, &whole, buf[:n], got); failed != nil {
 			return failed
 		}

@@ -83,6 +83,8 @@ func (c *checker) reason(it *item) {
 			c.lost(it)
 		case c.kind.overflow != rule.OverflowGap:
 			c.fault(it.at, "%v is not what the rule says", it)
+		case c.w.profile.roomy():
+			c.hastily(it)
 		}
 	}
 	c.paces = nil
@@ -110,8 +112,13 @@ func (c *checker) keyless(it *item) {
 // lost checks that the log had lost what a gap holds.
 func (c *checker) lost(it *item) {
 	for _, f := range c.epoch.between(it.from-1, it.offset) {
-		if f.dropped > it.at && f.gone == nil && !c.leavable(f, it.at) {
+		switch {
+		case c.leavable(f, it.at):
+		case f.dropped > it.at && f.gone == nil:
 			c.fault(it.at, "%v is said to be lost, and %d is kept", it, f.Offset)
+			return
+		case c.wasRemoved(it, f):
+			c.fault(it.at, "%v is said to be lost, and %d had been removed at %v", it, f.Offset, f.gone.at)
 			return
 		}
 	}

@@ -165,12 +165,12 @@ func (w *world) crash() {
 	w.shut()
 }
 
-// dial opens a connection to the node, of which the seed decides what becomes.
-func (w *world) dial() (*end, *link, error) {
+// dial opens a connection to the node, of a quality, of which the seed decides what becomes.
+func (w *world) dial(q quality) (*end, *link, error) {
 	w.mu.Lock()
 	w.links++
 	d := throw(w.seed, "link", w.links)
-	calmed, q := w.calmed, w.profile.quality
+	calmed := w.calmed
 	w.mu.Unlock()
 	time.Sleep(d.time(q.delay[0], q.delay[1]))
 	w.mu.Lock()

@@ -70,6 +70,21 @@ func TestOfTheDeletesOfARemovedKeyOneStays(t *testing.T) {
 	})
 }
 
+// A removal may be heard of before the Delete with which it ends: that one stays then, and none before it.
+func TestTheDeleteThatStaysMayBeYetToCome(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.keyed("a", "k=1", "k-", "other=1")
+		w.settle()
+		age()
+		w.broker.Lose("a", 1)
+		w.keyed("a", "k-")
+		w.hub.Removed("a", broker.Removal{Key: "k", UpTo: 4})
+		c.want("3 1\n4 \n")
+		w.place("a", last(2)).want("3 1\n4 \n")
+	})
+}
+
 func TestRemovedHistoryIsAGap(t *testing.T) {
 	for _, o := range []rule.Overflow{rule.OverflowGap, rule.OverflowDisconnect, rule.OverflowRefill, rule.OverflowLatest} {
 		aged(t, func(t *testing.T, w *world, age func()) {

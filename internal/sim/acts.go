@@ -239,7 +239,7 @@ func (a *actor) send(p *publication) {
 	p.tries = append(p.tries, try{a.life, id})
 	sentAt := a.w.now()
 	a.blind = a.blind || kinds[p.channel].state && !p.echo
-	a.asks[id] = func(in *incoming) { a.published(p, in, sentAt) }
+	a.asks[id] = ask{sentAt, func(in *incoming) { a.published(p, in, sentAt) }}
 	a.mu.Unlock()
 	a.w.set(func() {
 		if _, before := a.w.writers[p.text]; before {

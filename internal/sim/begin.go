@@ -22,10 +22,10 @@ func (c *checker) first(offset uint64, at time.Duration) {
 	switch r.kind {
 	case fromLast:
 		from = max(min(head, kept), c.epoch.back(head, r.last, func(f *fact) bool {
-			return f.ends <= r.askedAt-tickLag || f.gone != nil && f.gone.told <= r.askedAt
+			return f.ends <= r.askedAt-tickLag || f.gone != nil && f.gone.told <= r.askedAt && (f.Op != broker.Delete || f.gone.Key != "")
 		}))
 		oldest := c.epoch.back(min(began, head), r.last, func(f *fact) bool { return f.hidden(r.repliedAt) })
-		if c.kind.sample == 0 && oldest > 0 && c.epoch.after(offset) <= oldest {
+		if c.kind.sample == 0 && oldest > 0 && c.epoch.at(offset) != nil && c.epoch.after(offset) <= oldest {
 			c.fault(at, "the last %d were asked for, and %d came first", r.last, offset)
 		}
 	case fromSince:

@@ -34,6 +34,7 @@ func (w *world) check(actors []*actor) {
 	w.checkPresence(actors)
 	w.checkLease()
 	w.checkPulses(actors)
+	w.checkAnswered(actors)
 	w.checkViews()
 	w.checkGathered()
 	w.checkLogs()
@@ -169,7 +170,7 @@ func (c *checker) tardy(it *item) {
 	case f == nil || it.at <= probed || c.r.repliedAt >= probed-quiet/2:
 	case f.at < probed && c.came < probed-prompt:
 		c.fault(it.at, "%v was appended at %v, and comes when something else does", it, f.at)
-	case f.at >= probed && it.kind == gotMessage && c.kind.sample > 0 && it.handed > f.at+3*c.kind.sample: // it was on its way, too
+	case f.at >= probed && it.kind == gotMessage && c.kind.sample > 0 && it.handed > f.at+3*c.kind.sample+2*c.w.profile.faults.delay: // it was on its way, or held while others were read
 		c.fault(it.at, "%v was appended at %v, and sent at %v: that is more than an interval", it, f.at, it.handed)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/wire"
 )
 
 // A lifetime is a session, as its client has seen it.
@@ -13,11 +14,12 @@ type lifetime struct {
 	names    []string // that it had, one after another
 	stays    bool     // its client has an id, and comes back under the same name
 	began    time.Duration
-	heard    time.Duration // when the server last had it, surely
-	going    time.Duration // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
-	clean    bool          // by closing
-	answered bool          // and the server has answered that
-	cut      bool          // by a line that breaks, which both sides notice
+	heard    time.Duration  // when the server last had it, surely
+	going    time.Duration  // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
+	clean    bool           // by closing, with a code that says that it means to go
+	code     wire.CloseCode // with which it has closed, 0 for not at all
+	answered bool           // and the server has answered that
+	cut      bool           // by a line that breaks, which both sides notice
 	over     bool
 	changed  bool          // it has told something else of itself since all is calm
 	asked    bool          // it has asked to be a member
@@ -68,7 +70,7 @@ func (w *world) checkEphemeral(channel string) {
 		return
 	}
 	for _, f := range e.values(len(e.entries)) {
-		if !w.ephemeral[textOf(f)] || w.truth.twice(channel, textOf(f)) {
+		if !w.covered(f) || w.truth.twice(channel, textOf(f)) {
 			continue // or it was on its way when the log was lost that it had come into, and came into the next one too
 		}
 		if l := w.alive(f.From.Session, w.now()); l == nil || l.over {

@@ -26,7 +26,7 @@ func (a *actor) subscribe(p *place) {
 	}
 	switch r.kind {
 	case fromLast:
-		r.last = d.between(1, 60)
+		r.last = d.between(0, 60)
 		args["from"] = map[string]any{"last": r.last}
 	case fromSince:
 		r.since = d.time(time.Millisecond, 10*time.Second).Truncate(time.Millisecond)

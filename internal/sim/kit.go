@@ -174,9 +174,10 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions, come
 	}
 	r.repliedAt = k.w.now()
 	if s.Presence() != nil {
-		told := make(map[string]string)
+		told, users := make(map[string]string), make(map[string][]string)
 		k.w.acting.Go(func() { k.listen(s.Presence(), told) })
-		k.see(view{channel: r.channel, people: s.Presence(), told: told})
+		k.w.acting.Go(func() { listenByUser(s.Presence(), users) })
+		k.see(view{channel: r.channel, people: s.Presence(), told: told, users: users})
 	}
 	k.w.mu.Lock()
 	k.w.runs = append(k.w.runs, r)

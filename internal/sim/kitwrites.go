@@ -69,6 +69,9 @@ func (k *kit) update(m *client.Map, p *publication, opts *client.PublishOptions)
 		p.expect, p.sentAt = old.Position.Offset, k.w.now()
 		return p.text, nil
 	})
+	if err == nil {
+		k.hasSince(m, p)
+	}
 	if errors.Is(err, client.ErrClosed) { // perhaps it was waiting for its map to have what it had written
 		err = errors.Join(err, new(client.UnknownOutcomeError))
 	}

@@ -21,6 +21,7 @@ type socket struct {
 	turn   chan struct{} // holds one while somebody writes
 	hold   chan chan struct{}
 	paused atomic.Bool // the client has not read for a while
+	away   bool        // the server has said when to come back
 	now    func() time.Duration
 	pulse
 }

@@ -78,7 +78,7 @@ func (c *checker) pace(it *item, f *fact) {
 	if c.kind.sample == 0 || c.r.kind != fromLive || it.op == "append" || c.r.kit {
 		return
 	}
-	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample && !c.letGo(it) {
+	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample && !c.letGo(it, before) {
 		c.fault(it.at, "%v was sent at %v, though one of the same key had been appended at %v", it, it.sentBy, before)
 	}
 	if c.paces == nil {
@@ -87,8 +87,12 @@ func (c *checker) pace(it *item, f *fact) {
 	c.paces[f.Key] = f.at
 }
 
-// letGo says that an item was waiting when a gap came, before which all is told that waits.
-func (c *checker) letGo(it *item) bool {
+// letGo says that an item was waiting when a gap came, before which all is told that waits, or that something has been removed
+// since a moment, before which it is too.
+func (c *checker) letGo(it *item, since time.Duration) bool {
+	if slices.ContainsFunc(c.epoch.removals, func(r *removal) bool { return r.told >= since && r.told <= it.sentBy }) {
+		return true
+	}
 	i := slices.IndexFunc(c.r.items, func(gap item) bool { return gap.kind == gotGap && gap.from > it.offset })
 	if i < 0 {
 		return false

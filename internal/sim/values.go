@@ -84,6 +84,9 @@ func (c *checker) reason(it *item) {
 		case c.kind.overflow != rule.OverflowGap:
 			c.fault(it.at, "%v is not what the rule says", it)
 		}
+	case anew:
+	default:
+		c.fault(it.at, "%v has the reason %q, which is none", it, it.reason)
 	}
 	c.paces = nil
 	for _, f := range c.epoch.between(it.from-1, it.offset) {

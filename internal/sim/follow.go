@@ -166,6 +166,9 @@ func (a *actor) brought(in *incoming) {
 	case gotMessage, gotPosition:
 		p.at, p.placed = position{p.run.Epoch, it.offset}, true
 	case gotGap:
+		if it.reason == withoutKey {
+			break
+		}
 		p.mirror = nil // what it held may have been changed by what is missing
 		if kinds[p.channel].state {
 			a.w.acting.Go(func() { a.unsubscribe(p) })

@@ -11,7 +11,7 @@ import (
 type kind struct {
 	keys      int           // percent of entries that have a key
 	names     int           // how many keys there are
-	state     bool          // it is followed from its state, and each entry has a key
+	state     bool          // it is followed from its state
 	fleeting  int           // percent of entries with a time to live
 	removed   bool          // the back end removes entries
 	nothing   bool          // nothing is kept
@@ -41,12 +41,13 @@ const (
 	sized    = "z:sized"
 	aged     = "a:aged"
 	fading   = "e:fading"
+	mixed    = "m:mixed"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
-	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading, mixed}
 )
 
 var kinds = map[string]kind{
@@ -62,6 +63,7 @@ var kinds = map[string]kind{
 	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second, forgets: time.Second},
 	sized:    {bytes: 3000},
 	aged:     {age: 1500 * time.Millisecond},
+	mixed:    {keys: 60, names: 4, state: true, fleeting: 10, removed: true},
 	fading:   {keys: 100, names: 6, state: true, fleeting: 10, age: 2 * time.Second},
 }
 

@@ -195,8 +195,8 @@ func (c *checker) message(it *item) {
 	if !whole && !joined {
 		c.same(it, f)
 	}
-	c.cover = cover{}
 	c.late(it, f, whole)
+	c.cover = cover{}
 	c.learn(it, f)
 	c.pace(it, f)
 	c.at, c.free = it.offset, false

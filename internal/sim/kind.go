@@ -42,12 +42,13 @@ const (
 	aged     = "a:aged"
 	fading   = "e:fading"
 	mixed    = "m:mixed"
+	hasty    = "h:hasty"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
-	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading, mixed}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading, mixed, hasty}
 )
 
 var kinds = map[string]kind{
@@ -59,11 +60,12 @@ var kinds = map[string]kind{
 	fleeting: {fleeting: 50, removed: true},
 	refilled: {removed: true, overflow: rule.OverflowRefill},
 	latest:   {keys: 70, names: 40, fleeting: 5, removed: true, overflow: rule.OverflowLatest},
-	sampled:  {keys: 80, names: 5, fleeting: 5, removed: true, sample: 250 * time.Millisecond},
+	sampled:  {keys: 80, names: 5, fleeting: 15, removed: true, sample: 250 * time.Millisecond},
 	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second, forgets: time.Second},
 	sized:    {bytes: 3000},
 	aged:     {age: 1500 * time.Millisecond},
 	mixed:    {keys: 60, names: 4, state: true, fleeting: 10, removed: true},
+	hasty:    {keys: 70, names: 12, sample: 250 * time.Millisecond, overflow: rule.OverflowLatest},
 	fading:   {keys: 100, names: 6, state: true, fleeting: 10, age: 2 * time.Second},
 }
 

@@ -33,6 +33,15 @@ type cover struct {
 	from uint64 // 0 for none
 }
 
+// end is when the first of the parts ends that an item is made of, of which f is the last.
+func (c cover) end(f *fact) time.Duration {
+	ends := f.ends
+	for p := f.last; c.from > 0 && p != nil && p.Offset >= c.from; p = p.last {
+		ends = min(ends, p.ends)
+	}
+	return ends
+}
+
 // joins says that an item is made of several parts that were appended, and notes what it stands for.
 func (c *checker) joins(it *item, f *fact, whole bool) bool {
 	if c.kind.sample == 0 || it.key != f.Key || it.key == "" {
@@ -57,8 +66,8 @@ func (c *checker) superseded(f *fact, at time.Duration) bool {
 	switch {
 	case c.cover.from > 0 && f.Key == c.cover.key && f.Offset >= c.cover.from:
 		return true
-	case c.jumps():
-		return (f.Key != "" || c.w.profile.tight()) && (f.idle || f.replaced() <= at)
+	case c.jumps() && (f.Key != "" || c.w.profile.tight()) && (f.idle || f.replaced() <= at):
+		return true
 	case c.kind.sample == 0:
 		return false
 	case c.pieces && f.Key != "": // it came back, perhaps from amid an interval, and is told what its keys hold by now

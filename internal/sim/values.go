@@ -24,6 +24,8 @@ func (c *checker) late(it *item, f *fact, whole bool) {
 	ends := f.ends
 	if whole {
 		ends = f.mortal
+	} else {
+		ends = c.cover.end(f)
 	}
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)

@@ -149,7 +149,7 @@ func (a *actor) publish(channel string) {
 	what := map[string]any{"type": "publish", "channel": channel}
 	k := kinds[channel]
 	if d.chance(k.keys) {
-		p.key = fmt.Sprintf("k%d", d.n(k.names))
+		p.key = a.pickKey(&k)
 		p.op = pick(d, []string{"set", "set", "append", "append", "delete"})
 		what["key"], what["op"] = p.key, p.op
 	}
@@ -201,14 +201,14 @@ func (a *actor) publish(channel string) {
 	a.send(p)
 }
 
-// fill draws what a publish carries: a text or, where there is no value to be appended to, bytes.
+// fill draws what a publish carries: a text or, at times, bytes, which are no part of a text.
 func (a *actor) fill(p *publication, what map[string]any) {
 	d, text := &a.dice, p.text
 	if d.chance(a.w.profile.fat) {
 		text += strings.Repeat("x", d.n(4000))
 	}
 	p.payload, what["payload"] = `"`+text+`"`, text
-	if p.key == "" && d.chance(15) {
+	if (p.key == "" || d.chance(20)) && d.chance(15) {
 		p.binary, p.payload = true, text
 		what["payload"], what["encoding"] = base64.StdEncoding.EncodeToString([]byte(text)), "base64"
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"hocket.dev/broker"
@@ -53,7 +54,13 @@ func (c *checker) joins(it *item, f *fact, whole bool) bool {
 	}
 	text, want := "", unquote([]byte(it.payload))
 	for p := f; it.op == "append" && p != nil && p.Op == broker.Append && p.Offset > c.at && len(text) < len(want); p = p.last {
-		if text = unquote(p.Payload) + text; text == want {
+		switch more := unquote(p.Payload) + text; {
+		case strings.HasSuffix(want, more):
+			text = more
+		case !p.passed(it.at): // else it was over, or had been removed, before the parts around it were joined
+			return false
+		}
+		if text == want {
 			c.cover = cover{it.key, p.Offset}
 			return p != f
 		}

@@ -15,7 +15,7 @@ func (c *checker) isValue(it *item, f *fact) bool {
 	if it.op == "delete" && it.payload == "" {
 		return f.Op == broker.Delete
 	}
-	return it.op == "set" && it.key == f.Key && f.holds() && `"`+f.value+`"` == it.payload && it.score == f.Score
+	return it.op == "set" && it.key == f.Key && f.holds() && it.payload == f.shown() && it.binary == (f.Format == broker.Binary) && it.score == f.Score
 }
 
 // late checks that an entry was not let go of when it was over, or the node had been told that it was removed. A value stays

@@ -89,6 +89,9 @@ func (a *actor) settle() {
 	if idle {
 		a.again()
 	}
+	if a.leavesOnce() {
+		a.unsubscribe(a.places[pick(&a.dice, a.w.profile.channels)])
+	}
 	for _, c := range a.w.profile.channels {
 		if p := a.places[c]; p.wanted {
 			a.subscribe(p)
@@ -110,7 +113,7 @@ func (a *actor) changes() bool {
 		return false
 	}
 	a.life.changed = true
-	return true
+	return a.dice.chance(60) // else it stays as it came
 }
 
 // grow has the value of a key grow part by part, as a text does that is being written.

@@ -21,7 +21,8 @@ type lifetime struct {
 	answered bool           // and the server has answered that
 	cut      bool           // by a line that breaks, which both sides notice
 	over     bool
-	changed  bool          // it has told something else of itself since all is calm
+	changed  bool          // it has told something else of itself since all is calm, or not
+	turned   bool          // it has left a channel since, or not
 	asked    bool          // it has asked to be a member
 	joined   time.Duration // when it was told that it is a member, first; 0 for never
 	left     time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never

@@ -40,3 +40,14 @@ func (a *actor) sentAway(s *socket, in *incoming) {
 	}
 	s.away = true
 }
+
+// leavesOnce says in some lives, once, that the client leaves a channel when all is calm.
+func (a *actor) leavesOnce() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.life.turned || a.w.now() < a.life.began+2*time.Second {
+		return false
+	}
+	a.life.turned = true
+	return a.dice.chance(50)
+}

@@ -42,6 +42,8 @@ type world struct {
 	watches  []*watch
 	gathered []gathering
 
+	attendants []attendant
+
 	ephemeral map[string]bool // what was published so, by text
 
 	// writers are the lifetimes in which actors have published, by text; nil for what was sent in several.

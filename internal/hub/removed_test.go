@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,22 @@ func TestReadsUnderWayDoNotBringBackWhatIsRemoved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a window is opened with is read once more where something is removed meanwhile.
+func TestAWindowIsOpenedWithoutWhatIsRemovedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.many("a", 4)
+	removed := false
+	w.broker.page = func(_ string, _ broker.Query, p *broker.Page) {
+		if removed {
+			p.Entries = slices.Delete(slices.Clone(p.Entries), 2, 3)
+			return
+		}
+		removed = true
+		w.hub.Removed("a", broker.Removal{Offset: 3})
+	}
+	w.place("a", last(10)).want("1 0\n2 1\n4 3\n")
 }
 
 func TestEntriesPastTheirTimeArePassed(t *testing.T) {

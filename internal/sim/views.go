@@ -131,7 +131,7 @@ func (w *world) checkMap(v view) {
 		}
 		have[m.Key] = value{unquote(m.Payload), m.Position.Offset}
 		f := e.latest[m.Key] // nil is told below
-		if i > 0 && place[i-1].Score < m.Score || f != nil && m.Score != f.Score {
+		if i > 0 && outranks(m, place[i-1]) || f != nil && m.Score != f.Score {
 			w.fault(v.channel, v.who, w.now(), "the SDK's map has %s with the score %v at %d", m.Key, m.Score, i)
 		}
 	}

@@ -51,3 +51,8 @@ func (w *world) checkToldUsers(v view) {
 		w.fault(v.channel, v.who, w.now(), "the SDK has %d users, and told of %v", len(users), sorted(v.users))
 	}
 }
+
+// outranks says that a value stands before another one where the best are asked for: of equal scores the one written first.
+func outranks(a, b client.Message) bool {
+	return a.Score > b.Score || a.Score == b.Score && a.Position.Offset < b.Position.Offset
+}

@@ -50,3 +50,11 @@ func (e *engine) done(reads *int) {
 	defer e.mu.Unlock()
 	*reads--
 }
+
+// latest is how long after it was appended an entry may come to the node, where that is late.
+func (f *faults) latest() time.Duration {
+	if f.late == 0 {
+		return f.delay
+	}
+	return 10 * f.delay
+}

@@ -50,7 +50,7 @@ func (k *kit) publish(c *client.Client, channel string) {
 	k.mu.Lock()
 	m := k.held[channel]
 	k.mu.Unlock()
-	if m != nil && p.op == "set" && k.dice.chance(40) {
+	if m != nil && p.key != "" && p.op == "set" && k.dice.chance(40) {
 		k.w.acting.Go(func() { k.update(m, p, &opts) })
 		return
 	}

@@ -30,7 +30,7 @@ func (c *checker) late(it *item, f *fact, whole bool) {
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)
 	}
-	if !whole && !c.r.kit && f.old != never && f.old+tickLag < c.r.askedAt {
+	if !whole && !c.r.kit && f.old != never && f.old+tickLag+c.w.profile.faults.latest() < c.r.askedAt {
 		c.fault(it.at, "%v was sent, which had been too old to be kept since %v when that was asked for", it, f.old)
 	}
 	g := f.gone

@@ -225,6 +225,9 @@ func (a *actor) named(in *incoming) {
 	if hi.Session != "" {
 		a.session, a.been[hi.Session] = hi.Session, true
 		a.life.names = append(a.life.names, hi.Session)
+		if in.ID != nil && a.life.named == 0 {
+			a.life.named = a.w.now()
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ type lifetime struct {
 	names    []string // that it had, one after another
 	stays    bool     // its client has an id, and comes back under the same name
 	began    time.Duration
+	named    time.Duration  // when the server had told it its lasting name, 0 for not yet
 	heard    time.Duration  // when the server last had it, surely
 	going    time.Duration  // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
 	clean    bool           // by closing, with a code that says that it means to go
@@ -102,7 +103,7 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 		w.fault(channel, "node", f.at, "%d ends %s of %s, which lives", f.Offset, f.Key, name)
 	case owner == newest && owner.stays && !owner.closed(f.at) && w.profile.restarts == 0 && f.at < owner.heard+grace:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client may still come back", f.Offset, f.Key, name)
-	case owner != newest && newest.heard > f.at && newest.began < owner.heard+grace && w.profile.restarts == 0:
+	case owner != newest && newest.heard > f.at && newest.named > 0 && newest.named < owner.heard+grace && w.profile.restarts == 0:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client has come back", f.Offset, f.Key, name)
 	}
 }

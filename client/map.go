@@ -304,12 +304,10 @@ func (m *Map) stir() {
 	m.wake = make(chan struct{})
 }
 
-// has tells whether the Map has seen the log up to here, or the log is another one by now.
+// has tells whether the Map has seen the log up to here, or the log is another one by now. On the way through what has changed it
+// has not: a key comes where it was last written.
 func (m *Map) has(at Position) bool {
-	if m.at.Epoch != at.Epoch {
-		return m.synced
-	}
-	return m.at.Offset >= at.Offset
+	return m.synced && (m.at.Epoch != at.Epoch || m.at.Offset >= at.Offset)
 }
 
 // until waits until what is asked with the lock held is true, or the Map has ended.

@@ -287,6 +287,38 @@ func TestUpdateMeetsAConflict(t *testing.T) {
 	})
 }
 
+// What has changed while a client was away comes in the order of the latest entries, so behind the offset of an update may come what
+// lies before its key.
+func TestUpdateWaitsForItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialIn(t, func(s *script) {
+			switch s.nth {
+			case 0:
+				s.asks(t, `{"from":"state"}`, `{"epoch":"e","offset":9,"recovered":true}`)
+				s.entry(9, "n", "set", `1`)
+				s.say(`{"type":"reply","id":%d,"payload":{"epoch":"e","offset":12}}`, s.hear().ID)
+				time.Sleep(time.Millisecond) // and the line breaks
+			case 1:
+				s.asks(t, `{"from":{"epoch":"e","offset":9,"state":true}}`, `{"epoch":"e","offset":15,"recovered":true}`)
+				s.entry(14, "other", "set", `1`)
+				time.Sleep(time.Second)
+				s.entry(15, "n", "set", `3`) // by another client
+				s.rest()
+			}
+		})
+		m, err := c.Map(t.Context(), "a", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Update(t.Context(), "n", nil, add(1)); err != nil {
+			t.Fatal(err)
+		}
+		if v, _ := m.Get("n"); string(v.Payload) != "3" {
+			t.Errorf("the value is %s", v.Payload)
+		}
+	})
+}
+
 // add returns a change that adds to a number.
 func add(n int) func(Message) (any, error) {
 	return func(old Message) (any, error) {

@@ -87,6 +87,7 @@ func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
 			p.remove(session)
 		}
 	}
+	p.listOwn()
 	p.reading, p.told = nil, nil
 	p.complete, p.synced = in.Next == "" && !p.crowd && len(p.members) <= p.s.opts.MaxMembers, true
 	p.stir()

@@ -186,6 +186,7 @@ func (p *Presence) subscribed(reply presenceReply) {
 		p.at = reply.Position
 	}
 	if resumed && same && p.complete {
+		p.listOwn()
 		return
 	}
 	if !p.complete {
@@ -256,6 +257,15 @@ func (p *Presence) put(m Member) {
 	p.members[m.Session] = present{m, old.nth}
 	p.changes.mark(m.Session, true)
 	p.byUser.mark(userKey(m), true)
+}
+
+// listOwn puts us on the list, where a page had us not: it was read while we were away, or before we were in a log that has begun
+// anew. Nobody tells us of our own join.
+func (p *Presence) listOwn() {
+	own := p.s.c.who
+	if _, listed := p.members[own.Session]; !listed && p.s.live && p.s.opts.Presence == Join {
+		p.put(own)
+	}
 }
 
 // ownInfo says that the client tells something else about itself.

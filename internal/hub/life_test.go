@@ -237,11 +237,19 @@ func TestAWalkYieldsAndMissesNobody(t *testing.T) {
 			t.Fatalf("client %d was told %d times", i+50, c.dues)
 		}
 	}
+	for _, c := range clients[50:] {
+		c.wantOffsets([]uint64{1})
+	}
 	w.publish("a", "y")
 	loop.one()
-	clients[60].wantOffsets([]uint64{1, 2})
+	passed := clients[60]
+	for passed.pull(100, 100) {
+	}
 	w.publish("a", "z") // while the walk is under way
 	loop.run()
-	clients[60].wantOffsets([]uint64{3})
-	clients[n-1].wantOffsets([]uint64{1, 2, 3})
+	if passed.dues != 3 {
+		t.Errorf("whom the walk had passed was told %d times", passed.dues)
+	}
+	passed.wantOffsets([]uint64{2, 3})
+	clients[n-1].wantOffsets([]uint64{2, 3})
 }

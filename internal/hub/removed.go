@@ -81,7 +81,7 @@ func (l *log) removeSome(r *broker.Removal) {
 		first, parts := l.pace.joined[e.Offset]
 		return e.Op != opGap && (e.Offset == r.Offset || parts && first <= r.Offset && r.Offset < e.Offset)
 	}
-	later := false // a Delete of the key stays
+	later := r.Key != "" && r.UpTo > l.head // a Delete of the key stays, or is yet to come
 	for i, e := range slices.Backward(l.window) {
 		if !gone(e) || e.Op == opRemoved {
 			continue

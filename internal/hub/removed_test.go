@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,21 @@ func TestOfTheDeletesOfARemovedKeyOneStays(t *testing.T) {
 		w.hub.Removed("a", broker.Removal{Key: "k"})
 		c.want("2 1\n4 2\n5 \n")
 		w.place("a", last(3)).want("2 1\n4 2\n5 \n")
+	})
+}
+
+// A removal may be heard of before the Delete with which it ends: that one stays then, and none before it.
+func TestTheDeleteThatStaysMayBeYetToCome(t *testing.T) {
+	aged(t, func(t *testing.T, w *world, age func()) {
+		c := w.place("a")
+		w.keyed("a", "k=1", "k-", "other=1")
+		w.settle()
+		age()
+		w.broker.Lose("a", 1)
+		w.keyed("a", "k-")
+		w.hub.Removed("a", broker.Removal{Key: "k", UpTo: 4})
+		c.want("3 1\n4 \n")
+		w.place("a", last(2)).want("3 1\n4 \n")
 	})
 }
 
@@ -184,6 +200,22 @@ func TestReadsUnderWayDoNotBringBackWhatIsRemoved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a window is opened with is read once more where something is removed meanwhile.
+func TestAWindowIsOpenedWithoutWhatIsRemovedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.many("a", 4)
+	removed := false
+	w.broker.page = func(_ string, _ broker.Query, p *broker.Page) {
+		if removed {
+			p.Entries = slices.Delete(slices.Clone(p.Entries), 2, 3)
+			return
+		}
+		removed = true
+		w.hub.Removed("a", broker.Removal{Offset: 3})
+	}
+	w.place("a", last(10)).want("1 0\n2 1\n4 3\n")
 }
 
 func TestEntriesPastTheirTimeArePassed(t *testing.T) {

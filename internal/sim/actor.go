@@ -31,7 +31,7 @@ type actor struct {
 	life    *lifetime
 	born    chan struct{} // closed when the server has said "connected"
 	lastID  uint64
-	asks    map[uint64]func(in *incoming) // by id, of requests that are open
+	asks    map[uint64]ask // by id, of requests that are open
 	places  map[string]*place
 	been    map[string]bool // names of sessions it was
 	beats   bool            // it wants heartbeats that it can see
@@ -116,7 +116,7 @@ func (a *actor) connect() bool {
 	a.mu.Lock()
 	a.info = "null"
 	s.rate = a.rate
-	a.socket, a.session, a.born, a.asks = s, "", born, make(map[uint64]func(*incoming))
+	a.socket, a.session, a.born, a.asks = s, "", born, make(map[uint64]ask)
 	a.life = &lifetime{who: a.name, stays: a.client != "", began: a.w.now()}
 	life := a.life
 	a.mu.Unlock()
@@ -125,11 +125,7 @@ func (a *actor) connect() bool {
 	a.w.acting.Go(func() {
 		defer close(gone)
 		err := s.read(func(msg []byte, handed stamp) { a.got(s, msg, handed) })
-		if err == (errEnded{wire.CloseNormal}) {
-			a.mu.Lock()
-			life.answered = true
-			a.mu.Unlock()
-		}
+		a.parted(life, err)
 		a.lost(s, err)
 	})
 	select {
@@ -169,7 +165,7 @@ func (a *actor) request(what map[string]any, answered func(in *incoming)) {
 	a.lastID++
 	what["id"] = a.lastID
 	if s != nil {
-		a.asks[a.lastID] = answered
+		a.asks[a.lastID] = ask{a.w.now(), answered}
 	}
 	a.mu.Unlock()
 	if s == nil {
@@ -212,6 +208,8 @@ func (a *actor) got(s *socket, msg []byte, handed stamp) {
 		a.brought(&in)
 	case "join", "leave", "update":
 		a.people(&in)
+	case "reconnect":
+		a.sentAway(s, &in)
 	case "ping":
 		s.beat.Store(int64(a.w.now()))
 	}
@@ -230,6 +228,9 @@ func (a *actor) named(in *incoming) {
 	if hi.Session != "" {
 		a.session, a.been[hi.Session] = hi.Session, true
 		a.life.names = append(a.life.names, hi.Session)
+		if in.ID != nil && a.life.named == 0 {
+			a.life.named = a.w.now()
+		}
 	}
 }
 
@@ -247,13 +248,13 @@ func (a *actor) answered(in *incoming) {
 		}
 		return
 	}
-	answered := a.asks[*in.ID]
-	if answered == nil {
+	open, is := a.asks[*in.ID]
+	if !is {
 		a.w.fault(in.Channel, a.name, a.w.now(), "request %d was answered twice, or never made", *in.ID)
 		return
 	}
 	delete(a.asks, *in.ID)
-	answered(in)
+	open.answered(in)
 }
 
 // lost ends a life: what was live is not any more.
@@ -302,13 +303,16 @@ func (a *actor) part() {
 		return
 	}
 	kind := a.dice.n(10)
-	a.life.going, a.life.clean = a.w.now(), kind < 4
+	by := pick(&a.dice, leaves)
+	if a.life.going = a.w.now(); kind < 4 {
+		a.life.code, a.life.clean = by.code, by.means
+	}
 	a.mu.Unlock()
 	switch {
 	case kind < 4:
-		a.w.note(a.name, "closes")
+		a.w.note(a.name, fmt.Sprintf("closes with %d", by.code))
 		s.link.mar()
-		if s.write(wire.Close, wire.AppendClosePayload(nil, wire.CloseNormal, "")) == nil {
+		if s.write(wire.Close, wire.AppendClosePayload(nil, by.code, "")) == nil {
 			time.Sleep(a.dice.time(time.Millisecond, 500*time.Millisecond))
 		}
 	case kind < 6:

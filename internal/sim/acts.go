@@ -89,6 +89,9 @@ func (a *actor) settle() {
 	if idle {
 		a.again()
 	}
+	if a.leavesOnce() {
+		a.unsubscribe(a.places[pick(&a.dice, a.w.profile.channels)])
+	}
 	for _, c := range a.w.profile.channels {
 		if p := a.places[c]; p.wanted {
 			a.subscribe(p)
@@ -110,7 +113,7 @@ func (a *actor) changes() bool {
 		return false
 	}
 	a.life.changed = true
-	return true
+	return a.dice.chance(60) // else it stays as it came
 }
 
 // grow has the value of a key grow part by part, as a text does that is being written.
@@ -149,7 +152,7 @@ func (a *actor) publish(channel string) {
 	what := map[string]any{"type": "publish", "channel": channel}
 	k := kinds[channel]
 	if d.chance(k.keys) {
-		p.key = fmt.Sprintf("k%d", d.n(k.names))
+		p.key = a.pickKey(&k)
 		p.op = pick(d, []string{"set", "set", "append", "append", "delete"})
 		what["key"], what["op"] = p.key, p.op
 	}
@@ -201,14 +204,14 @@ func (a *actor) publish(channel string) {
 	a.send(p)
 }
 
-// fill draws what a publish carries: a text or, where there is no value to be appended to, bytes.
+// fill draws what a publish carries: a text or, at times, bytes, which are no part of a text.
 func (a *actor) fill(p *publication, what map[string]any) {
 	d, text := &a.dice, p.text
 	if d.chance(a.w.profile.fat) {
 		text += strings.Repeat("x", d.n(4000))
 	}
 	p.payload, what["payload"] = `"`+text+`"`, text
-	if p.key == "" && d.chance(15) {
+	if (p.key == "" || d.chance(20)) && d.chance(15) {
 		p.binary, p.payload = true, text
 		what["payload"], what["encoding"] = base64.StdEncoding.EncodeToString([]byte(text)), "base64"
 	}
@@ -239,7 +242,7 @@ func (a *actor) send(p *publication) {
 	p.tries = append(p.tries, try{a.life, id})
 	sentAt := a.w.now()
 	a.blind = a.blind || kinds[p.channel].state && !p.echo
-	a.asks[id] = func(in *incoming) { a.published(p, in, sentAt) }
+	a.asks[id] = ask{sentAt, func(in *incoming) { a.published(p, in, sentAt) }}
 	a.mu.Unlock()
 	a.w.set(func() {
 		if _, before := a.w.writers[p.text]; before {

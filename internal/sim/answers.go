@@ -81,6 +81,9 @@ func (w *world) checkAnswers(p *publication) {
 
 // checkDenial checks that what a condition was compared with was there at some moment between, and is not what was expected.
 func (w *world) checkDenial(p *publication, d answer) {
+	if w.misfits(p, d) {
+		return
+	}
 	if !p.conditional || d.Offset == p.expect {
 		w.fault(p.channel, p.who, d.answeredAt, "%s was to follow on %d, %v, and was refused since there is %d", p.text, p.expect, p.conditional, d.Offset)
 		return

@@ -250,6 +250,7 @@ func (w *world) checkPresence(actors []*actor) {
 	if e == nil {
 		return
 	}
+	want = append(want, w.checkAttendants(e)...)
 	w.checkComings(e)
 	w.checkLeaves(e)
 	w.checkInfos(actors, e)

@@ -22,10 +22,10 @@ func (c *checker) first(offset uint64, at time.Duration) {
 	switch r.kind {
 	case fromLast:
 		from = max(min(head, kept), c.epoch.back(head, r.last, func(f *fact) bool {
-			return f.ends <= r.askedAt-tickLag || f.gone != nil && f.gone.told <= r.askedAt
+			return f.ends <= r.askedAt-tickLag || f.gone != nil && f.gone.told <= r.askedAt && (f.Op != broker.Delete || f.gone.Key != "")
 		}))
 		oldest := c.epoch.back(min(began, head), r.last, func(f *fact) bool { return f.hidden(r.repliedAt) })
-		if c.kind.sample == 0 && oldest > 0 && c.epoch.after(offset) <= oldest {
+		if c.kind.sample == 0 && oldest > 0 && c.epoch.at(offset) != nil && c.epoch.after(offset) <= oldest {
 			c.fault(at, "the last %d were asked for, and %d came first", r.last, offset)
 		}
 	case fromSince:
@@ -107,11 +107,17 @@ func (c *checker) standsFor(f *fact, at time.Duration) bool {
 	if f.idle || c.r.kit && c.at == 0 && f.Op == broker.Delete { // the SDK has nothing yet, and may have asked more than once
 		return true
 	}
+	if f.Key == "" && c.away(f) && (f.dropped <= at || f.hidden(at)) {
+		return true
+	}
 	if f.Key == "" || f.Op == broker.Delete && f.Offset <= c.stateTo {
 		return f.Offset <= c.stateTo
 	}
 	return f.replaced() <= at || f.lives <= at
 }
+
+// away says that an entry may have come while a client was that goes on with a state: of what has no key it is told what the log has.
+func (c *checker) away(f *fact) bool { return c.r.kit || c.r.wants && f.Offset <= c.r.Offset }
 
 // reply checks what a subscribe was answered.
 func (c *checker) reply() {

@@ -34,6 +34,7 @@ func (w *world) check(actors []*actor) {
 	w.checkPresence(actors)
 	w.checkLease()
 	w.checkPulses(actors)
+	w.checkAnswered(actors)
 	w.checkViews()
 	w.checkGathered()
 	w.checkLogs()
@@ -196,8 +197,8 @@ func (c *checker) message(it *item) {
 	if !whole && !joined {
 		c.same(it, f)
 	}
-	c.cover = cover{}
 	c.late(it, f, whole)
+	c.cover = cover{}
 	c.learn(it, f)
 	c.pace(it, f)
 	c.at, c.free = it.offset, false

@@ -24,6 +24,7 @@ type removing struct {
 	channel             string
 	epoch               *epoch
 	askedAt, answeredAt time.Duration
+	count               int // of entries, as it was answered
 }
 
 // live removes now and then, until the world grows calm.
@@ -42,6 +43,9 @@ func (c *clerk) live() {
 
 // remove has something removed that is there, or was lately.
 func (c *clerk) remove(channel string) {
+	if c.dice.chance(50) {
+		c.w.engine.awaitRead(channel, c.dice.time(time.Millisecond, 500*time.Millisecond))
+	}
 	e, f := c.w.truth.recent(channel, &c.dice)
 	c.w.mu.Lock()
 	h := c.w.house
@@ -69,9 +73,10 @@ func (c *clerk) remove(channel string) {
 	done, said := false, ""
 	if c.dice.chance(50) {
 		n, err := h.srv.Remove(context.Background(), channel, r.Removal)
-		done, said = err == nil, fmt.Sprint(n, " ", err)
+		done, said, r.count = err == nil, fmt.Sprint(n, " ", err), n
 	} else {
 		done, said = c.ask(channel, r.Removal)
+		r.count = counted(said)
 	}
 	r.answeredAt = c.w.now()
 	c.w.note("clerk", fmt.Sprintf("removed %+v of %s: %s", r.Removal, channel, said))
@@ -124,6 +129,7 @@ func (w *world) checkRemovals() {
 		if slices.ContainsFunc(w.truth.logs[r.channel].epochs, func(e *epoch) bool { return e.began > r.askedAt && e.began < r.answeredAt }) {
 			continue // it was removed from another log
 		}
+		w.checkCount(&r)
 		for _, f := range r.epoch.entries[:r.epoch.appendedBy(r.askedAt)] {
 			stays := f.Op == broker.Delete && (f.next == nil || f.next.at > r.answeredAt)
 			if !stays && f.removedBy(&r.Removal) && f.gone == nil && f.dropped > r.answeredAt && f.ends > r.answeredAt {

@@ -50,6 +50,9 @@ func (a *actor) farewell(s *socket, err error) {
 	switch ended.code {
 	case closeDraining:
 		due = a.w.profile.restarts > 0
+		if !s.away {
+			a.w.fault("", a.name, a.w.now(), "closed with %d, and not told when to come back", ended.code)
+		}
 	case closePingTimeout: // where much is on the way a ping may take its time as well
 		due = marred || s.paused.Load() || a.w.profile.tight()
 	case closeReplaced:

@@ -53,6 +53,7 @@ type mooring struct {
 // A lane is the way of a channel's publishes to the engine, and of its entries back: each in order.
 type lane struct {
 	dice     dice
+	reading  int              // reads that are under way
 	keep     broker.Retention // of the latest publish
 	toEngine time.Time        // when the newest publish gets there, and so on
 	fromHere time.Time

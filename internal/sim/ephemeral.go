@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hocket.dev/broker"
+	"hocket.dev/wire"
 )
 
 // A lifetime is a session, as its client has seen it.
@@ -13,13 +14,16 @@ type lifetime struct {
 	names    []string // that it had, one after another
 	stays    bool     // its client has an id, and comes back under the same name
 	began    time.Duration
-	heard    time.Duration // when the server last had it, surely
-	going    time.Duration // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
-	clean    bool          // by closing
-	answered bool          // and the server has answered that
-	cut      bool          // by a line that breaks, which both sides notice
+	named    time.Duration  // when the server had told it its lasting name, 0 for not yet
+	heard    time.Duration  // when the server last had it, surely
+	going    time.Duration  // when the client began to leave: what the server sends from then on says nothing; 0 for not yet
+	clean    bool           // by closing, with a code that says that it means to go
+	code     wire.CloseCode // with which it has closed, 0 for not at all
+	answered bool           // and the server has answered that
+	cut      bool           // by a line that breaks, which both sides notice
 	over     bool
-	changed  bool          // it has told something else of itself since all is calm
+	changed  bool          // it has told something else of itself since all is calm, or not
+	turned   bool          // it has left a channel since, or not
 	asked    bool          // it has asked to be a member
 	joined   time.Duration // when it was told that it is a member, first; 0 for never
 	left     time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never
@@ -68,7 +72,7 @@ func (w *world) checkEphemeral(channel string) {
 		return
 	}
 	for _, f := range e.values(len(e.entries)) {
-		if !w.ephemeral[textOf(f)] || w.truth.twice(channel, textOf(f)) {
+		if !w.covered(f) || w.truth.twice(channel, textOf(f)) {
 			continue // or it was on its way when the log was lost that it had come into, and came into the next one too
 		}
 		if l := w.alive(f.From.Session, w.now()); l == nil || l.over {
@@ -99,7 +103,7 @@ func (w *world) checkEnd(channel string, f *fact, grace time.Duration) {
 		w.fault(channel, "node", f.at, "%d ends %s of %s, which lives", f.Offset, f.Key, name)
 	case owner == newest && owner.stays && !owner.closed(f.at) && w.profile.restarts == 0 && f.at < owner.heard+grace:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client may still come back", f.Offset, f.Key, name)
-	case owner != newest && newest.heard > f.at && newest.began < owner.heard+grace && w.profile.restarts == 0:
+	case owner != newest && newest.heard > f.at && newest.named > 0 && newest.named < owner.heard+grace && w.profile.restarts == 0:
 		w.fault(channel, "node", f.at, "%d ends %s of %s, whose client has come back", f.Offset, f.Key, name)
 	}
 }

@@ -26,7 +26,7 @@ func (a *actor) subscribe(p *place) {
 	}
 	switch r.kind {
 	case fromLast:
-		r.last = d.between(1, 60)
+		r.last = d.between(0, 60)
 		args["from"] = map[string]any{"last": r.last}
 	case fromSince:
 		r.since = d.time(time.Millisecond, 10*time.Second).Truncate(time.Millisecond)
@@ -166,6 +166,9 @@ func (a *actor) brought(in *incoming) {
 	case gotMessage, gotPosition:
 		p.at, p.placed = position{p.run.Epoch, it.offset}, true
 	case gotGap:
+		if it.reason == withoutKey {
+			break
+		}
 		p.mirror = nil // what it held may have been changed by what is missing
 		if kinds[p.channel].state {
 			a.w.acting.Go(func() { a.unsubscribe(p) })

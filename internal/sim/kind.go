@@ -11,7 +11,7 @@ import (
 type kind struct {
 	keys      int           // percent of entries that have a key
 	names     int           // how many keys there are
-	state     bool          // it is followed from its state, and each entry has a key
+	state     bool          // it is followed from its state
 	fleeting  int           // percent of entries with a time to live
 	removed   bool          // the back end removes entries
 	nothing   bool          // nothing is kept
@@ -47,13 +47,15 @@ const (
 	leaping  = "j:leaping"
 	leaving  = "v:leaving"
 	filling  = "i:filling"
+	mixed    = "m:mixed"
+	hasty    = "h:hasty"
 	presence = "$presence:"
 )
 
 var (
 	everywhere = []string{stream, keyed, crowd}
 	slowly     = []string{dawdling, leaping, leaving, filling}
-	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading}
+	elsewhere  = []string{nothing, strict, fleeting, refilled, latest, sampled, board, sized, aged, fading, mixed, hasty}
 )
 
 var kinds = map[string]kind{
@@ -63,12 +65,14 @@ var kinds = map[string]kind{
 	nothing:  {nothing: true},
 	strict:   {overflow: rule.OverflowDisconnect},
 	fleeting: {fleeting: 50, removed: true},
-	refilled: {overflow: rule.OverflowRefill},
-	latest:   {keys: 70, names: 40, overflow: rule.OverflowLatest},
-	sampled:  {keys: 80, names: 5, sample: 250 * time.Millisecond},
+	refilled: {removed: true, overflow: rule.OverflowRefill},
+	latest:   {keys: 70, names: 40, fleeting: 5, removed: true, overflow: rule.OverflowLatest},
+	sampled:  {keys: 80, names: 5, fleeting: 15, removed: true, sample: 250 * time.Millisecond},
 	board:    {keys: 100, names: 8, state: true, fleeting: 15, removed: true, scored: true, ephemeral: 40, grace: 2 * time.Second, forgets: time.Second},
 	sized:    {bytes: 3000},
 	aged:     {age: 1500 * time.Millisecond},
+	mixed:    {keys: 60, names: 4, state: true, fleeting: 10, removed: true},
+	hasty:    {keys: 70, names: 12, sample: 250 * time.Millisecond, overflow: rule.OverflowLatest},
 	fading:   {keys: 100, names: 6, state: true, fleeting: 10, age: 2 * time.Second},
 	dawdling: {slow: true, keeps: 1000, removed: true},
 	leaping:  {slow: true, keeps: 1000, keys: 50, names: 3, overflow: rule.OverflowLatest},

@@ -19,16 +19,18 @@ type kit struct {
 	stays bool   // it has one life, which lasts
 	lasts bool   // so does this one
 	maps  bool   // it follows states as maps
+	joins bool   // it is a member where it follows who is there
 	id    string // client id of this life
 	count int
 	runs  map[string]*run // of this life, by channel; the goroutine that reads a subscription writes them
 	held  map[string]*client.Map
-	mu    sync.Mutex // guards id, runs and held of this life, and lasts
+	info  string     // what it tells of itself, in JSON
+	mu    sync.Mutex // guards id, runs, held and info of this life, and lasts
 }
 
 func newKit(w *world, n int) *kit {
 	k := &kit{w: w, name: fmt.Sprintf("b%d", n), dice: throw(w.seed, "kit", uint64(n))}
-	k.stays, k.maps = k.dice.chance(40), k.dice.chance(50)
+	k.stays, k.maps, k.joins = k.dice.chance(40), k.dice.chance(50), k.dice.chance(50)
 	return k
 }
 
@@ -63,6 +65,10 @@ func (k *kit) live() {
 	for _, channel := range k.w.profile.channels {
 		k.follow(c, channel)
 	}
+	if k.joins && d.chance(60) {
+		time.Sleep(d.time(time.Millisecond, 3*time.Second))
+		k.introduce(c)
+	}
 	k.w.awaitEnd()
 	_ = c.Close()
 }
@@ -71,11 +77,13 @@ func (k *kit) dial(life int) *client.Client {
 	k.mu.Lock()
 	k.id, k.runs = fmt.Sprintf("%s-%d", k.name, life), make(map[string]*run)
 	k.held = make(map[string]*client.Map)
+	info := k.dice.n(1000)
+	k.info = fmt.Sprint(info)
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
 	c, err := client.Dial(ctx, "ws://localhost/v1/ws", &client.Options{
-		ClientID: k.id, MinDelay: 50 * time.Millisecond, MaxDelay: 2 * time.Second, NoCompression: k.dice.chance(50),
+		ClientID: k.id, Info: info, MinDelay: 50 * time.Millisecond, MaxDelay: 2 * time.Second, NoCompression: k.dice.chance(50),
 		NetDial: func(context.Context, string, string) (net.Conn, error) {
 			nc, _, err := k.w.dial(k.w.profile.quality)
 			if err != nil {
@@ -108,6 +116,8 @@ func (k *kit) act(c *client.Client) {
 		switch kind := d.n(100); {
 		case kind < 38:
 			k.follow(c, pick(d, k.w.profile.channels))
+		case kind < 42 && k.joins:
+			k.introduce(c)
 		case kind < 50:
 			k.browse(c, pick(d, k.w.profile.channels))
 		default:
@@ -154,7 +164,7 @@ func (k *kit) follow(c *client.Client, channel string) {
 	}
 	switch {
 	case channel == crowd && d.chance(70):
-		opts.Presence = client.Watch
+		opts.Presence = k.presence()
 	case kinds[channel].state && k.maps:
 		k.w.acting.Go(func() { k.hold(c, channel) })
 		return
@@ -174,9 +184,11 @@ func (k *kit) read(c *client.Client, r *run, opts *client.SubscribeOptions, come
 	}
 	r.repliedAt = k.w.now()
 	if s.Presence() != nil {
-		told := make(map[string]string)
+		k.attends(c, r)
+		told, users := make(map[string]string), make(map[string][]string)
 		k.w.acting.Go(func() { k.listen(s.Presence(), told) })
-		k.see(view{channel: r.channel, people: s.Presence(), told: told})
+		k.w.acting.Go(func() { listenByUser(s.Presence(), users) })
+		k.see(view{channel: r.channel, people: s.Presence(), told: told, users: users})
 	}
 	k.w.mu.Lock()
 	k.w.runs = append(k.w.runs, r)

@@ -50,7 +50,7 @@ func (k *kit) publish(c *client.Client, channel string) {
 	k.mu.Lock()
 	m := k.held[channel]
 	k.mu.Unlock()
-	if m != nil && p.op == "set" && k.dice.chance(40) {
+	if m != nil && p.key != "" && p.op == "set" && k.dice.chance(40) {
 		k.w.acting.Go(func() { k.update(m, p, &opts) })
 		return
 	}
@@ -69,6 +69,9 @@ func (k *kit) update(m *client.Map, p *publication, opts *client.PublishOptions)
 		p.expect, p.sentAt = old.Position.Offset, k.w.now()
 		return p.text, nil
 	})
+	if err == nil {
+		k.hasSince(m, p)
+	}
 	if errors.Is(err, client.ErrClosed) { // perhaps it was waiting for its map to have what it had written
 		err = errors.Join(err, new(client.UnknownOutcomeError))
 	}

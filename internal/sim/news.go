@@ -10,15 +10,17 @@ import (
 type watch struct {
 	who, session string
 	from         position    // what comes after it is told
+	lacks        bool        // it was to go on in a log that is lost
 	news         []*incoming // and gaps
 }
 
 // watchFrom notes that a client is told of who comes and goes from now on. The lock is held, as below.
 func (a *actor) watchFrom(p *place, at position) {
+	lacks := p.resumes != nil && p.resumes.Epoch != at.Epoch
 	if p.resumes != nil {
 		at = *p.resumes
 	}
-	p.watch = &watch{who: a.name, session: a.session, from: at}
+	p.watch = &watch{who: a.name, session: a.session, from: at, lacks: lacks}
 	watch := p.watch
 	a.w.set(func() { a.w.watches = append(a.w.watches, watch) })
 }
@@ -47,6 +49,9 @@ func (e *epoch) tells(session string, from, to uint64) []*fact {
 // follows the channel in the end.
 func (w *world) checkWatch(t *watch, lives bool) {
 	e, at, free := w.truth.find(presence+crowd, t.from.Epoch), t.from.Offset, false
+	if t.lacks && (lives || len(t.news) > 0) && (len(t.news) == 0 || t.news[0].Type != "gap") {
+		w.fault(crowd, t.who, w.now(), "it was to go on after %v, which is lost, and was not told so", t.from)
+	}
 	for _, in := range t.news {
 		if in.Type == "gap" {
 			free = true

@@ -18,12 +18,13 @@ import (
 
 // An office is the part of the back end that publishes and reads, over HTTP and by the program that the node is part of.
 type office struct {
-	w     *world
-	name  string // what its texts begin with
-	dice  dice
-	key   string // to which it writes, "" for any
-	pads  int    // by how many bytes its payloads are longer, at most
-	count int
+	w      *world
+	name   string // what its texts begin with
+	dice   dice
+	key    string // to which it writes, "" for any
+	pads   int    // by how many bytes its payloads are longer, at most
+	count  int
+	spoilt int // place of the command in the batch that makes no sense, from 1; 0 for none
 }
 
 // live publishes now and then, until the world grows calm.
@@ -147,7 +148,7 @@ func (o *office) batch(all []*publication) {
 	for i, p := range all {
 		commands[i] = p.body
 	}
-	o.post("batch", map[string]any{"commands": commands}, all)
+	o.post("batch", map[string]any{"commands": o.spoil(commands)}, all)
 }
 
 // broadcast publishes what is to go to one channel to another one as well.
@@ -210,7 +211,7 @@ func (o *office) post(method string, body map[string]any, all []*publication) {
 		Error *failure
 	}
 	_ = json.Unmarshal(said, &answers)
-	results := answers.Result.Results
+	results := o.sound(method, answers.Result.Results)
 	if method == "publish" {
 		results = []result{{position: answers.Result.position, Duplicate: answers.Result.Duplicate, Error: answers.Error}}
 		if (status == http.StatusOK) != (answers.Error == nil) {
@@ -223,6 +224,9 @@ func (o *office) post(method string, body map[string]any, all []*publication) {
 	}
 	last := make(map[string]position)
 	for i, p := range all {
+		if method == "broadcast" && results[i].Channel != p.channel {
+			o.w.fault(p.channel, "office", o.w.now(), "the result of %s is that of %q", p.text, results[i].Channel)
+		}
 		to := answer{askedAt: askedAt, answeredAt: o.w.now()}
 		if o.took(p, to, &results[i]); len(p.acks) == len(p.sessions) && !p.acks[len(p.acks)-1].duplicate {
 			at := p.acks[len(p.acks)-1].position

@@ -16,14 +16,18 @@ func read[T any](ctx context.Context, e *engine, channel string, do func(m *brok
 		e.mu.Unlock()
 		return answer, broker.ErrClosed
 	}
-	d := &e.listing
+	d, under := &e.listing, new(int)
 	if channel != "" {
-		d = &e.lane(channel).dice
+		d, under = &e.lane(channel).dice, &e.lane(channel).reading
 	}
+	*under++
 	there, back, fails := e.delay(d), e.delay(d), d.chance(e.faults.read)
 	e.underWay++
 	e.mu.Unlock()
-	defer e.arrived()
+	defer func() {
+		e.arrived()
+		e.done(under)
+	}()
 	if err := wait(ctx, there); err != nil {
 		return answer, err
 	}

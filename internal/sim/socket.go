@@ -22,6 +22,7 @@ type socket struct {
 	hold   chan chan struct{}
 	paused atomic.Bool // the client has not read for a while
 	rate   int         // how many bytes the client reads a second, 0 for as they come; set before it reads
+	away   bool        // the server has said when to come back
 	now    func() time.Duration
 	pulse
 }

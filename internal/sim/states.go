@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"hocket.dev/broker"
 )
 
 // A stateReading is a page of a state that a client asked for.
@@ -133,7 +135,7 @@ func (r *stateReading) walk(values []*fact) string {
 		switch msgs := r.page.Messages; {
 		case r.behind != nil && r.before(f, r.behind) <= 0:
 		case m < len(msgs) && msgs[m].Offset == f.Offset:
-			if in := &msgs[m]; in.Key != f.Key || in.Op != "" || in.Time != f.Time || in.Score != f.Score || string(in.Payload) != `"`+f.value+`"` || f.lives <= r.askedAt {
+			if in, it := &msgs[m], msgs[m].item(0); in.Key != f.Key || in.Op != "" || in.Time != f.Time || in.Score != f.Score || it.payload != f.shown() || it.binary != (f.Format == broker.Binary) || f.lives <= r.askedAt {
 				return fmt.Sprintf("%s at %d is %.60s, score %v, where %.60q, score %v, is due", in.Key, in.Offset, in.Payload, in.Score, f.value, f.Score)
 			}
 			m++

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"hocket.dev/broker"
@@ -33,6 +34,15 @@ type cover struct {
 	from uint64 // 0 for none
 }
 
+// end is when the first of the parts ends that an item is made of, of which f is the last.
+func (c cover) end(f *fact) time.Duration {
+	ends := f.ends
+	for p := f.last; c.from > 0 && p != nil && p.Offset >= c.from; p = p.last {
+		ends = min(ends, p.ends)
+	}
+	return ends
+}
+
 // joins says that an item is made of several parts that were appended, and notes what it stands for.
 func (c *checker) joins(it *item, f *fact, whole bool) bool {
 	if c.kind.sample == 0 || it.key != f.Key || it.key == "" {
@@ -44,7 +54,13 @@ func (c *checker) joins(it *item, f *fact, whole bool) bool {
 	}
 	text, want := "", unquote([]byte(it.payload))
 	for p := f; it.op == "append" && p != nil && p.Op == broker.Append && p.Offset > c.at && len(text) < len(want); p = p.last {
-		if text = unquote(p.Payload) + text; text == want {
+		switch more := unquote(p.Payload) + text; {
+		case strings.HasSuffix(want, more):
+			text = more
+		case !p.passed(it.at): // else it was over, or had been removed, before the parts around it were joined
+			return false
+		}
+		if text == want {
 			c.cover = cover{it.key, p.Offset}
 			return p != f
 		}
@@ -57,8 +73,8 @@ func (c *checker) superseded(f *fact, at time.Duration) bool {
 	switch {
 	case c.cover.from > 0 && f.Key == c.cover.key && f.Offset >= c.cover.from:
 		return true
-	case c.jumps():
-		return (f.Key != "" || c.w.profile.tight()) && (f.idle || f.replaced() <= at)
+	case c.jumps() && (f.Key != "" || c.w.profile.tight()) && (f.idle || f.replaced() <= at):
+		return true
 	case c.kind.sample == 0:
 		return false
 	case c.pieces && f.Key != "": // it came back, perhaps from amid an interval, and is told what its keys hold by now
@@ -78,7 +94,7 @@ func (c *checker) pace(it *item, f *fact) {
 	if c.kind.sample == 0 || c.r.kind != fromLive || it.op == "append" || c.r.kit {
 		return
 	}
-	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample && !c.letGo(it) {
+	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample && !c.letGo(it, before) {
 		c.fault(it.at, "%v was sent at %v, though one of the same key had been appended at %v", it, it.sentBy, before)
 	}
 	if c.paces == nil {
@@ -87,8 +103,12 @@ func (c *checker) pace(it *item, f *fact) {
 	c.paces[f.Key] = f.at
 }
 
-// letGo says that an item was waiting when a gap came, before which all is told that waits.
-func (c *checker) letGo(it *item) bool {
+// letGo says that an item was waiting when a gap came, before which all is told that waits, or that something has been removed
+// since a moment, before which it is too.
+func (c *checker) letGo(it *item, since time.Duration) bool {
+	if slices.ContainsFunc(c.epoch.removals, func(r *removal) bool { return r.told >= since && r.told <= it.sentBy }) {
+		return true
+	}
 	i := slices.IndexFunc(c.r.items, func(gap item) bool { return gap.kind == gotGap && gap.from > it.offset })
 	if i < 0 {
 		return false

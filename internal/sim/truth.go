@@ -153,6 +153,9 @@ func (t *truth) evaluate(channel string, f *fact) {
 	case f.Op == broker.Append:
 		f.value, f.mortal = f.last.value+text, min(f.last.mortal, f.ends)
 	}
+	if f.Op == broker.Append && f.last.holds() && f.last.Format != f.Format {
+		t.fault("broker: %s %d was appended to %d, a value of another kind", channel, f.Offset, f.last.Offset)
+	}
 	if f.lives = f.mortal; f.holds() {
 		f.lives = min(f.mortal, f.old)
 	}

@@ -15,20 +15,20 @@ func (c *checker) isValue(it *item, f *fact) bool {
 	if it.op == "delete" && it.payload == "" {
 		return f.Op == broker.Delete
 	}
-	return it.op == "set" && it.key == f.Key && f.holds() && `"`+f.value+`"` == it.payload && it.score == f.Score
+	return it.op == "set" && it.key == f.Key && f.holds() && it.payload == f.shown() && it.binary == (f.Format == broker.Binary) && it.score == f.Score
 }
 
 // late checks that an entry was not let go of when it was over, or the node had been told that it was removed. A value stays
 // when the history is removed.
 func (c *checker) late(it *item, f *fact, whole bool) {
-	ends := f.ends
+	ends := c.cover.end(f)
 	if whole {
 		ends = f.mortal
 	}
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)
 	}
-	if !whole && !c.r.kit && f.old != never && f.old+tickLag < c.r.askedAt {
+	if !whole && !c.r.kit && f.old != never && f.old+tickLag+c.w.profile.faults.latest() < c.r.askedAt {
 		c.fault(it.at, "%v was sent, which had been too old to be kept since %v when that was asked for", it, f.old)
 	}
 	g := f.gone
@@ -86,6 +86,9 @@ func (c *checker) reason(it *item) {
 		case c.w.profile.roomy():
 			c.hastily(it)
 		}
+	case anew:
+	default:
+		c.fault(it.at, "%v has the reason %q, which is none", it, it.reason)
 	}
 	c.paces = nil
 	for _, f := range c.epoch.between(it.from-1, it.offset) {

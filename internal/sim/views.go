@@ -14,7 +14,8 @@ type view struct {
 	who, channel string
 	people       *client.Presence
 	keys         *client.Map
-	told         map[string]string // what its changes add up to: texts by key, or what members tell by session
+	users        map[string][]string // sessions by user, or session of nobody in particular, likewise
+	told         map[string]string   // what its changes add up to: texts by key, or what members tell by session
 }
 
 // see notes what is to be right in the end.
@@ -94,6 +95,7 @@ func (w *world) checkViews() {
 		slices.Sort(have)
 		w.agree(v.who, have, sorted(state))
 		w.checkUsers(v, e, state)
+		w.checkToldUsers(v)
 		if n := v.people.Count(); n != len(state) || !v.people.Complete() {
 			w.fault(v.channel, v.who, w.now(), "the SDK counts %d members, complete: %v, where there are %d", n, v.people.Complete(), len(state))
 		}
@@ -129,7 +131,7 @@ func (w *world) checkMap(v view) {
 		}
 		have[m.Key] = value{unquote(m.Payload), m.Position.Offset}
 		f := e.latest[m.Key] // nil is told below
-		if i > 0 && place[i-1].Score < m.Score || f != nil && m.Score != f.Score {
+		if i > 0 && outranks(m, place[i-1]) || f != nil && m.Score != f.Score {
 			w.fault(v.channel, v.who, w.now(), "the SDK's map has %s with the score %v at %d", m.Key, m.Score, i)
 		}
 	}

@@ -42,6 +42,8 @@ type world struct {
 	watches  []*watch
 	gathered []gathering
 
+	attendants []attendant
+
 	ephemeral map[string]bool // what was published so, by text
 
 	// writers are the lifetimes in which actors have published, by text; nil for what was sent in several.
@@ -100,7 +102,7 @@ type house struct {
 func (w *world) open() error {
 	srv, err := hocket.New(hocket.Config{
 		Node: node, Secret: []byte("the same for every node"), Anonymous: true, Portable: true, Loops: w.profile.loops, KeepMemory: true, OpenAPI: true,
-		Broker: w.engine, Log: slog.New(slog.DiscardHandler), Drain: 300 * time.Millisecond,
+		Broker: w.engine, Log: slog.New(slog.DiscardHandler), Drain: drain,
 		PingEvery: pingEvery, PongTimeout: pongTimeout, WindowBytes: w.profile.windowBytes,
 		Channels: w.profile.rules, Compression: w.profile.compression, Limits: w.profile.limits,
 	})

@@ -261,7 +261,8 @@ type StateQuery struct {
 	// them has been forgotten (see Retention.Deletes), and After is not beyond Head. It is always complete at 0, where
 	// there is nothing to forget.
 	//
-	// A Delete of a key that had no value is none of these, nor is a key that was removed (see [Removal]).
+	// Of several Deletes of a key in a row it is the newest. A Delete of a key of which nothing is known is none of these, nor is a key
+	// that was removed (see [Removal]).
 	Deletes bool
 
 	AfterScore    float64

@@ -240,3 +240,18 @@ func TestDeletesMakeRoom(t *testing.T) {
 		t.Errorf("without room for it, the delete is remembered: %+v", page)
 	}
 }
+
+// Who has come as far as between two Deletes of a key, and was told of neither, learns of the second from the state.
+func TestTheNewestDeleteOfAKeyIsRemembered(t *testing.T) {
+	b := NewMemory(MemoryConfig{})
+	defer run(t, b, &recorder{})()
+	must(t, b, "a", Entry{Key: "k", Payload: []byte(`1`)}, Retention{})
+	must(t, b, "a", Entry{Key: "k", Op: Delete}, Retention{})
+	between := must(t, b, "a", Entry{Key: "other", Payload: []byte(`1`)}, Retention{})
+	again := must(t, b, "a", Entry{Key: "k", Op: Delete}, Retention{})
+	must(t, b, "a", Entry{Key: "never was", Op: Delete}, Retention{})
+	page, err := b.State(t.Context(), "a", StateQuery{After: between.Offset, Deletes: true})
+	if err != nil || !page.Complete || len(page.Entries) != 1 || page.Entries[0].Key != "k" || page.Entries[0].Offset != again.Offset {
+		t.Errorf("%+v, %v", page, err)
+	}
+}

@@ -69,9 +69,13 @@ func (m *naive) push(e *Entry, now int64) {
 	m.trim(now)
 	switch parts := m.values[e.Key]; {
 	case e.Key == "":
-	case e.Op == Delete && len(parts) > 0:
+	case e.Op == Delete:
+		known := slices.ContainsFunc(m.deletes, func(d *Entry) bool { return d.Key == e.Key })
+		m.deletes = slices.DeleteFunc(m.deletes, func(d *Entry) bool { return d.Key == e.Key })
+		if known || len(parts) > 0 {
+			m.deletes = append(m.deletes, e)
+		}
 		delete(m.values, e.Key)
-		m.deletes = append(m.deletes, e)
 	case e.Op == Set:
 		m.values[e.Key] = []*Entry{e}
 	case e.Op == Append:

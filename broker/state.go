@@ -52,7 +52,11 @@ func (s *state) apply(e *Entry, remember bool) {
 	switch {
 	case e.Key == "":
 	case e.Op == Delete:
-		if c := s.value(e.Key); c != nil {
+		switch c := s.cells[e.Key]; {
+		case c == nil:
+		case c.deleted():
+			s.deleteAgain(c, e)
+		default:
 			s.delete(c, e, remember)
 		}
 	default:
@@ -131,16 +135,37 @@ func (s *state) rank(c *cell) {
 func (s *state) delete(c *cell, e *Entry, remember bool) {
 	s.unlist(c)
 	s.ends.set(c, 0)
-	if len(e.Payload) > 0 {
-		bare := *e
-		bare.Payload = nil
-		e = &bare
-	}
-	c.last, c.value, c.folded = e, nil, nil
+	c.last, c.value, c.folded = bare(e), nil, nil
 	s.order.lapse()
 	s.deletes.add(c)
 	s.deleted++
 	s.delBytes += c.size()
+	s.forgetBeyond(remember)
+}
+
+// deleteAgain has the newest Delete of a key be the one that is remembered: where nobody was told of those before it, since one stands
+// for all, who has come as far as between them has to be.
+func (s *state) deleteAgain(c *cell, e *Entry) {
+	s.delBytes -= c.size()
+	c.last = bare(e)
+	s.deletes.add(c)
+	s.deletes.lapse()
+	s.delBytes += c.size()
+	s.forgetBeyond(true)
+}
+
+// bare returns a Delete as it is remembered.
+func bare(e *Entry) *Entry {
+	if len(e.Payload) == 0 {
+		return e
+	}
+	b := *e
+	b.Payload = nil
+	return &b
+}
+
+// forgetBeyond keeps what is remembered within its bounds.
+func (s *state) forgetBeyond(remember bool) {
 	for s.deleted > 0 && (!remember || s.deleted > maxDeletes || s.delBytes > maxDeleteBytes) {
 		s.forget() // without remembering this one, those before it are of no use either
 	}

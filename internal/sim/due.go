@@ -65,8 +65,8 @@ func (a *actor) farewell(s *socket, err error) {
 	}
 }
 
-// strictly says that the client follows a channel of which who is too slow is disconnected, or has asked to, or has just left it. It
-// notes that it was disconnected.
+// strictly says that the client follows a channel of which who is too slow is disconnected, or has asked to, or has left it on this line,
+// of which a slow one learns only now. It notes that it was disconnected.
 func (a *actor) strictly() (due bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,7 +75,7 @@ func (a *actor) strictly() (due bool) {
 		if kinds[channel].overflow != rule.OverflowDisconnect {
 			continue
 		}
-		due = due || p.live || p.asking || p.run != nil && p.run.endedAt == now
+		due = due || p.live || p.asking || p.run != nil && p.run.session == a.session && now-p.run.endedAt < patience
 		if p.live {
 			p.run.tooSlow = now
 		}

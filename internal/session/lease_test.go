@@ -341,6 +341,36 @@ func TestNobodyIsRenewedForALifeThatIsNotKnown(t *testing.T) {
 	}
 }
 
+// TestWhoTellsSomethingElseMeanwhileIsWrittenAgain has a member whose log was lost tell other info while the node cannot make its next
+// life known.
+func TestWhoTellsSomethingElseMeanwhileIsWrittenAgain(t *testing.T) {
+	c := startCluster(t, 2)
+	n := c.nodes[0]
+	a := n.as(1, "a", "")
+	a.subscribe("room", member)
+	c.pass(time.Second)
+	life := n.node.life()
+	n.fault(func(e *broker.Entry) fault {
+		if strings.HasPrefix(e.Key, nodeKey) {
+			return loses
+		}
+		return works
+	})
+	c.shared.Publish(nodesLog, broker.Entry{Key: nodeKey + life, Op: broker.Delete}, retention(nodesKeep), nil)
+	c.shared.Publish(roomLog, broker.Entry{Key: a.Name(), Op: broker.Delete}, retention(presenceKeep), nil)
+	c.pass(6 * time.Second)
+	if n.node.life() == life {
+		t.Fatal("the node goes on with a life that is not known any more")
+	}
+	a.Receive([]byte(`{"type":"connect","payload":{"info":2}}`))
+	c.pass(100 * time.Millisecond)
+	n.fault(nil)
+	c.pass(10 * time.Second)
+	if m := c.nodes[1].members("room"); m != 1 {
+		t.Errorf("%d members, want 1", m)
+	}
+}
+
 // TestWhoCameBackWithoutAWordIsFound has a client come back to a node that does not know yet of another one, where the client
 // has been in between.
 func TestWhoCameBackWithoutAWordIsFound(t *testing.T) {

@@ -193,7 +193,7 @@ func (m *membership) later(wish wish) {
 		m.turn()
 		return
 	}
-	m.wish = wish
+	m.wish = max(m.wish, wish)
 	m.shard.node.roster.retry(m)
 }
 

@@ -111,7 +111,7 @@ func (s *Session) announce() {
 	for _, sub := range s.subs {
 		if m := sub.member; m != nil {
 			if m.wanted = sub.tells(); !m.busy {
-				m.wish = toTell
+				m.wish = max(m.wish, toTell) // one that waits to be written again tells it by that
 				m.turn()
 			}
 		}

@@ -109,7 +109,7 @@ func (c *checker) begin() {
 					c.stateTo = r.asked.Offset
 				}
 			}
-			c.at, c.pieces = r.asked.Offset, c.w.profile.faults.page > 0 || c.epoch.appendsAfter(r.asked.Offset)
+			c.at, c.pieces = r.asked.Offset, c.w.profile.faults.page > 0 || c.epoch.appendsAfter(r.asked.Offset, r.repliedAt)
 			switch removed := c.epoch.removals.toldUpTo(r.askedAt); {
 			case r.asked.Epoch != r.Epoch:
 				c.fault(r.repliedAt, "recovered in epoch %s after a position of %s", r.Epoch, r.asked.Epoch)

@@ -21,26 +21,19 @@ func (c *checker) jumps() bool {
 	return c.kind.overflow == rule.OverflowLatest && (c.w.profile.tight() || c.pieces)
 }
 
-// appendsAfter says that after an offset something was appended to what a key held there, if anything.
-func (e *epoch) appendsAfter(offset uint64) bool {
+// appendsAfter says that after an offset something was appended to what a key held there, if anything, or to what is over or removed
+// by a moment.
+func (e *epoch) appendsAfter(offset uint64, at time.Duration) bool {
 	return slices.ContainsFunc(e.between(offset, e.head()), func(f *fact) bool {
-		return f.Op == broker.Append && (f.last == nil || f.last.Offset <= offset)
+		return f.Op == broker.Append && (f.last == nil || f.last.Offset <= offset || f.last.passed(at))
 	})
 }
 
 // A cover is what an item stands for besides: the entries of its key from an offset on.
 type cover struct {
 	key  string
-	from uint64 // 0 for none
-}
-
-// end is when the first of the parts ends that an item is made of, of which f is the last.
-func (c cover) end(f *fact) time.Duration {
-	ends := f.ends
-	for p := f.last; c.from > 0 && p != nil && p.Offset >= c.from; p = p.last {
-		ends = min(ends, p.ends)
-	}
-	return ends
+	from uint64        // 0 for none
+	ends time.Duration // the first of the parts that it is made of
 }
 
 // joins says that an item is made of several parts that were appended, and notes what it stands for.
@@ -49,19 +42,19 @@ func (c *checker) joins(it *item, f *fact, whole bool) bool {
 		return false
 	}
 	if whole && it.op == "set" {
-		c.cover = cover{it.key, 1}
+		c.cover = cover{it.key, 1, f.mortal}
 		return false
 	}
-	text, want := "", unquote([]byte(it.payload))
+	text, want, ends := "", unquote([]byte(it.payload)), never
 	for p := f; it.op == "append" && p != nil && p.Op == broker.Append && p.Offset > c.at && len(text) < len(want); p = p.last {
 		switch more := unquote(p.Payload) + text; {
 		case strings.HasSuffix(want, more):
-			text = more
+			text, ends = more, min(ends, p.ends)
 		case !p.passed(it.at): // else it was over, or had been removed, before the parts around it were joined
 			return false
 		}
 		if text == want {
-			c.cover = cover{it.key, p.Offset}
+			c.cover = cover{it.key, p.Offset, ends}
 			return p != f
 		}
 	}
@@ -89,9 +82,10 @@ func (c *checker) superseded(f *fact, at time.Duration) bool {
 }
 
 // pace checks that two values of a key are not told within an interval. The second cannot be sent before an interval has passed
-// since the first was appended. What a client catches up with may come at once.
+// since the first was appended. What a client catches up with may come at once, and where windows are small what waits is let go
+// when it is too much for them.
 func (c *checker) pace(it *item, f *fact) {
-	if c.kind.sample == 0 || c.r.kind != fromLive || it.op == "append" || c.r.kit {
+	if c.kind.sample == 0 || !c.w.profile.roomy() || c.r.kind != fromLive || it.op == "append" || c.r.kit {
 		return
 	}
 	if before, ok := c.paces[f.Key]; ok && it.sentBy < before+c.kind.sample && !c.letGo(it, before) {

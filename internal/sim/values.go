@@ -21,9 +21,12 @@ func (c *checker) isValue(it *item, f *fact) bool {
 // late checks that an entry was not let go of when it was over, or the node had been told that it was removed. A value stays
 // when the history is removed.
 func (c *checker) late(it *item, f *fact, whole bool) {
-	ends := c.cover.end(f)
-	if whole {
+	ends := f.ends
+	switch {
+	case whole:
 		ends = f.mortal
+	case c.cover.from > 0:
+		ends = c.cover.ends
 	}
 	if ends != never && it.handed > ends+tickLag {
 		c.fault(it.at, "%v was sent at %v, when its time had been over for %v", it, it.handed, it.handed-ends)

@@ -130,7 +130,8 @@ type Config struct {
 	// are shortened: who lags or comes back from further behind is served by the broker, or told what it missed.
 	WindowBytes int64
 	// KeepMemory turns off that memory is given back to the system, which costs a collection, a few seconds after a wave
-	// of at least 1,000 clients has come or gone.
+	// of at least 1,000 clients has come or gone; and that the percentage of the collector (GOGC) is raised for ten seconds when so many
+	// are gone at once, by which the heap may grow by 64 MiB at most.
 	KeepMemory bool
 	// Tasks bounds how many reads of the broker and calls of methods are under way at once; 0 means 1024. Beyond it
 	// requests are answered with "busy".

@@ -235,7 +235,8 @@ func (w *world) attending(session string, at time.Duration) (l *lifetime) {
 
 // meantToGo says that by a moment the client had closed this session, or left the channel, not long ago.
 func (l *lifetime) meantToGo(at time.Duration) bool {
-	return l.closed(at) && l.going > at-crowdGrace || l.began <= at && l.left > at-crowdGrace && l.left <= at
+	lately := func(t time.Duration) bool { return t > at-crowdGrace && t <= at }
+	return l.closed(at) && lately(l.going) || slices.ContainsFunc(l.left, lately)
 }
 
 // checkPresence checks that everybody agrees on who is there, and that each came and went once.

@@ -22,17 +22,17 @@ type lifetime struct {
 	answered bool           // and the server has answered that
 	cut      bool           // by a line that breaks, which both sides notice
 	over     bool
-	changed  bool          // it has told something else of itself since all is calm, or not
-	turned   bool          // it has left a channel since, or not
-	asked    bool          // it has asked to be a member
-	joined   time.Duration // when it was told that it is a member, first; 0 for never
-	left     time.Duration // when it last had reason not to be a member any more, other than its end; 0 for never
+	changed  bool            // it has told something else of itself since all is calm, or not
+	turned   bool            // it has left a channel since, or not
+	asked    bool            // it has asked to be a member
+	joined   time.Duration   // when it was told that it is a member, first; 0 for never
+	left     []time.Duration // when it had reason not to be a member any more, other than its end
 }
 
 // parted notes that the session may have left a channel.
 func (l *lifetime) parted(channel string, now time.Duration) {
 	if channel == crowd {
-		l.left = now
+		l.left = append(l.left, now)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 )
 
@@ -47,17 +48,42 @@ func (h *headroom) tick(now time.Time, ended uint64) {
 	if !h.holds() {
 		return
 	}
+	if now.After(h.until) {
+		h.end()
+		return
+	}
+	headroomOf.Lock()
+	defer headroomOf.Unlock()
 	percent, live := collectorState()
 	switch {
+	case headroomOf.one != nil && headroomOf.one != h: // there is room
 	case h.set != 0 && percent != h.set, percent == collectorOff: // somebody else's, or off
-		h.bytes, h.set = 0, 0
-	case now.After(h.until):
-		if h.set != 0 {
-			debug.SetGCPercent(int(h.usual))
-		}
-		h.bytes, h.set = 0, 0
+		h.giveUp()
 	default:
 		h.raise(percent, live)
+	}
+}
+
+// headroomOf is the one that has changed the percentage, which is the process's: nodes of one process take turns.
+var headroomOf struct {
+	sync.Mutex
+	one *headroom // nil for none
+}
+
+// end takes the room back, also when the node ends.
+func (h *headroom) end() {
+	headroomOf.Lock()
+	defer headroomOf.Unlock()
+	if percent, _ := collectorState(); h.set != 0 && percent == h.set {
+		debug.SetGCPercent(int(h.usual))
+	}
+	h.giveUp()
+}
+
+// giveUp forgets the room. headroomOf is locked.
+func (h *headroom) giveUp() {
+	if h.bytes, h.set = 0, 0; headroomOf.one == h {
+		headroomOf.one = nil
 	}
 }
 
@@ -73,7 +99,7 @@ func (h *headroom) raise(percent, live uint64) {
 	if 4*want >= 3*percent && 3*want <= 4*percent {
 		return
 	}
-	h.set = want
+	h.set, headroomOf.one = want, h
 	debug.SetGCPercent(int(want))
 }
 
@@ -84,9 +110,15 @@ const (
 	collectorOff = math.MaxUint64
 )
 
-// collectorState returns the percentage of the collector, and how much was alive when it last ran, in bytes.
+// collectorState returns the percentage of the collector, and of how many bytes it is: of what was alive when it last ran, and of the
+// stacks and variables that it looked through.
 func collectorState() (percent, live uint64) {
-	samples := []metrics.Sample{{Name: "/gc/gogc:percent"}, {Name: "/gc/heap/live:bytes"}}
+	samples := []metrics.Sample{
+		{Name: "/gc/gogc:percent"}, {Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"},
+	}
 	metrics.Read(samples)
-	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+	for _, s := range samples[1:] {
+		live += s.Value.Uint64()
+	}
+	return samples[0].Value.Uint64(), live
 }

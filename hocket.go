@@ -178,6 +178,7 @@ func (s *Server) tick(ctx context.Context) {
 	}
 	s.hub.Tick(time.Now())
 	var room headroom
+	defer room.end()
 	var trim trimmer
 	for {
 		select {
@@ -199,8 +200,9 @@ func (s *Server) tick(ctx context.Context) {
 
 // openedAndEnded counts the sessions there have been, and those of them that have ended.
 func (s *Server) openedAndEnded() (opened, ended uint64) {
+	there := uint64(s.Sessions()) // first: each of them has been counted as opened before
 	opened = s.websocket.Handshakes.Load()
-	return opened, opened - uint64(s.Sessions())
+	return opened, opened - there
 }
 
 // awaitBroker returns when the broker answers.

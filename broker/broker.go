@@ -304,7 +304,7 @@ type Removal struct {
 	// Key takes out the value of a key and all its entries, but a Delete that is the newest of them. Nothing counts as
 	// missing. Who knows the value learns of the end by a Delete alone, so publish one first: those who follow get it, and
 	// those who come back find it in the log and in the state. With that Delete's offset as UpTo, what is written to the key
-	// behind it stays: else it might go without a word.
+	// behind it stays: else it might go without a word. Beside a Key UpTo is the offset of a Delete of it and nothing else.
 	Key string
 }
 

@@ -80,8 +80,9 @@ const defaultPendingBytes = 1 << 20
 // own behind the same interface; a stream of HTTP/2 (RFC 8441) by two, its handler's and
 // one that reads.
 //
-// What a handler writes during a turn of its loop goes out at the turn's end, by one
-// system call for each socket: a batch of pipelined requests is answered at once.
+// What a handler writes during a turn of its loop goes out in that turn, when all that
+// was ready has been read, by one system call for each socket: a batch of pipelined
+// requests is answered at once.
 //
 // Its methods may be called from any goroutine but those of its own loops.
 type Server struct {

@@ -84,7 +84,7 @@ func (s *Socket) Post(fn func(*Socket)) bool {
 	})
 }
 
-// Write sends one message at the end of this turn of the loop. p is not kept and not
+// Write sends one message later in this turn of the loop. p is not kept and not
 // changed. A message that is larger than what may be pending is taken while the socket is
 // not full.
 //

@@ -178,7 +178,9 @@ func (g *group) drop(c *Cursor) {
 		place = g.at
 	}
 	last := len(g.cursors) - 1
-	g.move(last, place)
+	if place != last { // where nobody is left in front, who stood there has moved already
+		g.move(last, place)
+	}
 	g.cursors[last] = nil
 	g.cursors = g.cursors[:last]
 
@@ -199,10 +201,13 @@ func (g *group) drop(c *Cursor) {
 	l.hub.cursors.Add(-1)
 }
 
-// move puts the cursor of one place into another.
+// move puts the cursor of one place into another, which a sweep may have passed.
 func (g *group) move(from, to int) {
 	c := g.cursors[from]
 	g.cursors[to], c.place = c, int32(to)
+	if c.behind != nil || c.view.terms.overflow == rule.OverflowDisconnect {
+		g.watch.Store(true)
+	}
 }
 
 // close ends every cursor with err. The log is dead: nobody comes in any more.

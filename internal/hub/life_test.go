@@ -254,3 +254,26 @@ func TestAWalkYieldsAndMissesNobody(t *testing.T) {
 	passed.wantOffsets([]uint64{2, 3})
 	clients[n-1].wantOffsets([]uint64{2, 3})
 }
+
+// Whom a walk has passed may leave when nobody is left whom it has not.
+func TestWhoHasBeenPassedLeavesBehindTheWalk(t *testing.T) {
+	const n = walkStep + 2
+	w := newWorld(t)
+	clients := make([]*client, n)
+	for i := range clients {
+		clients[i] = w.place("a")
+	}
+	w.publish("a", "x")
+	w.loops[0].one() // a walk of which two are left
+	for _, i := range []int{n - 1, n - 2, 0} {
+		clients[i].Close()
+	}
+	w.settle()
+	for _, c := range clients[1 : n-2] {
+		c.wantOffsets([]uint64{1})
+		c.Close()
+	}
+	if n := w.hub.Stats().Cursors; n != 0 {
+		t.Errorf("%d cursors are left", n)
+	}
+}

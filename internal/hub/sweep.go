@@ -8,12 +8,13 @@ const sweepStep = 1024
 // sweep is what Tick has a loop do with the cursors of a group: a page of the broker that nobody takes is given up, so
 // that a client that has stopped reading costs no more than its cursor; and who is to be disconnected when it is left
 // behind is, though it asks for nothing.
-func (g *group) sweep() { g.sweepFrom(0, false) }
+func (g *group) sweep() {
+	g.watch.Store(false) // first: whoever says meanwhile that there is something to look at is heard
+	g.refresh()          // the bounds of age move on by themselves
+	g.sweepFrom(0)
+}
 
-func (g *group) sweepFrom(at int, watch bool) {
-	if at == 0 {
-		g.refresh() // the bounds of age move on by themselves
-	}
+func (g *group) sweepFrom(at int) {
 	l := g.log
 	l.mu.Lock()
 	tail := l.tail
@@ -23,14 +24,13 @@ func (g *group) sweepFrom(at int, watch bool) {
 	l.mu.Unlock()
 	end := min(at+sweepStep, len(g.cursors))
 	for ; at < end && at < len(g.cursors); at++ { // owners may close cursors here
-		c := g.cursors[at]
-		watch = c.sweep(tail) || watch
+		if g.cursors[at].sweep(tail) {
+			g.watch.Store(true)
+		}
 	}
 	if at < len(g.cursors) {
-		g.loop.Post(func() { g.sweepFrom(at, watch) })
-		return
+		g.loop.Post(func() { g.sweepFrom(at) })
 	}
-	g.watch.Store(watch)
 }
 
 // sweep answers whether the next Tick is to look at c again. tail is the offset that the window has passed.

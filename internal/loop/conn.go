@@ -12,7 +12,7 @@ import (
 type Handler interface {
 	// Read takes bytes that have arrived. b is the loop's own buffer: it may be modified, and is valid only until Read returns.
 	Read(b []byte)
-	// Flush follows [Conn.Wake], at the end of the turn, and a [Conn.Write] that took less than it was given, when the
+	// Flush follows [Conn.Wake], in one of the two steps of the turn for that, and a [Conn.Write] that took less than it was given, when the
 	// connection takes bytes again. A connection that is full is not flushed before it has room, woken or not.
 	Flush()
 	// Alarm says that the seconds given to [Conn.SetAlarm] have passed.
@@ -91,9 +91,9 @@ type link interface {
 // has its handshake behind it; reads then bring what was decrypted. Any other connection, also one that merely embeds such a type,
 // is served by goroutines through its own methods. Bytes that someone has already read from nc are the caller's to deal with.
 //
-// Attach may be called on the loop, or on any goroutine that has not yet shared c. The handler's methods are called from the
-// next step for posted functions on: who attaches on the loop finishes its own preparations before that, who attaches elsewhere
-// and posts them may find that Read came first. The error
+// Attach may be called on the loop, or on any goroutine that has not yet shared c. The handler's methods, save Flush
+// upon a Wake, are called from the next step for posted functions on: who attaches on the loop finishes its own preparations before that,
+// who attaches elsewhere and posts them may find that Read came first. The error
 // is the system's, when there are no descriptors left, or [ErrGroupClosed]; then Closed is not called.
 func (l *Loop) Attach(c *Conn, nc net.Conn, h Handler) error {
 	if c.loop != nil {
@@ -160,7 +160,8 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Wake has Flush called at the end of this turn, once however often Wake is called. From inside Flush it means the next turn.
+// Wake has Flush called in this turn, when all that is ready has been read or at its end, once however often Wake is called before. From
+// inside Flush it means the next of these steps.
 func (c *Conn) Wake() {
 	if c.state.has(woken | closed) {
 		return

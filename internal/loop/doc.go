@@ -28,8 +28,8 @@
 //  5. calls Handler.Flush of each connection that asked for it since,
 //  6. calls Handler.Closed of each connection that ended.
 //
-// Each step has a budget of time ([Config].TurnBudget); the last, and the ends among what is read, have a share of it, which is
-// larger when very many wait. What is left over waits for the next turn, in its order. A connection is closed at once, whenever its handler is
+// Each step has a budget of time ([Config].TurnBudget); the last, and the ends among what is read, have a share of it, that of the last
+// is larger when very many wait. What is left over waits for the next turn, in its order. A connection is closed at once, whenever its handler is
 // told. So no step starves another, whatever arrives. A handler or function that runs longer than the budget delays its loop by
 // as much: what may block has to leave the loop and come back through Post.
 //

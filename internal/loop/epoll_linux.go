@@ -31,9 +31,9 @@ type epoll struct {
 	adopted atomic.Uint32 // connections that came out of Go's poller
 	guest   guest
 
-	listening  []*Listening  // by number, nil where one has gone
-	acceptFrom time.Duration // until then other work comes before new connections
-	records    []byte        // unused memory for what connections under TLS send
+	listening  []*Listening    // by number, nil where one has gone
+	acceptFrom []time.Duration // by the same: until then other work comes before new connections, a flood at one socket not before another's
+	records    []byte          // unused memory for what connections under TLS send
 
 	mu      sync.Mutex
 	eventfd int // guarded by mu; -1 after stop

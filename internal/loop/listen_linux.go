@@ -158,9 +158,9 @@ func (e *epoll) listen(li *Listening) {
 	i := slices.Index(e.listening, nil)
 	if i < 0 {
 		i = len(e.listening)
-		e.listening = append(e.listening, nil)
+		e.listening, e.acceptFrom = append(e.listening, nil), append(e.acceptFrom, 0)
 	}
-	e.listening[i] = li
+	e.listening[i], e.acceptFrom[i] = li, 0
 	e.watch(i)
 }
 
@@ -202,12 +202,12 @@ func (e *epoll) unlisten(li *Listening) {
 func (e *epoll) acceptSome(i int) {
 	l, li := e.loop, e.listening[i]
 	start := l.cfg.now()
-	if start < e.acceptFrom && l.busy() {
+	if start < e.acceptFrom[i] && l.busy() {
 		return
 	}
 	for n := 0; li != nil && n < acceptAtOnce && e.acceptNext(i, li); n++ {
 		spent := l.cfg.now() - start
-		e.acceptFrom = start + acceptShare*spent
+		e.acceptFrom[i] = start + acceptShare*spent
 		if spent >= l.cfg.TurnBudget/acceptShare {
 			return
 		}

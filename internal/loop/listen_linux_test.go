@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -133,5 +134,65 @@ func TestAcceptingKeepsToTheBudget(t *testing.T) {
 			t.Errorf("turn %d goes on accepting after its budget", turn)
 		}
 		before = turn
+	}
+}
+
+// Of two listeners, the one that has a flood leaves the other its share.
+func TestAcceptingFromOneListenerLeavesTimeToAnother(t *testing.T) {
+	b := newBench(t, drivers[0])
+	took := b.cfg.TurnBudget / 2
+	listen := func(accepted func()) net.Addr {
+		nl, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		li, err := b.group.Listen(nl.(*net.TCPListener), ListenConfig{Accept: func(_ *Loop, fd int, _ netip.AddrPort) {
+			b.advance(took)
+			unix.Close(fd)
+			accepted()
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(li.Close)
+		return nl.Addr()
+	}
+	const flood = 60
+	var order []string
+	all := make(chan struct{})
+	tell := func(who string) func() {
+		return func() {
+			if order = append(order, who); len(order) == flood+1 {
+				close(all)
+			}
+		}
+	}
+	first, second := listen(tell("flood")), listen(tell("other"))
+	var others func()
+	others = func() {
+		b.advance(took / 4)
+		if len(order) < flood+1 {
+			b.Post(others)
+		}
+	}
+	dial := func(a net.Addr) {
+		client, err := net.Dial("tcp", a.String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { client.Close() })
+		mustWrite(t, client, "the kernel waits for this")
+	}
+	b.do(func() {
+		for range flood {
+			dial(first)
+		}
+		dial(second)
+		b.Post(others)
+	})
+	<-all
+	if at := slices.Index(order, "other"); at > 2 {
+		t.Errorf("the other one had its turn after %d connections of the flood", at)
 	}
 }

@@ -12,8 +12,8 @@ import (
 // whoever is to read it can be found by what it begins with: [Conn.Move] and [Conn.Detach] go on from there. It may call
 // h.Read before it returns. On the loop only; c must be zero, and fd is the loop's from the call on.
 //
-// Everything else is as for [Loop.Attach], but no method of the handler, save Read, is called before the next step for posted
-// functions.
+// Everything else is as for [Loop.Attach], but no method of the handler, save Read and Flush, is called before the next step for
+// posted functions.
 func (l *Loop) AttachPeeking(c *Conn, fd int, h Handler) {
 	e := l.poll.(*epoll)
 	c.loop, c.handler, c.link, c.fd = l, h, &e.plain, int32(fd)

@@ -45,6 +45,7 @@ export class Presence extends Emitter<PresenceEvents> {
   readonly #ask: (payload: Record<string, unknown>) => Promise<unknown>;
   readonly #session: () => string;
   readonly #after: (ms: number, fn: () => void) => () => void;
+  readonly #us: () => Member | undefined; // while we are a member
   readonly #backoff = new Backoff(defaultBackoff, Math.random); // of readings that failed
   readonly #members = new Map<string, Member>(); // by session
   #changes: Map<string, Change> | undefined; // while reading pages
@@ -64,11 +65,13 @@ export class Presence extends Emitter<PresenceEvents> {
     ask: (payload: Record<string, unknown>) => Promise<unknown>,
     session: () => string = () => '',
     after: (ms: number, fn: () => void) => () => void = systemClock.after,
+    us: () => Member | undefined = () => undefined,
   ) {
     super();
     this.#ask = ask;
     this.#session = session;
     this.#after = after;
+    this.#us = us;
   }
 
   /** Everyone who is here, in the order in which they became known; at most `maxMembers`. */
@@ -108,6 +111,8 @@ export class Presence extends Emitter<PresenceEvents> {
     const same = this.#own === this.#session();
     this.#own = this.#session();
     if (reply?.resumed && same && this.#complete) {
+      this.#listUs();
+      this.#tellCount();
       this.emit('sync', this.members);
       return;
     }
@@ -199,6 +204,7 @@ export class Presence extends Emitter<PresenceEvents> {
     this.#dropUnlisted(listed, first);
     this.#changes = undefined;
     this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;
+    this.#listUs();
     this.#tellCount();
     this.emit('sync', this.members);
   }
@@ -210,9 +216,19 @@ export class Presence extends Emitter<PresenceEvents> {
   }
 
   #dropUnlisted(listed: Set<string>, first: Position | undefined): void {
+    const us = this.#us()?.session;
     for (const session of [...this.#members.keys()]) {
-      if (!listed.has(session) && !this.#knowsBetter(session, first)) this.#remove(session);
+      if (!listed.has(session) && session !== us && !this.#knowsBetter(session, first)) this.#remove(session);
     }
+  }
+
+  /**
+   * Puts us on the list, where a page had us not: it was read while we were away, or before we were in a log that has begun
+   * anew. Nobody tells us of our own join.
+   */
+  #listUs(): void {
+    const us = this.#us();
+    if (us !== undefined && !this.#members.has(us.session)) this.#put(us);
   }
 
   #put(member: Member): void {

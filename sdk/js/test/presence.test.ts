@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '../src/errors.gen.ts';
 import { HocketError } from '../src/errors.ts';
 import { Presence } from '../src/presence.ts';
+import type { Member } from '../src/types.ts';
 
 interface Page {
   count?: number;
@@ -12,7 +13,7 @@ interface Page {
 }
 
 /** A presence whose pages the test hands over one by one, and the log of its events. */
-function presence(session = '') {
+function presence(session = '', us: () => Member | undefined = () => undefined) {
   const asked: { payload: Record<string, unknown>; answer: (page: Page) => Promise<void>; fail: (error?: Error) => Promise<void> }[] = [];
   const later: { ms: number; fn: () => void }[] = [];
   const p = new Presence(
@@ -29,6 +30,7 @@ function presence(session = '') {
       later.push(alarm);
       return () => void (later.includes(alarm) && later.splice(later.indexOf(alarm), 1));
     },
+    us,
   );
   const log: string[] = [];
   p.on('join', (m) => log.push(`+${m.session}`));
@@ -207,6 +209,32 @@ test('our own session is known, and what it tells about itself', async () => {
   p.told({ away: true });
   expect(p.self?.info).toEqual({ away: true });
   expect(log).toEqual(['+a', '+b', '=2', '~b']);
+});
+
+test('a member that a page has not is on the list as soon as it is one', async () => {
+  let us: Member | undefined;
+  const { p, asked, log } = presence('b', () => us);
+  const counts: number[] = [];
+  p.on('count', (n) => counts.push(n));
+  p.subscribed({ count: 1, resumed: false });
+  await asked[0]?.answer({ members: [member('a')], count: 1, ...at(5) }); // read while the channel was left
+  us = member('b', 1);
+  p.subscribed({ count: 2, resumed: true });
+  expect([p.complete, p.self, counts]).toEqual([true, us, [1, 2]]);
+  p.changedUnseen(undefined);
+  await asked[1]?.answer({ members: [], count: 0, epoch: 'e2', offset: 0 });
+  expect([p.complete, p.self, counts]).toEqual([true, us, [1, 2, 1]]);
+  expect(log).toEqual(['+a', '=1', '+b', '=2', '-a', '=1']);
+});
+
+test.each([
+  [3, true, ['a', 'b', 'c']],
+  [2, false, ['a', 'b']], // counted, not listed
+])('it is so where there is room: of %i, complete: %s', async (max, complete, listed) => {
+  const { p, asked } = presence('c', () => member('c'));
+  p.subscribed({ count: 3, resumed: false }, max);
+  await asked[0]?.answer({ members: [member('a'), member('b')], count: 2, ...at(5) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([complete, listed]);
 });
 
 describe('users', () => {

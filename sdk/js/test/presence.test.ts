@@ -192,6 +192,33 @@ test('a list that was complete is read again after a crowd, in which the server 
   expect([p.complete, p.count, asked.length]).toEqual([true, 1, 2]);
 });
 
+test('those who have gone leave room for those who have come', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 2, resumed: false }, 2);
+  await asked[0]?.answer({ members: [member('x'), member('y')], count: 2, ...at(5) });
+  p.subscribed({ count: 2, resumed: false }, 2);
+  p.changed('leave', [member('a')], at(8)); // and has come back, as the page knows
+  await asked[1]?.answer({ members: [member('a'), member('b')], count: 2, ...at(9) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([true, ['a', 'b']]);
+});
+
+test('who has come while the list was read is on it, where there is room in the end', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 2, resumed: false }, 2);
+  await asked[0]?.answer({ members: [member('x'), member('y')], count: 2, ...at(5) });
+  p.subscribed({ count: 1, resumed: false }, 2);
+  p.changed('join', [member('early')], at(8)); // and has left, as will be told
+  p.changed('join', [member('late')], at(10));
+  await asked[1]?.answer({ members: [member('a')], count: 1, next: 'a', ...at(9) });
+  p.changed('leave', [member('a')], at(11));
+  await asked[2]?.answer({ members: [member('b')], count: 2, ...at(11) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([true, ['b', 'late']]);
+  p.synchronize();
+  p.changed('join', [member('one too many')], at(12));
+  await asked[3]?.answer({ members: [member('b'), member('late')], count: 2, ...at(11) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([false, ['b', 'late']]);
+});
+
 test('a list of which some was missed is read again', async () => {
   const { p, asked } = presence();
   p.subscribed({ count: 1, resumed: false });

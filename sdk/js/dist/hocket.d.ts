@@ -741,8 +741,8 @@ declare interface ChannelLink {
     unsubscribe(): void;
     publish(fields: Record<string, unknown>): Promise<unknown>;
     request(request: Request): Promise<unknown>;
-    /** The public name of the present session. */
-    session(): string;
+    /** What the present session is as a member. */
+    self(): Member;
     /** Calls `fn` after a time, unless the function it returns is called before. */
     after(ms: number, fn: () => void): () => void;
     register(host: ChannelHost): void;

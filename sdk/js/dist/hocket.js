@@ -605,9 +605,12 @@ var LiveMap = class extends Emitter {
 		this.emit("sync", void 0);
 		this.#wake();
 	}
-	/** Whether the map has seen the log up to this position, or the log is another one by now. */
+	/**
+	* Whether the map has seen the log up to this position, or the log is another one by now. On the way through what has
+	* changed it has not: a key comes where it was last written.
+	*/
 	#has(at) {
-		return this.#at.epoch !== at.epoch ? this.#synced : this.#at.offset >= at.offset;
+		return this.#synced && (this.#at.epoch !== at.epoch || this.#at.offset >= at.offset);
 	}
 	#until(until) {
 		if (until()) return Promise.resolve();
@@ -693,6 +696,7 @@ var Presence = class extends Emitter {
 	#ask;
 	#session;
 	#after;
+	#us;
 	#backoff = new Backoff(defaultBackoff, Math.random);
 	#members = /* @__PURE__ */ new Map();
 	#changes;
@@ -707,11 +711,12 @@ var Presence = class extends Emitter {
 	#told = 0;
 	#users;
 	/** @internal */
-	constructor(ask, session = () => "", after = systemClock.after) {
+	constructor(ask, session = () => "", after = systemClock.after, us = () => void 0) {
 		super();
 		this.#ask = ask;
 		this.#session = session;
 		this.#after = after;
+		this.#us = us;
 	}
 	/** Everyone who is here, in the order in which they became known; at most `maxMembers`. */
 	get members() {
@@ -744,6 +749,8 @@ var Presence = class extends Emitter {
 		const same = this.#own === this.#session();
 		this.#own = this.#session();
 		if (reply?.resumed && same && this.#complete) {
+			this.#listUs();
+			this.#tellCount();
 			this.emit("sync", this.members);
 			return;
 		}
@@ -776,12 +783,13 @@ var Presence = class extends Emitter {
 			this.synchronize();
 		}
 		for (const m of members) {
+			const member = kind === "leave" ? void 0 : toMember(m);
 			this.#changes?.set(m.session, {
 				position,
-				here: kind !== "leave"
+				member
 			});
-			if (kind === "leave") this.#remove(m.session);
-			else this.#put(toMember(m));
+			if (member === void 0) this.#remove(m.session);
+			else this.#put(member);
 		}
 		this.#tellCount();
 	}
@@ -814,7 +822,7 @@ var Presence = class extends Emitter {
 		this.#users?.clear();
 	}
 	async #readPages(reading) {
-		const listed = /* @__PURE__ */ new Set();
+		const listed = /* @__PURE__ */ new Map();
 		let first;
 		let next;
 		do {
@@ -828,15 +836,20 @@ var Presence = class extends Emitter {
 			this.#total = page.count ?? this.#total;
 			this.#totalAt = at;
 			for (const m of page.members ?? []) {
-				listed.add(m.session);
-				if (!this.#knowsBetter(m.session, at)) this.#put(toMember(m));
+				const member = toMember(m);
+				listed.set(m.session, member);
+				if (this.#knowsBetter(m.session, at)) continue;
+				this.#changes?.delete(m.session);
+				this.#put(member);
 			}
 			next = page.next;
 		} while (next && listed.size < this.#max);
 		this.#backoff.reset();
 		this.#dropUnlisted(listed, first);
-		this.#changes = void 0;
 		this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;
+		this.#fill(listed, first);
+		this.#listUs();
+		this.#changes = void 0;
 		this.#tellCount();
 		this.emit("sync", this.members);
 	}
@@ -846,7 +859,25 @@ var Presence = class extends Emitter {
 		return change !== void 0 && later(change.position, at);
 	}
 	#dropUnlisted(listed, first) {
-		for (const session of [...this.#members.keys()]) if (!listed.has(session) && !this.#knowsBetter(session, first)) this.#remove(session);
+		const us = this.#us()?.session;
+		for (const session of [...this.#members.keys()]) if (!listed.has(session) && session !== us && !this.#knowsBetter(session, first)) this.#remove(session);
+	}
+	/** Lists those for whom there was no room before others were dropped. */
+	#fill(listed, first) {
+		const changes = this.#changes ?? /* @__PURE__ */ new Map();
+		for (const [session, member] of listed) if (!changes.has(session)) this.#add(member);
+		for (const [session, { member }] of changes) if (member !== void 0 && this.#knowsBetter(session, first)) this.#add(member);
+	}
+	/**
+	* Puts us on the list, where a page had us not: it was read while we were away, or before we were in a log that has begun
+	* anew. Nobody tells us of our own join.
+	*/
+	#listUs() {
+		const us = this.#us();
+		if (us !== void 0) this.#add(us);
+	}
+	#add(member) {
+		if (!this.#members.has(member.session)) this.#put(member);
 	}
 	#put(member) {
 		const known = this.#members.get(member.session);
@@ -1453,7 +1484,7 @@ var Channel = class extends Emitter {
 		this.presence = new Presence((payload) => link.request({
 			type: "presence",
 			payload
-		}), () => link.session(), (ms, fn) => link.after(ms, fn));
+		}), () => link.self().session, (ms, fn) => link.after(ms, fn), () => this.#state === "subscribed" && this.#options.presence === true ? link.self() : void 0);
 		const tell = (event) => this.#happened(event);
 		this.#sealed = link.sealer && new Sealed(name, link.sealer, tell);
 		link.register((event) => this.#sealed ? this.#sealed.take(event) : tell(event));
@@ -2583,6 +2614,7 @@ var Connection = class extends Emitter {
 	#state = "connecting";
 	#connected;
 	#latency;
+	#info;
 	#online = () => this.#run({ type: "online" });
 	constructor(url, options) {
 		super();
@@ -2593,6 +2625,7 @@ var Connection = class extends Emitter {
 		this.#tokenSource = typeof options.token === "function" ? options.token : void 0;
 		this.#ticketSource = typeof options.ticket === "function" ? options.ticket : void 0;
 		this.#sealer = options.e2e;
+		this.#info = options.info;
 		this.#session = new Session(settings(url, options), options.random ?? Math.random);
 		globalThis.addEventListener?.("online", this.#online);
 		this.#run({ type: "start" });
@@ -2653,7 +2686,11 @@ var Connection = class extends Emitter {
 				channel: name,
 				...request
 			}),
-			session: () => this.session,
+			self: () => ({
+				session: this.session,
+				user: this.user,
+				info: this.#info
+			}),
 			after: (ms, fn) => this.#clock.after(ms, fn),
 			register: (host) => this.#hosts.set(name, host)
 		});
@@ -2683,6 +2720,7 @@ var Connection = class extends Emitter {
 		});
 	}
 	#tellInfo(info) {
+		this.#info = info;
 		for (const channel of this.#channels.values()) channel.presence.told(info);
 	}
 	/** Ends the connection for good. Whatever still waits is rejected with `closed`. */

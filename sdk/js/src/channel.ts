@@ -8,8 +8,8 @@ import { Sealed } from './sealed.ts';
 import type { Request } from './requests.ts';
 import { type ChannelEvent, toMessage } from './subscription.ts';
 import type {
-  ChannelOptions, ChannelState, GapEvent, History, HistoryOptions, Message, Published, PublishOptions, ResetEvent, Sealer, State, StateOptions,
-  SubscribedEvent, UnreadableEvent,
+  ChannelOptions, ChannelState, GapEvent, History, HistoryOptions, Member, Message, Published, PublishOptions, ResetEvent, Sealer, State,
+  StateOptions, SubscribedEvent, UnreadableEvent,
 } from './types.ts';
 
 /** The events of a {@link Channel}. */
@@ -46,8 +46,8 @@ export interface ChannelLink {
   unsubscribe(): void;
   publish(fields: Record<string, unknown>): Promise<unknown>;
   request(request: Request): Promise<unknown>;
-  /** The public name of the present session. */
-  session(): string;
+  /** What the present session is as a member. */
+  self(): Member;
   /** Calls `fn` after a time, unless the function it returns is called before. */
   after(ms: number, fn: () => void): () => void;
   register(host: ChannelHost): void;
@@ -75,7 +75,12 @@ export class Channel extends Emitter<ChannelEvents> implements AsyncIterable<Mes
     this.name = name;
     this.#options = options;
     this.#link = link;
-    this.presence = new Presence((payload) => link.request({ type: 'presence', payload }), () => link.session(), (ms, fn) => link.after(ms, fn));
+    this.presence = new Presence(
+      (payload) => link.request({ type: 'presence', payload }),
+      () => link.self().session,
+      (ms, fn) => link.after(ms, fn),
+      () => (this.#state === 'subscribed' && this.#options.presence === true ? link.self() : undefined),
+    );
     const tell = (event: ChannelEvent) => this.#happened(event);
     this.#sealed = link.sealer && new Sealed(name, link.sealer, tell);
     link.register((event) => (this.#sealed ? this.#sealed.take(event) : tell(event)));

@@ -61,6 +61,7 @@ export class Connection extends Emitter<ConnectionEvents> {
   #state: ConnectionState = 'connecting';
   #connected: Connected | undefined;
   #latency: number | undefined;
+  #info: unknown; // what we tell about ourselves in presence
   readonly #online = () => this.#run({ type: 'online' });
 
   constructor(url: string, options: ConnectOptions) {
@@ -72,6 +73,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.#tokenSource = typeof options.token === 'function' ? options.token : undefined;
     this.#ticketSource = typeof options.ticket === 'function' ? options.ticket : undefined;
     this.#sealer = options.e2e;
+    this.#info = options.info;
     this.#session = new Session(settings(url, options), options.random ?? Math.random);
     globalThis.addEventListener?.('online', this.#online);
     this.#run({ type: 'start' });
@@ -120,7 +122,7 @@ export class Connection extends Emitter<ConnectionEvents> {
       unsubscribe: () => this.#run({ type: 'unsubscribe', channel: name }),
       publish: (fields) => this.#ask((ticket) => ({ type: 'publish', ticket, fields: { channel: name, ...fields } })),
       request: (request) => this.#request({ channel: name, ...request }),
-      session: () => this.session,
+      self: () => ({ session: this.session, user: this.user, info: this.#info }),
       after: (ms, fn) => this.#clock.after(ms, fn),
       register: (host) => this.#hosts.set(name, host),
     });
@@ -146,6 +148,7 @@ export class Connection extends Emitter<ConnectionEvents> {
   }
 
   #tellInfo(info: unknown): void {
+    this.#info = info;
     for (const channel of this.#channels.values()) channel.presence.told(info);
   }
 

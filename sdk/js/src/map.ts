@@ -253,9 +253,12 @@ export class LiveMap<V = unknown> extends Emitter<MapEvents<V>> implements Itera
     this.#wake();
   }
 
-  /** Whether the map has seen the log up to this position, or the log is another one by now. */
+  /**
+   * Whether the map has seen the log up to this position, or the log is another one by now. On the way through what has
+   * changed it has not: a key comes where it was last written.
+   */
   #has(at: Position): boolean {
-    return this.#at.epoch !== at.epoch ? this.#synced : this.#at.offset >= at.offset;
+    return this.#synced && (this.#at.epoch !== at.epoch || this.#at.offset >= at.offset);
   }
 
   #until(until: () => boolean): Promise<void> {

@@ -28,10 +28,10 @@ interface PresencePage extends Partial<Position> {
   next?: string;
 }
 
-/** What is known of a session while pages are being read. */
+/** What was told of a session while pages are being read, unless a page that names it is newer. */
 interface Change {
   position: Position | undefined;
-  here: boolean;
+  member: Member | undefined; // undefined: it has left
 }
 
 const pageSize = 100;
@@ -45,6 +45,7 @@ export class Presence extends Emitter<PresenceEvents> {
   readonly #ask: (payload: Record<string, unknown>) => Promise<unknown>;
   readonly #session: () => string;
   readonly #after: (ms: number, fn: () => void) => () => void;
+  readonly #us: () => Member | undefined; // while we are a member
   readonly #backoff = new Backoff(defaultBackoff, Math.random); // of readings that failed
   readonly #members = new Map<string, Member>(); // by session
   #changes: Map<string, Change> | undefined; // while reading pages
@@ -64,11 +65,13 @@ export class Presence extends Emitter<PresenceEvents> {
     ask: (payload: Record<string, unknown>) => Promise<unknown>,
     session: () => string = () => '',
     after: (ms: number, fn: () => void) => () => void = systemClock.after,
+    us: () => Member | undefined = () => undefined,
   ) {
     super();
     this.#ask = ask;
     this.#session = session;
     this.#after = after;
+    this.#us = us;
   }
 
   /** Everyone who is here, in the order in which they became known; at most `maxMembers`. */
@@ -108,6 +111,8 @@ export class Presence extends Emitter<PresenceEvents> {
     const same = this.#own === this.#session();
     this.#own = this.#session();
     if (reply?.resumed && same && this.#complete) {
+      this.#listUs();
+      this.#tellCount();
       this.emit('sync', this.members);
       return;
     }
@@ -143,9 +148,10 @@ export class Presence extends Emitter<PresenceEvents> {
       this.synchronize();
     }
     for (const m of members) {
-      this.#changes?.set(m.session, { position, here: kind !== 'leave' });
-      if (kind === 'leave') this.#remove(m.session);
-      else this.#put(toMember(m));
+      const member = kind === 'leave' ? undefined : toMember(m);
+      this.#changes?.set(m.session, { position, member });
+      if (member === undefined) this.#remove(m.session);
+      else this.#put(member);
     }
     this.#tellCount();
   }
@@ -179,7 +185,7 @@ export class Presence extends Emitter<PresenceEvents> {
   }
 
   async #readPages(reading: number): Promise<void> {
-    const listed = new Set<string>();
+    const listed = new Map<string, Member>();
     let first: Position | undefined;
     let next: string | undefined;
     do {
@@ -190,15 +196,20 @@ export class Presence extends Emitter<PresenceEvents> {
       this.#total = page.count ?? this.#total;
       this.#totalAt = at;
       for (const m of page.members ?? []) {
-        listed.add(m.session);
-        if (!this.#knowsBetter(m.session, at)) this.#put(toMember(m));
+        const member = toMember(m);
+        listed.set(m.session, member);
+        if (this.#knowsBetter(m.session, at)) continue;
+        this.#changes?.delete(m.session);
+        this.#put(member);
       }
       next = page.next;
     } while (next && listed.size < this.#max);
     this.#backoff.reset();
     this.#dropUnlisted(listed, first);
-    this.#changes = undefined;
     this.#complete = !next && !this.#crowd && this.#members.size <= this.#max;
+    this.#fill(listed, first);
+    this.#listUs();
+    this.#changes = undefined;
     this.#tellCount();
     this.emit('sync', this.members);
   }
@@ -209,10 +220,31 @@ export class Presence extends Emitter<PresenceEvents> {
     return change !== undefined && later(change.position, at);
   }
 
-  #dropUnlisted(listed: Set<string>, first: Position | undefined): void {
+  #dropUnlisted(listed: Map<string, Member>, first: Position | undefined): void {
+    const us = this.#us()?.session;
     for (const session of [...this.#members.keys()]) {
-      if (!listed.has(session) && !this.#knowsBetter(session, first)) this.#remove(session);
+      if (!listed.has(session) && session !== us && !this.#knowsBetter(session, first)) this.#remove(session);
     }
+  }
+
+  /** Lists those for whom there was no room before others were dropped. */
+  #fill(listed: Map<string, Member>, first: Position | undefined): void {
+    const changes = this.#changes ?? new Map<string, Change>();
+    for (const [session, member] of listed) if (!changes.has(session)) this.#add(member);
+    for (const [session, { member }] of changes) if (member !== undefined && this.#knowsBetter(session, first)) this.#add(member);
+  }
+
+  /**
+   * Puts us on the list, where a page had us not: it was read while we were away, or before we were in a log that has begun
+   * anew. Nobody tells us of our own join.
+   */
+  #listUs(): void {
+    const us = this.#us();
+    if (us !== undefined) this.#add(us);
+  }
+
+  #add(member: Member): void {
+    if (!this.#members.has(member.session)) this.#put(member);
   }
 
   #put(member: Member): void {

@@ -130,6 +130,43 @@ test('a listener that throws harms nobody else', async () => {
   expect(thrown).toHaveLength(1);
 });
 
+// A page has not the client itself where it was read while the channel was left, since the state was asked for anew, or before
+// the client was a member in a log that has begun anew. Nobody tells it of its own join.
+test('a member lists itself', async () => {
+  const conn = open({ user: 'ada', info: 'in' });
+  const room = conn.channel('room', { from: 'state', presence: true });
+  const watched = conn.channel('watched', { presence: 'watch' });
+  const asked: any[] = [];
+  takes = (text) => ['presence', 'subscribe'].includes(JSON.parse(text).type) && asked.push(JSON.parse(text)) > 0;
+  const answer = async (m: any, payload: unknown) => {
+    sockets[0]?.hears(JSON.stringify({ type: 'reply', id: m.id, channel: m.channel, payload }));
+    await pass(10);
+  };
+  const nobody = (epoch: string) => ({ count: 0, members: [], epoch, offset: 0 });
+  void room.subscribe();
+  await pass(10);
+  await answer(asked[0], { epoch: 'e', offset: 0, recovered: true, presence: { count: 1, epoch: 'p', offset: 1 } });
+  sockets[0]?.hears('{"type":"gap","channel":"room","payload":{"from":1,"to":2,"reason":"slow_consumer"}}');
+  await pass(10);
+  expect(asked.map((m) => m.type)).toEqual(['subscribe', 'presence', 'subscribe']);
+  await answer(asked[1], nobody('p'));
+  await answer(asked[2], { epoch: 'e', offset: 2, recovered: true, presence: { count: 1, epoch: 'p', offset: 3 } });
+  expect([room.presence.complete, room.presence.members]).toEqual([true, [{ session: conn.session, user: 'ada', info: 'in' }]]);
+
+  const left: unknown[] = [];
+  room.presence.on('leave', (m) => left.push(m));
+  sockets[0]?.hears('{"type":"gap","channel":"$presence:room","payload":{"from":0,"to":0,"reason":"unavailable"}}');
+  await pass(10);
+  await answer(asked[3], nobody('q'));
+  expect([room.presence.complete, room.presence.count, room.presence.self?.info, left]).toEqual([true, 1, 'in', []]);
+
+  void watched.subscribe();
+  await pass(10);
+  await answer(asked[4], { epoch: 'e', offset: 0, recovered: true, presence: { count: 0, epoch: 'p', offset: 0 } });
+  await answer(asked[5], nobody('p'));
+  expect([watched.presence.complete, watched.presence.members]).toEqual([true, []]);
+});
+
 test('the token callback is asked, waited for, and its failure told', async () => {
   let calls = 0;
   const errors: string[] = [];

@@ -109,6 +109,23 @@ describe('compare and set', () => {
     expect(server.log('board').entries).toHaveLength(1);
   });
 
+  test('an update waits for its key, where what has changed meanwhile brings others first', async () => {
+    server = new Server(world, 2);
+    server.stateGapMs = 500;
+    const { map: board, client } = map<number>();
+    await settled(board.set('n', 1));
+    await pass(1_000);
+    const updating = board.update('n', (v = 0) => v + 1);
+    await pass(7);
+    client.cut(); // before the answer
+    expect(server.log('board').entries).toHaveLength(2);
+    server.publish('board', 1, { key: 'other' });
+    server.publish('board', 3, { key: 'n' });
+    expect(board.get('n')).toBe(1);
+    expect(await settled(updating, 10_000)).toBe(2);
+    expect([board.get('n'), board.get('other'), board.synced]).toEqual([3, 1, true]);
+  });
+
   test('undefined leaves it as it is', async () => {
     const { map: board } = map<number>();
     await settled(board.set('n', 4));

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '../src/errors.gen.ts';
 import { HocketError } from '../src/errors.ts';
 import { Presence } from '../src/presence.ts';
+import type { Member } from '../src/types.ts';
 
 interface Page {
   count?: number;
@@ -12,7 +13,7 @@ interface Page {
 }
 
 /** A presence whose pages the test hands over one by one, and the log of its events. */
-function presence(session = '') {
+function presence(session = '', us: () => Member | undefined = () => undefined) {
   const asked: { payload: Record<string, unknown>; answer: (page: Page) => Promise<void>; fail: (error?: Error) => Promise<void> }[] = [];
   const later: { ms: number; fn: () => void }[] = [];
   const p = new Presence(
@@ -29,6 +30,7 @@ function presence(session = '') {
       later.push(alarm);
       return () => void (later.includes(alarm) && later.splice(later.indexOf(alarm), 1));
     },
+    us,
   );
   const log: string[] = [];
   p.on('join', (m) => log.push(`+${m.session}`));
@@ -190,6 +192,33 @@ test('a list that was complete is read again after a crowd, in which the server 
   expect([p.complete, p.count, asked.length]).toEqual([true, 1, 2]);
 });
 
+test('those who have gone leave room for those who have come', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 2, resumed: false }, 2);
+  await asked[0]?.answer({ members: [member('x'), member('y')], count: 2, ...at(5) });
+  p.subscribed({ count: 2, resumed: false }, 2);
+  p.changed('leave', [member('a')], at(8)); // and has come back, as the page knows
+  await asked[1]?.answer({ members: [member('a'), member('b')], count: 2, ...at(9) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([true, ['a', 'b']]);
+});
+
+test('who has come while the list was read is on it, where there is room in the end', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 2, resumed: false }, 2);
+  await asked[0]?.answer({ members: [member('x'), member('y')], count: 2, ...at(5) });
+  p.subscribed({ count: 1, resumed: false }, 2);
+  p.changed('join', [member('early')], at(8)); // and has left, as will be told
+  p.changed('join', [member('late')], at(10));
+  await asked[1]?.answer({ members: [member('a')], count: 1, next: 'a', ...at(9) });
+  p.changed('leave', [member('a')], at(11));
+  await asked[2]?.answer({ members: [member('b')], count: 2, ...at(11) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([true, ['b', 'late']]);
+  p.synchronize();
+  p.changed('join', [member('one too many')], at(12));
+  await asked[3]?.answer({ members: [member('b'), member('late')], count: 2, ...at(11) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([false, ['b', 'late']]);
+});
+
 test('a list of which some was missed is read again', async () => {
   const { p, asked } = presence();
   p.subscribed({ count: 1, resumed: false });
@@ -207,6 +236,32 @@ test('our own session is known, and what it tells about itself', async () => {
   p.told({ away: true });
   expect(p.self?.info).toEqual({ away: true });
   expect(log).toEqual(['+a', '+b', '=2', '~b']);
+});
+
+test('a member that a page has not is on the list as soon as it is one', async () => {
+  let us: Member | undefined;
+  const { p, asked, log } = presence('b', () => us);
+  const counts: number[] = [];
+  p.on('count', (n) => counts.push(n));
+  p.subscribed({ count: 1, resumed: false });
+  await asked[0]?.answer({ members: [member('a')], count: 1, ...at(5) }); // read while the channel was left
+  us = member('b', 1);
+  p.subscribed({ count: 2, resumed: true });
+  expect([p.complete, p.self, counts]).toEqual([true, us, [1, 2]]);
+  p.changedUnseen(undefined);
+  await asked[1]?.answer({ members: [], count: 0, epoch: 'e2', offset: 0 });
+  expect([p.complete, p.self, counts]).toEqual([true, us, [1, 2, 1]]);
+  expect(log).toEqual(['+a', '=1', '+b', '=2', '-a', '=1']);
+});
+
+test.each([
+  [3, true, ['a', 'b', 'c']],
+  [2, false, ['a', 'b']], // counted, not listed
+])('it is so where there is room: of %i, complete: %s', async (max, complete, listed) => {
+  const { p, asked } = presence('c', () => member('c'));
+  p.subscribed({ count: 3, resumed: false }, max);
+  await asked[0]?.answer({ members: [member('a'), member('b')], count: 2, ...at(5) });
+  expect([p.complete, p.members.map((m) => m.session)]).toEqual([complete, listed]);
 });
 
 describe('users', () => {

@@ -461,7 +461,7 @@ export class Client {
       unsubscribe: () => this.input({ type: 'unsubscribe', channel: name }),
       publish: (fields) => ask((ticket) => ({ type: 'publish', ticket, fields: { channel: name, ...fields } })),
       request: (request) => ask((ticket) => ({ type: 'request', ticket, request: { channel: name, ...request } })),
-      session: () => this.name,
+      self: () => ({ session: this.name, user: '', info: undefined }),
       after: (ms, fn) => this.#world.after(ms, fn),
       register: (host) => this.hosts.set(name, host),
     });

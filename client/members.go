@@ -1,8 +1,11 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"hocket.dev/dialect"
@@ -17,12 +20,13 @@ const presencePage = 100
 type reading struct {
 	first  Position
 	listed map[string]bool
+	pages  []Member
 }
 
 // read reads the whole list. The one known so far stays until then.
 func (p *Presence) read() {
 	r := &reading{listed: make(map[string]bool)}
-	p.reading, p.told = r, make(map[string]Position)
+	p.reading, p.told = r, make(map[string]toldOf)
 	p.readPage(r, "")
 }
 
@@ -74,7 +78,9 @@ func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
 	p.total, p.totalAt = in.Count, in.Position
 	for _, m := range in.Members {
 		r.listed[m.Session] = true
+		r.pages = append(r.pages, m)
 		if !p.knowsBetter(m.Session, in.Position) {
+			delete(p.told, m.Session)
 			p.put(m)
 		}
 	}
@@ -87,10 +93,25 @@ func (p *Presence) page(r *reading, reply json.RawMessage, err error) {
 			p.remove(session)
 		}
 	}
+	p.complete, p.synced = in.Next == "" && !p.crowd && len(p.members) <= p.s.opts.MaxMembers, true
+	p.fill(r)
 	p.listOwn()
 	p.reading, p.told = nil, nil
-	p.complete, p.synced = in.Next == "" && !p.crowd && len(p.members) <= p.s.opts.MaxMembers, true
 	p.stir()
+}
+
+// fill lists those for whom there was no room before others were removed.
+func (p *Presence) fill(r *reading) {
+	for _, m := range r.pages {
+		if _, newer := p.told[m.Session]; !newer {
+			p.add(m)
+		}
+	}
+	for _, now := range slices.SortedFunc(maps.Values(p.told), func(a, b toldOf) int { return cmp.Compare(a.at.Offset, b.at.Offset) }) {
+		if now.member != nil && p.knowsBetter(now.member.Session, r.first) {
+			p.add(*now.member)
+		}
+	}
 }
 
 // readLater reads the list anew after a while, unless the connection is another one by then, which does so itself.
@@ -110,7 +131,7 @@ func (p *Presence) readLater(after time.Duration) {
 // knowsBetter tells whether something later has been told of a session than a page read at at.
 func (p *Presence) knowsBetter(session string, at Position) bool {
 	told, ok := p.told[session]
-	return ok && later(told, at)
+	return ok && later(told.at, at)
 }
 
 // later tells whether a comes after b in the presence log; also where nobody can tell: what is pushed is news.

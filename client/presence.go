@@ -28,7 +28,7 @@ type Presence struct {
 	// guarded by Client.mu
 	members  map[string]present // by session
 	arrivals uint64
-	told     map[string]Position // where a session was told of while pages are read; nil when none are
+	told     map[string]toldOf // what was told of a session while pages are read, unless a page has newer; nil when none are
 	reading  *reading
 	failed   int // pages in a row that could not be read for now
 	synced   bool
@@ -48,6 +48,12 @@ type Presence struct {
 type present struct {
 	Member
 	nth uint64
+}
+
+// toldOf is what was told of a session.
+type toldOf struct {
+	at     Position
+	member *Member // nil: it has left
 }
 
 type presenceReply struct {
@@ -222,13 +228,15 @@ func (p *Presence) handle(in *incoming) {
 		}
 	}
 	for _, m := range in.Members {
-		if p.told != nil {
-			p.told[m.Session] = at
-		}
+		now := toldOf{at: at}
 		if in.Type == "leave" {
 			p.remove(m.Session)
 		} else {
+			now.member = &m
 			p.put(m)
+		}
+		if p.told != nil {
+			p.told[m.Session] = now
 		}
 	}
 }
@@ -263,8 +271,15 @@ func (p *Presence) put(m Member) {
 // anew. Nobody tells us of our own join.
 func (p *Presence) listOwn() {
 	own := p.s.c.who
-	if _, listed := p.members[own.Session]; !listed && p.s.live && p.s.opts.Presence == Join {
-		p.put(own)
+	if p.s.live && p.s.opts.Presence == Join {
+		p.add(own)
+	}
+}
+
+// add puts a member on the list unless it is there.
+func (p *Presence) add(m Member) {
+	if _, listed := p.members[m.Session]; !listed {
+		p.put(m)
 	}
 }
 

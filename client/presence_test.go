@@ -203,3 +203,24 @@ func TestCrowd(t *testing.T) {
 		}
 	})
 }
+
+// Those who have gone leave room for those who have come, where a list that was full is read again.
+func TestMembersWhoHaveGoneLeaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialIn(t, func(s *script) {
+			s.asks(t, `{"presence":"watch"}`, `{"epoch":"e","offset":0,"recovered":true,"presence":{"count":2,"epoch":"p","offset":5}}`)
+			s.members(t, `{"limit":2}`, `{"count":2,"members":[{"session":"x","user":"u"},{"session":"y","user":"u"}],"epoch":"p","offset":5}`)
+			time.Sleep(time.Second)
+			s.say(`{"type":"gap","channel":"$presence:a","payload":{"from":6,"to":8,"reason":"slow_consumer"}}`)
+			s.say(`{"type":"join","channel":"a","epoch":"p","offset":9,"members":[{"session":"early","user":"u"}]}`)
+			s.say(`{"type":"join","channel":"a","epoch":"p","offset":12,"members":[{"session":"late","user":"u"}]}`)
+			s.members(t, `{"limit":2}`, `{"count":1,"members":[{"session":"a","user":"u"}],"epoch":"p","offset":11}`)
+			s.rest()
+		})
+		s := subscribe(t, c, "a", &SubscribeOptions{Presence: Watch, MaxMembers: 2})
+		time.Sleep(2 * time.Second)
+		if p := s.Presence(); sessions(p.Members()) != "a late" || !p.Complete() {
+			t.Errorf("here are %s, complete: %v", sessions(p.Members()), p.Complete())
+		}
+	})
+}

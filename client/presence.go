@@ -195,9 +195,7 @@ func (p *Presence) subscribed(reply presenceReply) {
 		p.listOwn()
 		return
 	}
-	if !p.complete {
-		p.total = reply.Count
-	}
+	p.complete, p.total = false, reply.Count // until all of it has been read, whichever connection that takes
 	p.crowd = false
 	p.read()
 }

@@ -161,6 +161,35 @@ func TestAMemberListsItself(t *testing.T) {
 	})
 }
 
+// A list that could not be read to its end is read by the next connection, though that has missed nothing since: what is known is
+// still that of the log before.
+func TestAListThatWasNotReadIsReadByTheNextConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialIn(t, func(s *script) {
+			switch s.nth {
+			case 0:
+				s.asks(t, `{"presence":true}`, `{"epoch":"e","offset":0,"recovered":true,"presence":{"count":2,"epoch":"p","offset":5}}`)
+				s.members(t, `{"limit":100}`, `{"count":2,"members":[{"session":"","user":""},{"session":"a","user":"u"}],"epoch":"p","offset":5}`)
+				time.Sleep(time.Second)
+			case 1:
+				s.asks(t, `{"from":{"epoch":"e","offset":0},"presence":{"epoch":"p","offset":5}}`,
+					`{"epoch":"e","offset":0,"recovered":true,"presence":{"count":1,"epoch":"q","offset":2}}`)
+				s.hear() // a page is asked for, and the line breaks
+			case 2:
+				s.asks(t, `{"from":{"epoch":"e","offset":0},"presence":{"epoch":"q","offset":2}}`,
+					`{"epoch":"e","offset":0,"recovered":true,"presence":{"count":1,"epoch":"q","offset":2}}`)
+				s.members(t, `{"limit":100}`, `{"count":1,"members":[{"session":"","user":""}],"epoch":"q","offset":2}`)
+				s.rest()
+			}
+		})
+		s := subscribe(t, c, "a", &SubscribeOptions{Presence: Join})
+		time.Sleep(time.Minute)
+		if p := s.Presence(); !p.Complete() || sessions(p.Members()) != "" {
+			t.Errorf("here are %q, complete: %v", sessions(p.Members()), p.Complete())
+		}
+	})
+}
+
 // A page that cannot be had for now is asked for again.
 func TestMembersAreReadAgainWhenTheyCouldNotBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -754,7 +754,8 @@ var Presence = class extends Emitter {
 			this.emit("sync", this.members);
 			return;
 		}
-		if (!this.#complete) this.#total = reply?.count ?? this.#total;
+		this.#complete = false;
+		this.#total = reply?.count ?? this.#total;
 		this.#crowd = false;
 		this.synchronize();
 	}

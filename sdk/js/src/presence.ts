@@ -116,7 +116,8 @@ export class Presence extends Emitter<PresenceEvents> {
       this.emit('sync', this.members);
       return;
     }
-    if (!this.#complete) this.#total = reply?.count ?? this.#total;
+    this.#complete = false; // until all of it has been read, whichever connection that takes
+    this.#total = reply?.count ?? this.#total;
     this.#crowd = false;
     this.synchronize();
   }

@@ -160,6 +160,17 @@ test('a list that was not complete is read again, whether it resumes or not', as
   expect(asked).toHaveLength(2);
 });
 
+test('a list that was known is read again where it could not be to its end', async () => {
+  const { p, asked } = presence();
+  p.subscribed({ count: 1, resumed: false });
+  await asked[0]?.answer({ members: [member('a')], count: 1, ...at(5) });
+  p.subscribed({ count: 0, resumed: false }); // of another log, and the line breaks
+  expect(p.complete).toBe(false);
+  p.subscribed({ count: 0, resumed: true });
+  await asked[2]?.answer({ members: [], count: 0, epoch: 'e2', offset: 1 });
+  expect([p.complete, p.members]).toEqual([true, []]);
+});
+
 test('of a crowd the first are listed and all are counted', async () => {
   const { p, asked, log } = presence();
   const counts: number[] = [];

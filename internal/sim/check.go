@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -163,6 +164,11 @@ func (c *checker) take(it *item) {
 	}
 }
 
+// busyLine says that the client has begun to follow something since a moment, and may be sent much for that.
+func (c *checker) busyLine(since time.Duration) bool {
+	return slices.ContainsFunc(c.w.runs, func(r *run) bool { return r.session == c.r.session && r.repliedAt >= since })
+}
+
 // tardy checks that what had been appended before all was quiet has come by itself, and not with what was published afterwards, and
 // that nothing waits for longer than a sample has it wait. Who has a slow line may still be catching up then. On its way to the node an
 // entry may wait for a read of the log that has just begun, there and back.
@@ -172,7 +178,7 @@ func (c *checker) tardy(it *item) {
 	case f == nil || it.at <= probed || c.r.repliedAt >= probed-quiet/2:
 	case f.at < probed && c.came < probed-prompt:
 		c.fault(it.at, "%v was appended at %v, and comes when something else does", it, f.at)
-	case f.at >= probed && it.kind == gotMessage && c.kind.sample > 0 && it.handed > f.at+underWay+3*c.kind.sample:
+	case f.at >= probed && it.kind == gotMessage && c.kind.sample > 0 && it.handed > f.at+underWay+3*c.kind.sample && !c.busyLine(probed):
 		c.fault(it.at, "%v was appended at %v, and sent at %v: that is more than an interval", it, f.at, it.handed)
 	}
 }

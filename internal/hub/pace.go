@@ -28,8 +28,9 @@ type pace struct {
 	// bounds are offsets at which cursors have come in among what waits, or will: what lies before one and what lies behind it
 	// are not joined. They are sorted, and no more than the entries that wait or are on their way.
 	bounds []uint64
-	// joined tells, by the offset of an append in the window, the offset of the first of the entries it was joined from.
-	joined map[uint64]uint64
+	// joined tells, by its offset, from which entries before it one in the window was joined: their offsets, which others that were
+	// superseded may lie between.
+	joined map[uint64][]uint64
 }
 
 func newPace(r *Request) pace {
@@ -172,12 +173,14 @@ func (l *log) join(parts []*broker.Entry) *broker.Entry {
 		last.TTL = time.Duration(max(end-last.Time, 1)) * time.Millisecond
 	}
 	last.Payload = broker.Join(nil, last.Format, payloads...)
-	if last.Op == broker.Append {
-		if l.pace.joined == nil {
-			l.pace.joined = make(map[uint64]uint64)
-		}
-		l.pace.joined[last.Offset] = first.Offset
+	before := make([]uint64, len(parts)-1)
+	for i := range before {
+		before[i] = parts[i].Offset
 	}
+	if l.pace.joined == nil {
+		l.pace.joined = make(map[uint64][]uint64)
+	}
+	l.pace.joined[last.Offset] = before
 	return &last
 }
 
@@ -210,8 +213,9 @@ func (l *log) within(offset, index uint64) bool {
 	if len(l.pace.joined) == 0 || index == l.end() {
 		return false
 	}
-	first, ok := l.pace.joined[l.window[index-l.base].Offset]
-	return ok && first <= offset
+	e := l.window[index-l.base]
+	parts := l.pace.joined[e.Offset]
+	return e.Op == broker.Append && len(parts) > 0 && parts[0] <= offset
 }
 
 // beginInterval is called when l.mu has been released behind accept: it has a loop tell when the interval ends.

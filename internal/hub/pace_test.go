@@ -193,6 +193,26 @@ func TestAPositionAmongJoinedPartsIsReadFromTheBroker(t *testing.T) {
 	w.place("a", last(5)).want("1 0\n")
 }
 
+// Between the parts of a value that were joined lies what was superseded. When that is removed the value stays; when a part is, it goes.
+func TestWhatLiesBetweenJoinedPartsIsNoneOfThem(t *testing.T) {
+	w := newWorld(t)
+	w.place("a", sampled(time.Second))
+	w.keyed("a", "j=0", "k+1", "j=1", "k+2", "j=2", "m=3", "j=3", "m+5", "j=4")
+	w.wait(time.Second)
+	for _, test := range []struct {
+		removed uint64
+		want    string
+	}{
+		{3, "1 0\n4 12\n8 35\n9 4\n"},
+		{7, "1 0\n4 12\n8 35\n9 4\n"},
+		{6, "1 0\n4 12\n9 4\n"},
+		{2, "1 0\n9 4\n"},
+	} {
+		w.hub.Removed("a", broker.Removal{Offset: test.removed})
+		w.place("a", last(9)).want(test.want)
+	}
+}
+
 func TestMuchThatIsSupersededTakesNoRoom(t *testing.T) {
 	w := newWorld(t, window(10))
 	c := w.place("a", sampled(time.Second))

@@ -78,8 +78,7 @@ func (l *log) removeSome(r *broker.Removal) {
 		if r.Key != "" {
 			return e.Key == r.Key && (r.UpTo == 0 || e.Offset <= r.UpTo) && e.Op != opGap
 		}
-		first, parts := l.pace.joined[e.Offset]
-		return e.Op != opGap && (e.Offset == r.Offset || parts && first <= r.Offset && r.Offset < e.Offset)
+		return e.Op != opGap && (e.Offset == r.Offset || slices.Contains(l.pace.joined[e.Offset], r.Offset))
 	}
 	later := r.Key != "" && r.UpTo > l.head // a Delete of the key stays, or is yet to come
 	for i, e := range slices.Backward(l.window) {

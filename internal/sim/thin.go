@@ -66,12 +66,12 @@ func (c *checker) superseded(f *fact, at time.Duration) bool {
 	switch {
 	case c.cover.from > 0 && f.Key == c.cover.key && f.Offset >= c.cover.from:
 		return true
-	case c.jumps() && (f.Key != "" || c.w.profile.tight()) && (f.idle || f.replaced() <= at):
+	case c.jumps() && (f.Key != "" || c.w.profile.tight()) && f.spent(at):
 		return true
 	case c.kind.sample == 0:
 		return false
 	case c.pieces && f.Key != "": // it came back, perhaps from amid an interval, and is told what its keys hold by now
-		return f.idle || f.replaced() <= at
+		return f.spent(at)
 	}
 	for f = f.next; f != nil && f.at <= at; f = f.next {
 		if f.Op != broker.Append {

@@ -79,6 +79,12 @@ func (f *fact) replaced() time.Duration {
 	return f.next.at
 }
 
+// spent says that by a moment a key was something else than what it was by an entry: it had been written again, or its value had ended. The
+// delete that says so may come later, or never where the log is lost before.
+func (f *fact) spent(at time.Duration) bool {
+	return f.idle || f.replaced() <= at || f.holds() && f.lives <= at
+}
+
 func newTruth(keeps func(channel string) int, fault func(string, ...any)) *truth {
 	return &truth{start: time.Now(), logs: make(map[string]*chronicle), fault: fault, keeps: keeps}
 }

@@ -27,7 +27,7 @@ func TestSameSeedSameHistory(t *testing.T) {
 	if raceEnabled {
 		return // the race detector makes the scheduler's choices random
 	}
-	const seeds, plays = 16, 5
+	const seeds, plays = 30, 5
 	var seen [seeds + 1]map[uint64]int
 	again := 0
 	for range plays {

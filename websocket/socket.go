@@ -27,7 +27,7 @@ type Socket struct {
 
 	conn        loop.Conn
 	transit     *transit // nil while nothing is half way and nothing has to be remembered
-	span        uint32   // the number of what is to be sent at the end of the turn, 0 for nothing
+	span        uint32   // the number of what is to be sent later in the turn, 0 for nothing
 	subprotocol uint8    // the number in the options, from 1; 0 for none
 	windowBits  uint8    // of what is sent compressed, 0 without compression
 	state       socketState

@@ -7,13 +7,13 @@ import "hocket.dev/wire"
 // nothing.
 const flushAtBytes = 16 << 10
 
-// frame takes one frame to be sent at the end of the turn.
+// frame takes one frame to be sent later in the turn.
 func (s *Socket) frame(op wire.Opcode, p []byte) {
 	dst := s.reserve(wire.MaxHeaderBytes + len(p))
 	s.commit(wire.AppendFrame(dst, op, p))
 }
 
-// at returns where on a tape the bytes are that the socket sends at the end of the turn.
+// at returns where on a tape the bytes are that the socket sends later in the turn.
 // It is valid until another socket gets a span.
 func (s *Socket) at() *span { return &s.shard().spans[s.span] }
 

@@ -28,8 +28,8 @@ type pace struct {
 	// bounds are offsets at which cursors have come in among what waits, or will: what lies before one and what lies behind it
 	// are not joined. They are sorted, and no more than the entries that wait or are on their way.
 	bounds []uint64
-	// joined tells, by its offset, from which entries before it one in the window was joined: their offsets, which others that were
-	// superseded may lie between.
+	// joined tells, by its offset, the offsets of the entries from which one in the window was joined, but its own. Others, which were
+	// superseded, may lie between them.
 	joined map[uint64][]uint64
 }
 
